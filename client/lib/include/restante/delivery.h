@@ -1,0 +1,116 @@
+// Delivering messages to a Restante store, many at a time, without threads.
+//
+// For MTAs and front ends. One DeliveryClient interleaves any number of
+// transactions over a few `Deliver` streams and sends what has gathered since
+// its last write in one gRPC message. It reconnects by itself, with back-off.
+//
+//     auto client = restante::DeliveryClient::Connect({.target = "127.0.0.1:8354"});
+//     auto t = client->Begin(begin, handler);      // -> OnAnswer(Begun | Refused)
+//     t->Recipient("alice@example.org");           // -> OnAnswer(Decision)
+//     t->Data();                                   // -> OnAnswer(Ready | Refused)
+//     t->Chunk(octets); ...                        // -> OnAnswer(Credit), now and then
+//     t->Commit();                                 // -> OnAnswer(Receipts | Refused)
+//
+// For a caller with a message in hand and a thread to wait with: DeliverMessage
+// in restante/client.h.
+#ifndef RESTANTE_CLIENT_DELIVERY_H_
+#define RESTANTE_CLIENT_DELIVERY_H_
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "restante/v1/delivery.pb.h"
+
+namespace restante {
+
+struct ClientOptions {
+  // `host:port` or any gRPC target.
+  std::string target = "127.0.0.1:8354";
+  // For unary calls, and for an answer within a transaction (not for Receipts).
+  std::chrono::milliseconds deadline{30'000};
+  std::chrono::milliseconds keepalive{20'000};
+  std::chrono::milliseconds keepalive_timeout{10'000};
+  // Between attempts to connect: from the first to the second, doubling.
+  std::chrono::milliseconds min_backoff{100};
+  std::chrono::milliseconds max_backoff{2'000};
+  // Streams that transactions are spread over. Bodies declared above 256 KiB
+  // take a stream of their own beside these.
+  int streams = 2;
+  // Runs the handlers' calls, a whole batch as one closure: an event loop posts
+  // it to itself. Default: gRPC's own threads.
+  std::function<void(absl::AnyInvocable<void()>)> executor;
+};
+
+// Hears of one transaction; all calls come from the executor, in order.
+class TransactionHandler {
+ public:
+  virtual ~TransactionHandler() = default;
+
+  // An answer of the store. Receipts, Refused and Aborted are the last.
+  virtual void OnAnswer(const v1::Answer& answer) = 0;
+
+  // The stream is lost, the store away, or an answer overdue; the last call. With
+  // `commit_sent` the outcome is unknown: DeliveryClient::Settle finds it out.
+  // Else nothing was stored.
+  virtual void OnLost(absl::Status why, bool commit_sent) = 0;
+};
+
+// One transaction. Calls do not block and do not fail: what goes wrong reaches
+// the handler. Not for several threads at once. Destroying it before the last
+// answer aborts it (unless Commit was called) and no handler call follows: the
+// destructor and the executor must run on the same thread, or the executor must
+// be the default one, which the destructor waits for.
+class Transaction {
+ public:
+  virtual ~Transaction() = default;
+  virtual void Recipient(std::string address) = 0;
+  virtual void Data() = 0;
+  // Octets that may be sent now. Grows with Begun and Credit before the handler
+  // hears of them.
+  virtual uint64_t credit() const = 0;
+  // At most `credit()` octets; more fails the transaction. Split as needed.
+  virtual void Chunk(std::string octets) = 0;
+  // Sends size and CRC32C of all chunks with it.
+  virtual void Commit() = 0;
+  // Answered by Aborted; destroying does the same without an answer.
+  virtual void Abort() = 0;
+};
+
+class DeliveryClient {
+ public:
+  static std::shared_ptr<DeliveryClient> Connect(ClientOptions options);
+  virtual ~DeliveryClient() = default;
+
+  // Opens a transaction. An empty `begin.request_id` is filled with 16 random
+  // octets (see NewRequestId); keep one's own to Settle. With the store away,
+  // OnLost follows at once or as soon as that is known.
+  virtual std::unique_ptr<Transaction> Begin(v1::Begin begin, TransactionHandler* handler) = 0;
+
+  // Asks GetReceipt, again and again with back-off, until it is answered or
+  // `patience` ends (kDeadlineExceeded: the outcome is still unknown). `done`
+  // runs on the executor.
+  virtual void Settle(std::string request_id, std::vector<std::string> mailboxes,
+                      std::chrono::milliseconds patience,
+                      absl::AnyInvocable<void(absl::StatusOr<v1::GetReceiptResponse>)> done) = 0;
+
+  // The last answer of GetCapacity, asked for at the start and every few
+  // seconds; an empty one before the first.
+  virtual v1::Capacity capacity() const = 0;
+
+  // Whether a stream stands now.
+  virtual bool connected() const = 0;
+};
+
+// 16 random octets from the system's generator.
+std::string NewRequestId();
+
+}  // namespace restante
+
+#endif  // RESTANTE_CLIENT_DELIVERY_H_

@@ -1,0 +1,273 @@
+// The port between the mail domain and whatever keeps the mail.
+//
+// An engine keeps *partitions* (a mailbox, a domain, the directory), each a
+// small head and a sorted map of keys to values, and *bodies*, immutable octets
+// that entries refer to. One partition changes atomically; only Commit changes
+// several. Mail logic knows this file and no engine.
+//
+// Every call is asynchronous: `done` is called exactly once, on any thread,
+// possibly before the call returns, and never under a lock of the engine's. A
+// caller that cannot have that brings a Strand (base/strand.h). All functions may
+// be called from any thread. Nothing here blocks on a disk or a network.
+//
+// Errors of every function unless said otherwise: kUnavailable when the engine
+// cannot answer now, or is read-only; kDataLoss when what it read is damaged.
+#ifndef RESTANTE_SERVER_ENGINE_ENGINE_H_
+#define RESTANTE_SERVER_ENGINE_ENGINE_H_
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "server/engine/types.h"
+
+namespace restante::engine {
+
+template <typename T>
+using Done = absl::AnyInvocable<void(T)>;
+
+using Values = absl::flat_hash_map<std::string, std::string>;
+
+// --- one partition -----------------------------------------------------------
+
+// What an update function sees of its partition.
+struct View {
+  const stored::Head* head;  // Null where there is no such partition.
+  const Values& values;      // Of the keys asked for, those that exist.
+};
+
+// What it wants changed. All in one step, or nothing.
+struct Change {
+  stored::Head head;  // The new head, whole.
+  std::vector<std::pair<std::string, std::string>> puts;
+  std::vector<std::string> erased;
+  // One reference less for each of these bodies (an entry is erased), or one
+  // more (an entry is copied). A body without references is dropped.
+  std::vector<BodyId> released_bodies;
+  std::vector<BodyId> added_bodies;
+  // The partition ends with this change: head and all keys go. It must hold no
+  // entries any more.
+  bool erase_partition = false;
+};
+struct NeedKeys {
+  std::vector<std::string> keys;  // In addition to those already asked for.
+};
+struct NoChange {};
+using Verdict = std::variant<Change, NeedKeys, NoChange>;
+
+// Pure but for results that it leaves with its caller; may be run again, on any
+// thread, and the last run counts. An error ends the update and is its result.
+using UpdateFn = std::function<absl::StatusOr<Verdict>(const View&)>;
+
+struct ReadResult {
+  std::optional<stored::Head> head;
+  Values values;
+  Reserved reserved;  // Mailbox: its own. Domain: the sum of its mailboxes'.
+  // Domain: sums over its mailboxes.
+  uint64_t used_bytes = 0, used_messages = 0, mailboxes = 0;
+};
+
+struct ScanPage {
+  std::vector<std::pair<std::string, std::string>> items;  // Ascending by key.
+  bool more = false;  // There are further keys below `to`.
+};
+
+// --- reservations -------------------------------------------------------------
+
+// What a delivery wants in one mailbox, for one message.
+struct Demand {
+  // Octets wanted. With `at_least` below it, any amount from there on is taken
+  // when there is less room.
+  uint64_t bytes = 0;
+  uint64_t at_least = 0;
+  // Charged, but not refused for quota (postmaster).
+  bool exempt = false;
+};
+
+// Limits of the server, which inheritance ends in, and of engines' bookkeeping.
+struct QuotaRules {
+  stored::Limit default_bytes, default_messages;  // VALUE, else unlimited.
+  uint64_t grace_bytes = 0;         // `--quota-grace`
+  int64_t soft_after_us = 30'000'000;  // `--reserve-idle`
+  uint32_t deliveries_per_mailbox = 256;
+};
+
+struct Granted {
+  uint64_t bytes = 0;
+};
+struct TooManyDeliveries {
+  uint32_t limit = 0;
+};
+// kNotFound in Reserve: no such mailbox, or it is being deleted.
+using ReserveResult = std::variant<Granted, Shortage, TooManyDeliveries>;
+
+struct Opened {};
+struct InUse {};  // The id belongs to a transaction that is open or committing.
+using OpenResult = std::variant<Opened, Shortage, InUse, stored::Receipt>;
+
+// What a transaction lost to others while it was soft, or could not be given.
+struct Lost {
+  uint64_t mailbox = 0;  // Partition number.
+  Shortage shortage;
+};
+
+struct Confirmed {
+  std::vector<Lost> lost;
+  std::optional<Shortage> disk;  // Set: the disk's room was lost; nothing holds.
+};
+
+struct Extended {
+  std::vector<Lost> lost;        // These could not grow. What they had is kept
+                                 // until released.
+  std::optional<Shortage> disk;  // Set: the disk has no more room for it.
+};
+
+// --- bodies ----------------------------------------------------------------------
+
+// A body that is complete but named by no entry. Destroyed unless committed.
+class StagedBody {
+ public:
+  virtual ~StagedBody() = default;
+  virtual uint64_t size() const = 0;
+  virtual uint32_t crc32c() const = 0;
+};
+
+// Takes one body. Append any number of times, each after the last was done;
+// then Finish once. A writer destroyed without Finish leaves nothing behind,
+// even while an Append is running. One owner; writers are independent.
+class BodyWriter {
+ public:
+  virtual ~BodyWriter() = default;
+  virtual void Append(std::string octets, Done<absl::Status> done) = 0;
+  virtual void Finish(Done<absl::StatusOr<std::unique_ptr<StagedBody>>> done) = 0;
+};
+
+// --- committing ------------------------------------------------------------------
+
+struct CommitRequest {
+  TransactionId transaction;
+  std::unique_ptr<StagedBody> body;
+  // One for each mailbox, in any order: partition number and entry; the engine
+  // sets uid, modseq, body, size, crc32c and transaction_id. Each mailbox must
+  // hold a confirmed reservation of the transaction of at least the body's size.
+  std::vector<std::pair<uint64_t, stored::Entry>> entries;
+  // Written in the same step; the engine sets the UIDs of recipients whose
+  // `outcome` is OUTCOME_OK, by their mailbox, and the store time.
+  stored::Receipt receipt;
+};
+
+class Engine {
+ public:
+  // Ends all work, durably for what was promised, and fails the rest with
+  // kCancelled. No call may be running or follow.
+  virtual ~Engine() = default;
+
+  // --- partitions ----------------------------------------------------------
+
+  // A number for a new partition or object, never given before.
+  virtual uint64_t NewNumber() = 0;
+
+  // Runs `fn` and makes its change durable. Changes of one partition happen one
+  // after another; each sees all earlier ones. kNotFound and others as `fn` says.
+  virtual void Update(PartitionId partition, std::vector<std::string> keys, UpdateFn fn,
+                      Done<absl::Status> done) = 0;
+
+  // Reads head and keys at one moment; sees what is durable only. A partition
+  // that does not exist has no head and is not an error.
+  virtual void Read(PartitionId partition, std::vector<std::string> keys,
+                    Done<absl::StatusOr<ReadResult>> done) = 0;
+
+  // Keys in [from, to), at most `limit`; an empty `to` is the end.
+  virtual void Scan(PartitionId partition, std::string from, std::string to, size_t limit,
+                    Done<absl::StatusOr<ScanPage>> done) = 0;
+
+  // Numbers of the partitions of a kind above `after`, ascending, with heads.
+  virtual void ListPartitions(
+      PartitionId::Kind kind, uint64_t after, size_t limit,
+      Done<absl::StatusOr<std::vector<std::pair<uint64_t, stored::Head>>>> done) = 0;
+
+  // --- transactions ----------------------------------------------------------
+
+  // Opens a transaction and reserves `disk_bytes` of the disk for it, softly.
+  // A receipt or tombstone of the id is the result if there is one; nothing is
+  // opened then.
+  virtual void Open(TransactionId transaction, uint64_t disk_bytes, Done<absl::StatusOr<OpenResult>> done) = 0;
+
+  // Reserves room in a mailbox and its domain, softly: after
+  // QuotaRules::soft_after_us somebody else may take it until Confirm.
+  // A second Reserve of the same mailbox in a transaction replaces the first.
+  // kFailedPrecondition: the transaction is not open (any more).
+  virtual void Reserve(TransactionId transaction, uint64_t mailbox, Demand demand,
+                       Done<absl::StatusOr<ReserveResult>> done) = 0;
+
+  // As Reserve would answer; reserves nothing.
+  virtual void Check(uint64_t mailbox, Demand demand, Done<absl::StatusOr<ReserveResult>> done) = 0;
+
+  // Makes all reservations firm, getting back what was taken if there is room.
+  // What is lost is released.
+  virtual void Confirm(TransactionId transaction, Done<absl::StatusOr<Confirmed>> done) = 0;
+
+  // Raises the reservations (disk and every mailbox) to at least `bytes`; grace
+  // may be used.
+  virtual void Extend(TransactionId transaction, uint64_t bytes, Done<absl::StatusOr<Extended>> done) = 0;
+
+  // Gives up one mailbox's reservation.
+  virtual void Release(TransactionId transaction, uint64_t mailbox) = 0;
+
+  // Gives up everything: the transaction is closed. Without effect once Commit
+  // was called.
+  virtual void Close(TransactionId transaction) = 0;
+
+  // Stores the body in all entries' mailboxes in one step and closes the
+  // transaction. The receipt that comes back is durable. kFailedPrecondition:
+  // the transaction is not open, or lacks a reservation; kAborted: writing
+  // failed and nothing is stored. Any error: nothing is stored, and nothing of
+  // the transaction remains.
+  virtual void Commit(CommitRequest request, Done<absl::StatusOr<stored::Receipt>> done) = 0;
+
+  // The receipt of an id. Waits for a running commit; closes an open
+  // transaction; where there is none, makes a tombstone durable and returns it.
+  // `mailboxes` helps engines that keep receipts there.
+  virtual void Settle(TransactionId transaction, std::vector<uint64_t> mailboxes,
+                      Done<absl::StatusOr<stored::Receipt>> done) = 0;
+
+  // --- bodies ------------------------------------------------------------------
+
+  // `expected` octets, if known: a hint.
+  virtual std::unique_ptr<BodyWriter> NewBody(std::optional<uint64_t> expected) = 0;
+
+  // Octets [offset, offset+length) of a body, cut at its end; `length` at most
+  // 1 MiB. Verified. kNotFound: no such body (any more).
+  virtual void ReadBody(BodyId body, uint64_t offset, uint64_t length, Done<absl::StatusOr<std::string>> done) = 0;
+
+  // --- the whole -----------------------------------------------------------------
+
+  virtual Capacity GetCapacity() = 0;
+
+  // Whether any domain partition exists: a store that hosts nothing is not set up.
+  virtual bool HasDomains() = 0;
+
+  // Checks what only the engine can see (references of bodies, own figures) and
+  // reports each problem as one line. `progress` gets the bodies checked so far.
+  virtual void VerifyBodies(std::function<void(uint64_t)> progress,
+                            Done<absl::StatusOr<std::vector<std::string>>> done) = 0;
+
+  // Figures for operators, by name with unit; `open_transactions` always.
+  virtual std::map<std::string, uint64_t> Figures() = 0;
+  virtual absl::string_view name() const = 0;
+};
+
+}  // namespace restante::engine
+
+#endif  // RESTANTE_SERVER_ENGINE_ENGINE_H_
