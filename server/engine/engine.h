@@ -232,8 +232,10 @@ class Engine {
   // Stores the body in all entries' mailboxes in one step and closes the
   // transaction. The receipt that comes back is durable. kFailedPrecondition:
   // the transaction is not open, or lacks a reservation; kAborted: writing
-  // failed and nothing is stored. Any error: nothing is stored, and nothing of
-  // the transaction remains.
+  // failed; kResourceExhausted: the disk is full. Any error but one: nothing is
+  // stored, and nothing of the transaction remains. kUnknown: writing failed and
+  // could not be undone, so only the next start will tell; nobody may be told
+  // "stored" or "not stored" until Settle answers.
   virtual void Commit(CommitRequest request, Done<absl::StatusOr<stored::Receipt>> done) = 0;
 
   // The receipt of an id. Waits for a running commit; closes an open

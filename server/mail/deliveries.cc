@@ -1,0 +1,156 @@
+#include "server/mail/deliveries.h"
+
+#include <utility>
+#include <variant>
+
+#include "absl/time/time.h"
+#include "server/mail/recipient_decision.h"
+#include "server/mail/transaction.h"
+#include "server/mail/transaction_id.h"
+
+namespace restante::mail {
+
+Deliveries::Deliveries(engine::Engine* engine, Directory* directory, DeliveryOptions options, const Clock* clock)
+    : engine_(engine),
+      directory_(directory),
+      options_(std::move(options)),
+      clock_(clock),
+      client_bounds_(options_.reserve_per_client),
+      outgrown_(clock) {
+  overdue_thread_ = std::thread([this] {
+    absl::MutexLock lock(&mutex_);
+    while (!mutex_.AwaitWithTimeout(absl::Condition(&stopping_), absl::Seconds(1))) {
+      mutex_.Unlock();
+      EndOverdue();
+      mutex_.Lock();
+    }
+  });
+}
+
+Deliveries::~Deliveries() {
+  {
+    absl::MutexLock lock(&mutex_);
+    stopping_ = true;
+  }
+  overdue_thread_.join();
+}
+
+void Deliveries::Register(const std::shared_ptr<Transaction>& transaction) {
+  absl::MutexLock lock(&mutex_);
+  open_.emplace(transaction.get(), transaction);
+}
+
+void Deliveries::Unregister(const Transaction* transaction) {
+  absl::MutexLock lock(&mutex_);
+  open_.erase(transaction);
+}
+
+bool Deliveries::AwaitIdle(int64_t micros) {
+  absl::MutexLock lock(&mutex_);
+  const auto idle = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return open_.empty(); };
+  return mutex_.AwaitWithTimeout(absl::Condition(&idle), absl::Microseconds(micros));
+}
+
+void Deliveries::EndOverdue() {
+  std::vector<std::shared_ptr<Transaction>> open;
+  {
+    absl::MutexLock lock(&mutex_);
+    open.reserve(open_.size());
+    for (const auto& [key, weak] : open_) {
+      if (auto transaction = weak.lock()) open.push_back(std::move(transaction));
+    }
+  }
+  // Outside the lock: the last reference may be dropped here.
+  const int64_t now = clock_->MonotonicMicros();
+  for (const auto& transaction : open) transaction->EndIfOverdue(now);
+}
+
+void Deliveries::Check(std::string address, std::string sender, std::optional<uint64_t> size,
+                       engine::Done<v1::Decision> done) {
+  if (size == 0) size.reset();
+  directory_->Resolve(address, [this, address, sender = std::move(sender), size,
+                                done = std::move(done)](absl::StatusOr<Resolution> result) mutable {
+    v1::Decision decision;
+    if (!result.ok()) {
+      decision.set_address(address);
+      decision.set_outcome(v1::OUTCOME_UNAVAILABLE);
+      return done(std::move(decision));
+    }
+    if (size && *size > options_.max_message) {
+      decision.set_address(address);
+      decision.set_outcome(v1::OUTCOME_MESSAGE_TOO_LARGE);
+      decision.mutable_shortage()->set_scope(v1::Shortage::MESSAGE);
+      decision.mutable_shortage()->set_limit(options_.max_message);
+      decision.mutable_shortage()->set_needed(*size);
+      return done(std::move(decision));
+    }
+    if (auto decided = DecideWithoutRoom(address, *result, size, options_.rules)) {
+      return done(*std::move(decided));
+    }
+    const engine::Capacity disk = engine_->GetCapacity();
+    if (disk.full || size.value_or(1) > disk.available) {
+      decision.set_address(address);
+      decision.set_outcome(v1::OUTCOME_DISK_FULL);
+      *decision.mutable_shortage() = ToShortage({.scope = engine::Shortage::Scope::kDisk,
+                                                 .limit = disk.limit,
+                                                 .used = disk.used,
+                                                 .reserved = disk.reserved,
+                                                 .needed = size.value_or(1)});
+      return done(std::move(decision));
+    }
+    const uint64_t mailbox = result->mailbox;
+    const engine::Demand demand = DemandFor(*result, size, outgrown_.Recall(mailbox, sender, size), 1);
+    engine_->Check(mailbox, demand,
+                   [address, resolution = *std::move(result),
+                    done = std::move(done)](absl::StatusOr<engine::ReserveResult> reserved) mutable {
+                     done(DecideByRoom(address, resolution, reserved));
+                   });
+  });
+}
+
+void Deliveries::Settle(const std::string& caller, const std::string& request_id, std::vector<uint64_t> mailboxes,
+                        engine::Done<absl::StatusOr<v1::GetReceiptResponse>> done) {
+  const engine::TransactionId id = MakeTransactionId(caller, request_id);
+  engine_->Settle(id, std::move(mailboxes),
+                  [id, done = std::move(done)](absl::StatusOr<stored::v1::Receipt> result) mutable {
+                    if (!result.ok()) return done(absl::UnavailableError(result.status().message()));
+                    v1::GetReceiptResponse response;
+                    response.set_committed(result->committed());
+                    if (result->committed()) *response.mutable_receipts() = ToReceipts(id, *result);
+                    done(std::move(response));
+                  });
+}
+
+v1::Capacity Deliveries::GetCapacity() const {
+  const engine::Capacity disk = engine_->GetCapacity();
+  v1::Capacity out;
+  out.set_limit_bytes(disk.limit);
+  out.set_used_bytes(disk.used);
+  out.set_reserved_bytes(disk.reserved);
+  out.set_available_bytes(disk.available);
+  out.set_full(disk.full);
+  out.set_read_only(disk.read_only);
+  out.set_max_message_bytes(options_.max_message);
+  out.set_max_recipients(options_.max_recipients);
+  const int64_t now = clock_->WallMicros();
+  out.mutable_time()->set_seconds(now / 1'000'000);
+  out.mutable_time()->set_nanos(static_cast<int32_t>(now % 1'000'000 * 1000));
+  return out;
+}
+
+v1::Receipts ToReceipts(const engine::TransactionId& id, const stored::v1::Receipt& receipt) {
+  v1::Receipts receipts;
+  receipts.set_transaction_id(id.ToString());
+  receipts.set_committed(receipt.committed());
+  for (const stored::v1::ReceiptRecipient& r : receipt.recipients()) {
+    if (r.decided() != v1::OUTCOME_OK) continue;
+    v1::Receipt& out = *receipts.add_receipts();
+    out.set_address(r.address());
+    out.set_outcome(static_cast<v1::Outcome>(r.outcome()));
+    out.set_mailbox(r.mailbox_name());
+    out.set_uid(r.uid());
+  }
+  return receipts;
+}
+
+}  // namespace restante::mail
