@@ -264,6 +264,11 @@ absl::Status OptionTable::ReadFile(const std::string& path) {
 absl::Status OptionTable::Resolve(
     const std::vector<std::string>& args,
     const std::function<std::optional<std::string>(const std::string&)>& environment, std::string* output) {
+  for (Option& option : options_) {
+    option.source.clear();
+    option.values.clear();
+  }
+  output->clear();
   RETURN_IF_ERROR(ReadFlags(args, output));
   if (!output->empty()) return absl::OkStatus();
   for (Option& option : options_) {
