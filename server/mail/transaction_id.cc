@@ -1,0 +1,25 @@
+#include "server/mail/transaction_id.h"
+
+#include <openssl/sha.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+
+namespace restante::mail {
+
+engine::TransactionId MakeTransactionId(absl::string_view caller, absl::string_view request_id) {
+  std::string input;
+  const uint64_t length = caller.size();
+  for (int shift = 56; shift >= 0; shift -= 8) input.push_back(static_cast<char>(length >> shift));
+  absl::StrAppend(&input, caller, request_id);
+  uint8_t digest[SHA256_DIGEST_LENGTH];
+  SHA256(reinterpret_cast<const uint8_t*>(input.data()), input.size(), digest);
+  engine::TransactionId id;
+  std::copy_n(digest, id.octets.size(), id.octets.begin());
+  return id;
+}
+
+}  // namespace restante::mail
