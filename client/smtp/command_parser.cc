@@ -1,0 +1,145 @@
+#include "client/smtp/command_parser.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <limits>
+#include <utility>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+
+namespace restante::smtp {
+namespace {
+
+constexpr std::pair<absl::string_view, Verb> kVerbs[] = {
+    {"HELO", Verb::kHelo},       {"EHLO", Verb::kEhlo},       {"LHLO", Verb::kLhlo},
+    {"MAIL", Verb::kMail},       {"RCPT", Verb::kRcpt},       {"DATA", Verb::kData},
+    {"RSET", Verb::kRset},       {"NOOP", Verb::kNoop},       {"VRFY", Verb::kVrfy},
+    {"EXPN", Verb::kExpn},       {"HELP", Verb::kHelp},       {"QUIT", Verb::kQuit},
+    {"AUTH", Verb::kNotOffered}, {"BDAT", Verb::kNotOffered}, {"STARTTLS", Verb::kNotOffered},
+    {"ETRN", Verb::kNotOffered}, {"TURN", Verb::kNotOffered}, {"SEND", Verb::kNotOffered},
+    {"SOML", Verb::kNotOffered}, {"SAML", Verb::kNotOffered}, {"ATRN", Verb::kNotOffered},
+};
+
+absl::string_view StripBlanks(absl::string_view text) {
+  const auto blank = [](char c) { return c == ' ' || c == '\t'; };
+  while (!text.empty() && blank(text.front())) text.remove_prefix(1);
+  while (!text.empty() && blank(text.back())) text.remove_suffix(1);
+  return text;
+}
+
+// esmtp-keyword "=" esmtp-value (RFC 5321, 4.1.2).
+bool IsKeyword(absl::string_view word) {
+  return !word.empty() && absl::ascii_isalnum(static_cast<unsigned char>(word.front())) &&
+         std::all_of(word.begin(), word.end(),
+                     [](unsigned char c) { return absl::ascii_isalnum(c) || c == '-'; });
+}
+
+bool IsValue(absl::string_view word) {
+  return !word.empty() && std::all_of(word.begin(), word.end(),
+                                      [](unsigned char c) { return absl::ascii_isgraph(c) && c != '='; });
+}
+
+// 1*20DIGIT. Twenty digits can exceed 64 bits; such a size is as good as any
+// other that is too large.
+std::optional<uint64_t> ParseSize(absl::string_view digits) {
+  if (digits.empty() || digits.size() > 20) return std::nullopt;
+  constexpr uint64_t kMax = std::numeric_limits<uint64_t>::max();
+  uint64_t value = 0;
+  for (const char c : digits) {
+    if (!absl::ascii_isdigit(static_cast<unsigned char>(c))) return std::nullopt;
+    const auto digit = static_cast<uint64_t>(c - '0');
+    value = value > (kMax - digit) / 10 ? kMax : value * 10 + digit;
+  }
+  return value;
+}
+
+Reply BadArgument(absl::string_view text) { return {kBadArgument, std::string(text)}; }
+
+// One parameter of MAIL. RCPT has none so far.
+std::optional<Reply> ApplyParameter(absl::string_view word, PathKind kind, bool* body_seen,
+                                    Envelope* envelope) {
+  const size_t equals = word.find('=');
+  const absl::string_view keyword = word.substr(0, equals);
+  const bool has_value = equals != absl::string_view::npos;
+  const absl::string_view value = has_value ? word.substr(equals + 1) : "";
+  if (!IsKeyword(keyword)) return BadArgument("Malformed parameter");
+  const Reply unknown{kUnknownParameter, absl::StrCat("Unknown parameter ", Shorten(keyword))};
+  if (kind == PathKind::kForward) return unknown;
+  if (absl::EqualsIgnoreCase(keyword, "SIZE")) {
+    if (envelope->size.has_value()) return BadArgument("SIZE given twice");
+    envelope->size = ParseSize(value);
+    if (!envelope->size.has_value()) return BadArgument("SIZE takes 1 to 20 digits");
+    return std::nullopt;
+  }
+  if (absl::EqualsIgnoreCase(keyword, "BODY")) {
+    if (*body_seen) return BadArgument("BODY given twice");
+    *body_seen = true;
+    if (!IsValue(value)) return BadArgument("BODY takes 7BIT or 8BITMIME");
+    if (absl::EqualsIgnoreCase(value, "7BIT") || absl::EqualsIgnoreCase(value, "8BITMIME"))
+      return std::nullopt;
+    return Reply{kUnknownParameter, "BODY takes 7BIT or 8BITMIME"};
+  }
+  return unknown;
+}
+
+}  // namespace
+
+Command ParseCommand(absl::string_view line) {
+  line = StripBlanks(line);
+  const size_t end = std::min(line.find_first_of(" \t"), line.size());
+  Command command{Verb::kUnknown, StripBlanks(line.substr(end))};
+  for (const auto& [name, verb] : kVerbs) {
+    if (absl::EqualsIgnoreCase(line.substr(0, end), name)) command.verb = verb;
+  }
+  return command;
+}
+
+Envelope ParseEnvelope(absl::string_view argument, PathKind kind) {
+  Envelope envelope;
+  const bool reverse = kind == PathKind::kReverse;
+  const absl::string_view prefix = reverse ? "FROM:" : "TO:";
+  if (!absl::StartsWithIgnoreCase(argument, prefix)) {
+    envelope.error = BadArgument(reverse ? "Syntax: MAIL FROM:<address>" : "Syntax: RCPT TO:<address>");
+    return envelope;
+  }
+  // A blank behind the colon is not in the grammar and in half of all clients.
+  absl::StatusOr<ParsedPath> path = ParsePath(StripBlanks(argument.substr(prefix.size())), kind);
+  if (!path.ok()) {
+    envelope.error = Reply{reverse ? kBadSenderSyntax : kBadRecipientSyntax,
+                           absl::StrCat(reverse ? "Sender: " : "Recipient: ", path.status().message())};
+    return envelope;
+  }
+  envelope.address = std::move(path->address);
+
+  absl::string_view rest = path->rest;
+  if (!rest.empty() && rest.front() != ' ' && rest.front() != '\t') {
+    envelope.error = BadArgument("Blank expected behind the address");
+    return envelope;
+  }
+  bool body_seen = false;
+  while (!(rest = StripBlanks(rest)).empty()) {
+    const size_t end = std::min(rest.find_first_of(" \t"), rest.size());
+    envelope.error = ApplyParameter(rest.substr(0, end), kind, &body_seen, &envelope);
+    if (envelope.error.has_value()) return envelope;
+    rest.remove_prefix(end);
+  }
+  return envelope;
+}
+
+bool IsOneWordAtMost(absl::string_view argument) {
+  if (argument.empty() || argument.front() != '"')
+    return argument.find_first_of(" \t") == absl::string_view::npos;
+  for (size_t i = 1; i < argument.size(); ++i) {
+    if (argument[i] == '\\') {
+      ++i;
+    } else if (argument[i] == '"') {
+      return i + 1 == argument.size();
+    }
+  }
+  return false;
+}
+
+}  // namespace restante::smtp

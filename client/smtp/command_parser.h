@@ -1,0 +1,59 @@
+// Command lines: the verb, and what each verb takes. RFC 5321, 4.1.
+#ifndef RESTANTE_CLIENT_SMTP_COMMAND_PARSER_H_
+#define RESTANTE_CLIENT_SMTP_COMMAND_PARSER_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "absl/strings/string_view.h"
+#include "client/smtp/path.h"
+#include "client/smtp/reply.h"
+
+namespace restante::smtp {
+
+enum class Verb {
+  kUnknown,
+  // A verb that some RFC defines and that is not offered here.
+  kNotOffered,
+  kHelo,
+  kEhlo,
+  kLhlo,
+  kMail,
+  kRcpt,
+  kData,
+  kRset,
+  kNoop,
+  kVrfy,
+  kExpn,
+  kHelp,
+  kQuit,
+};
+
+struct Command {
+  Verb verb = Verb::kUnknown;
+  // What follows the verb, without blanks at either end.
+  absl::string_view argument;
+};
+
+// Splits a line without its CRLF. The verb is compared without case.
+Command ParseCommand(absl::string_view line);
+
+// What MAIL and RCPT say, or the reply that refuses them.
+struct Envelope {
+  std::optional<Reply> error;
+  std::string address;
+  // SIZE (RFC 1870), saturated at 2^64-1; absent if it was not given.
+  std::optional<uint64_t> size;
+};
+
+// Reads `FROM:<path> [parameters]` or `TO:<path> [parameters]`. Of parameters MAIL
+// takes SIZE and BODY=7BIT|8BITMIME (RFC 6152), each once; every other one is 555.
+Envelope ParseEnvelope(absl::string_view argument, PathKind kind);
+
+// Whether `argument` is at most one `String` (atom or quoted), as NOOP takes.
+bool IsOneWordAtMost(absl::string_view argument);
+
+}  // namespace restante::smtp
+
+#endif  // RESTANTE_CLIENT_SMTP_COMMAND_PARSER_H_

@@ -1,0 +1,103 @@
+#include "client/smtp/data_decoder.h"
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+
+namespace restante::smtp {
+
+size_t DataDecoder::Decode(absl::string_view in, size_t room, std::string* out) {
+  if (out == nullptr) room = std::numeric_limits<size_t>::max();
+  const auto emit = [&](absl::string_view octets) {
+    if (out == nullptr) return;
+    out->append(octets.data(), octets.size());
+    room -= octets.size();
+  };
+
+  size_t i = 0;
+  while (i < in.size() && state_ != State::kDone) {
+    // States in which an octet may be taken that leaves no trace in the text.
+    if (state_ == State::kLineStart && in[i] == '.') {
+      state_ = State::kDot;
+      ++i;
+      continue;
+    }
+    if (state_ == State::kDot) {
+      if (in[i] == '\r') {
+        state_ = State::kDotCr;
+        ++i;
+      } else {
+        state_ = State::kText;
+      }
+      continue;
+    }
+    if (state_ == State::kDotCr && in[i] == '\n') {
+      state_ = State::kDone;
+      ++i;
+      continue;
+    }
+    if (room == 0) break;
+    if (state_ == State::kDotCr) {
+      // Not the end after all: the CR is text.
+      emit("\r");
+      state_ = State::kCr;
+      continue;
+    }
+
+    // Run up to the next dot that starts a line. Only dots are looked at, so a
+    // text in base64 is one memchr.
+    const size_t begin = i;
+    const size_t end = begin + std::min(room, in.size() - begin);
+    size_t stop = end;
+    for (size_t from = begin; from < end;) {
+      const void* found = std::memchr(in.data() + from, '.', end - from);
+      if (found == nullptr) break;
+      const size_t dot = static_cast<size_t>(static_cast<const char*>(found) - in.data());
+      const bool starts_line = dot >= begin + 2   ? in[dot - 2] == '\r' && in[dot - 1] == '\n'
+                               : dot == begin + 1 ? state_ == State::kCr && in[begin] == '\n'
+                                                  : false;
+      if (starts_line) {
+        stop = dot;
+        break;
+      }
+      from = dot + 1;
+    }
+    const char last = in[stop - 1];
+    const bool behind_cr = stop - begin >= 2 ? in[stop - 2] == '\r' : state_ == State::kCr;
+    emit(in.substr(begin, stop - begin));
+    state_ = last == '\r' ? State::kCr : last == '\n' && behind_cr ? State::kLineStart : State::kText;
+    i = stop;
+  }
+  if (inspect_) Inspect(in.substr(0, i));
+  return i;
+}
+
+void DataDecoder::Inspect(absl::string_view in) {
+  if (irregular_ || in.empty()) return;
+  if (std::memchr(in.data(), '\0', in.size()) != nullptr) {
+    irregular_ = true;
+    return;
+  }
+  size_t i = 0;
+  if (inspected_cr_) {
+    if (in[0] != '\n') irregular_ = true;
+    i = 1;
+    inspected_cr_ = false;
+  }
+  // Every LF must be met behind its CR, and every CR before its LF.
+  while (i < in.size() && !irregular_) {
+    const void* cr = std::memchr(in.data() + i, '\r', in.size() - i);
+    const size_t at =
+        cr == nullptr ? in.size() : static_cast<size_t>(static_cast<const char*>(cr) - in.data());
+    if (std::memchr(in.data() + i, '\n', at - i) != nullptr) irregular_ = true;
+    if (cr == nullptr) break;
+    if (at + 1 == in.size()) {
+      inspected_cr_ = true;
+      break;
+    }
+    if (in[at + 1] != '\n') irregular_ = true;
+    i = at + 2;
+  }
+}
+
+}  // namespace restante::smtp

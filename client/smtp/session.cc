@@ -1,0 +1,224 @@
+// Input, the phases, and what ends a session.
+#include "client/smtp/session.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "server/base/clock.h"
+
+namespace restante::smtp {
+namespace {
+
+// With its line end. RFC 5321, 4.5.3.1.4, wants 512; parameters add to it.
+constexpr size_t kMaxLine = 2048;
+// Text is passed on in pieces of at least this, or when it has waited this long:
+// the store ends transactions that seem idle.
+constexpr size_t kChunk = 32 * 1024;
+constexpr size_t kMaxChunk = 64 * 1024;
+constexpr int64_t kMaxChunkDelayMicros = 5'000'000;
+
+}  // namespace
+
+Session::Session(const SessionOptions* options, const SessionHost* host, std::string client,
+                 std::function<void()> on_answer)
+    : options_(options),
+      host_(host),
+      client_(std::move(client)),
+      on_answer_(std::move(on_answer)),
+      self_(std::make_shared<Session*>(this)) {}
+
+Session::~Session() {
+  *self_ = nullptr;
+  Close();
+}
+
+void Session::Start() { Say(kGreeting, options_->hostname + (lmtp() ? " LMTP" : " ESMTP") + " Restante"); }
+
+bool Session::wants_input() const {
+  if (end_of_input_) return false;
+  switch (phase_) {
+    case Phase::kCommand:
+      return slots_.empty();
+    case Phase::kText:
+      return pending_.empty() && !decoder_->done();
+    case Phase::kDiscard:
+      return true;
+    default:
+      return false;
+  }
+}
+
+void Session::Input(absl::string_view octets) {
+  if (phase_ == Phase::kClosed) return;
+  if (!pending_.empty()) {
+    pending_.append(octets.data(), octets.size());
+    return Resume();
+  }
+  const size_t used = Consume(octets);
+  pending_.assign(octets.data() + used, octets.size() - used);
+  AfterConsume();
+}
+
+void Session::EndOfInput() {
+  end_of_input_ = true;
+  Resume();
+}
+
+void Session::IdleTimeout() {
+  if (wants_input()) SayClosing(kIdleTooLong, options_->hostname + " Idle for too long, closing");
+}
+
+void Session::Shutdown(bool now) {
+  draining_ = true;
+  if (now && wants_input()) {
+    SayClosing(kShuttingDown, options_->hostname + " Shutting down");
+  } else {
+    AfterConsume();
+  }
+}
+
+void Session::Resume() {
+  if (phase_ != Phase::kClosed) {
+    pending_begin_ += Consume(absl::string_view(pending_).substr(pending_begin_));
+    // Moved to the front only when that pays, so that many commands in one read
+    // do not cost a move each.
+    if (pending_begin_ * 2 >= pending_.size()) {
+      pending_.erase(0, pending_begin_);
+      pending_begin_ = 0;
+    }
+  }
+  AfterConsume();
+}
+
+size_t Session::Consume(absl::string_view in) {
+  size_t used = 0;
+  while (true) {
+    const Phase before = phase_;
+    size_t step = 0;
+    const absl::string_view rest = in.substr(used);
+    if (phase_ == Phase::kCommand) {
+      step = ConsumeLine(rest);
+    } else if (phase_ == Phase::kText || phase_ == Phase::kDiscard) {
+      step = ConsumeText(rest);
+    }
+    used += step;
+    if (step == 0 && phase_ == before) return used;
+  }
+}
+
+void Session::AfterConsume() {
+  if (phase_ == Phase::kCommand && slots_.empty() && !in_transaction() && draining_) {
+    SayClosing(kShuttingDown, options_->hostname + " Shutting down");
+  }
+  if (end_of_input_) {
+    const bool only_input_helps = phase_ == Phase::kCommand   ? slots_.empty()
+                                  : phase_ == Phase::kText    ? pending_.empty() && !decoder_->done()
+                                  : phase_ == Phase::kDiscard ? true
+                                                              : false;
+    if (only_input_helps) Close();
+  }
+  if (phase_ == Phase::kClosed || pending_.empty()) {
+    // An idle connection keeps no buffer.
+    std::string().swap(pending_);
+    pending_begin_ = 0;
+  }
+}
+
+size_t Session::ConsumeLine(absl::string_view in) {
+  if (in.empty()) return 0;
+  const void* found = std::memchr(in.data(), '\n', in.size());
+  if (found == nullptr) {
+    if (!skipping_line_ && in.size() < kMaxLine) return 0;
+    if (!slots_.empty()) return 0;
+    skipping_line_ = true;
+    return in.size();
+  }
+  const size_t length = static_cast<size_t>(static_cast<const char*>(found) - in.data()) + 1;
+  if (skipping_line_ || length > kMaxLine) {
+    if (!slots_.empty()) return 0;
+    skipping_line_ = false;
+    ++progress_;
+    SayError({kLineTooLong, "Line too long"});
+    return length;
+  }
+  // RFC 5321, 2.3.8: only CR LF ends a line. One that ends with a bare LF is
+  // answered and not carried out: what two servers could read differently must
+  // not become a command, and a person at a keyboard shall see why.
+  absl::string_view line = in.substr(0, length);
+  if (length < 2 || line[length - 2] != '\r') {
+    if (!slots_.empty()) return 0;
+    ++progress_;
+    SayError({kBadLine, "Lines must end with CR LF"});
+    return length;
+  }
+  line.remove_suffix(2);
+  if (!Execute(line)) return 0;
+  ++progress_;
+  return length;
+}
+
+size_t Session::ConsumeText(absl::string_view in) {
+  if (phase_ == Phase::kDiscard) {
+    const size_t used = decoder_->Decode(in, 0, nullptr);
+    record_->size += used;
+    progress_ += used;
+    if (decoder_->done()) FinishText();
+    return used;
+  }
+  if (decoder_->done()) {
+    // Only credit was missing.
+    FinishText();
+    return 0;
+  }
+  const uint64_t credit = transaction_->credit();
+  const uint64_t bound = std::min<uint64_t>(credit, kMaxChunk);
+  const size_t before = outgoing_.size();
+  const size_t room = before < bound ? static_cast<size_t>(bound) - before : 0;
+  const size_t used = decoder_->Decode(in, room, &outgoing_);
+  record_->size += outgoing_.size() - before;
+  progress_ += used;
+  if (decoder_->done()) {
+    FinishText();
+  } else if (outgoing_.size() >= std::min<uint64_t>(kChunk, credit) ||
+             host_->clock->MonotonicMicros() - last_chunk_micros_ >= kMaxChunkDelayMicros) {
+    SendText();
+  }
+  return used;
+}
+
+void Session::Close() {
+  if (phase_ == Phase::kClosed) return;
+  const bool unknown = phase_ == Phase::kAwaitCommit || phase_ == Phase::kSettle;
+  if (in_transaction()) EndTransaction(unknown ? TransactionEnd::kUnknown : TransactionEnd::kAborted);
+  slots_.clear();
+  after_abort_ = nullptr;
+  phase_ = Phase::kClosed;
+}
+
+void Session::Say(ReplyCode code, absl::string_view text) { AppendReply(code, text, &output_); }
+
+void Session::SayError(const Reply& reply) {
+  if (++errors_ >= options_->max_errors) {
+    return SayClosing(kTooManyErrors, options_->hostname + " Too many errors, closing");
+  }
+  Say(reply.code, reply.text);
+}
+
+void Session::SayOutOfSequence() {
+  if (mail_refused_) return Say(kBadSequence, "MAIL was refused");
+  SayError({kBadSequence, "Say MAIL first"});
+}
+
+void Session::SayClosing(ReplyCode code, absl::string_view text) {
+  Say(code, text);
+  Close();
+}
+
+absl::string_view Session::protocol_name() const {
+  if (lmtp()) return "LMTP";
+  return hello_ == Verb::kHelo ? "SMTP" : "ESMTP";
+}
+
+}  // namespace restante::smtp

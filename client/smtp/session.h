@@ -1,0 +1,230 @@
+// One SMTP or LMTP conversation without any I/O: octets and the store's answers
+// in, replies and requests to the store out. RFC 5321, 2033, 2920, 1870, 2034.
+//
+// The same octets give the same replies however they are split. The states and
+// what each input does in them stand in README.md beside this file.
+#ifndef RESTANTE_CLIENT_SMTP_SESSION_H_
+#define RESTANTE_CLIENT_SMTP_SESSION_H_
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "client/smtp/command_parser.h"
+#include "client/smtp/data_decoder.h"
+#include "client/smtp/outcome_reply.h"
+#include "client/smtp/reply.h"
+#include "client/smtp/transaction_record.h"
+#include "restante/delivery.h"
+
+namespace restante {
+class Clock;
+}
+
+namespace restante::smtp {
+
+enum class Protocol { kSmtp, kLmtp };
+
+enum class BareNewline {
+  // A bare CR, a bare LF and NUL are octets of the text.
+  kKeep,
+  // A text with one of them is refused after its true end: 550 5.6.0.
+  kRefuse,
+};
+
+struct SessionOptions {
+  Protocol protocol = Protocol::kSmtp;
+  // Greets, and stands in `Received`.
+  std::string hostname = "localhost";
+  // Errors in syntax and sequence before 421; a stored message forgives.
+  uint32_t max_errors = 20;
+  // Accepted in one transaction; at least 100 (RFC 5321, 4.5.3.1.8).
+  uint32_t max_recipients = 1000;
+  // How long an outcome that was lost after Commit is asked for.
+  std::chrono::milliseconds settle_timeout{300'000};
+  BareNewline bare_newline = BareNewline::kKeep;
+  UnknownRecipient unknown_recipient = UnknownRecipient::kReject;
+};
+
+// What sessions share; all of it outlives them. Called on the sessions' thread.
+struct SessionHost {
+  DeliveryClient* store = nullptr;
+  const Clock* clock = nullptr;
+  std::function<std::string()> new_request_id;
+  std::function<void(const TransactionRecord&)> on_transaction;
+};
+
+// One thread. The store's answers must not come from within a call of ours.
+// Destroying it gives up an open transaction.
+class Session : private TransactionHandler {
+ public:
+  // `client` is the peer's IP address in text. `on_answer` is called when an
+  // answer of the store may have changed what the functions below say.
+  Session(const SessionOptions* options, const SessionHost* host, std::string client,
+          std::function<void()> on_answer);
+  ~Session() override;
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  // Puts out the greeting.
+  void Start();
+
+  // Takes octets of the peer. What cannot be used yet is kept, so at most one
+  // read's worth is, if it is only called while wants_input().
+  void Input(absl::string_view octets);
+
+  // The peer sends no more. What it has sent is still answered.
+  void EndOfInput();
+
+  // The peer was silent for too long: 421 and the end, unless the store is what
+  // is waited for.
+  void IdleTimeout();
+
+  // Ends the session with 421 as soon as no transaction is open; with `now` also
+  // within one, unless it waits for the outcome of a Commit.
+  void Shutdown(bool now);
+
+  // Whether more octets can be used. False while the store is waited for and
+  // after the end.
+  bool wants_input() const;
+
+  // Nothing more is to be read; close when output() is written.
+  bool closed() const { return phase_ == Phase::kClosed; }
+
+  // Replies to be written; the caller removes what it wrote.
+  std::string& output() { return output_; }
+
+  // Grows with every finished command and all octets of a text: a peer that does
+  // not make it grow is idle.
+  uint64_t progress() const { return progress_; }
+
+ private:
+  enum class Phase {
+    kCommand,      // Reads commands; slots_ may wait for the store.
+    kAwaitReady,   // DATA was sent to the store.
+    kText,         // Reads the text and passes it on.
+    kDiscard,      // Reads the text and throws it away; refusal_ is the reply.
+    kAwaitCommit,  // Commit was sent.
+    kSettle,       // The answer to Commit was lost; GetReceipt is under way.
+    kAwaitAbort,   // Abort was sent; after_abort_ is the reply.
+    kClosed,
+  };
+
+  // A MAIL or RCPT that is not answered yet: replies leave in order.
+  struct Slot {
+    enum class Kind { kMail, kRecipient, kReady } kind = Kind::kReady;
+    std::string address;
+    Reply reply;  // kReady: only its turn is waited for.
+    bool is_error = false;
+  };
+
+  struct AcceptedRecipient {
+    std::string address;
+    std::string mailbox;
+    size_t record = 0;  // Its place in record_.recipients.
+    std::optional<v1::Outcome> lost;
+  };
+
+  // TransactionHandler.
+  void OnAnswer(const v1::Answer& answer) override;
+  void OnLost(absl::Status why, bool commit_sent) override;
+
+  // session.cc: input and the phases.
+  void Resume();
+  size_t Consume(absl::string_view in);
+  size_t ConsumeLine(absl::string_view in);
+  size_t ConsumeText(absl::string_view in);
+  void AfterConsume();
+  void Close();
+  void Say(ReplyCode code, absl::string_view text);
+  // A reply to a command that was wrong: counts, and may end the session.
+  void SayError(const Reply& reply);
+  // RCPT or DATA without MAIL.
+  void SayOutOfSequence();
+  void SayClosing(ReplyCode code, absl::string_view text);
+
+  // session_commands.cc: one for each verb. False: the command has to wait for
+  // the replies before it.
+  bool Execute(absl::string_view line);
+  void Hello(Verb verb, absl::string_view argument);
+  void Mail(absl::string_view argument);
+  void Recipient(absl::string_view argument);
+  void Data(absl::string_view argument);
+  // session_transaction.cc: the conversation with the store.
+  void OnDecision(const v1::Decision& decision);
+  void OnReady(const v1::Ready& ready);
+  void OnReceipts(const v1::Receipts& receipts);
+  void OnRefused(const v1::Refused& refused);
+  void OnSettled(absl::StatusOr<v1::GetReceiptResponse> response);
+  void FailTransaction(Reply reply);
+  void FlushSlots();
+  void SendText();
+  void FinishText();
+  void ReplyAfterText(const Reply& reply);
+  // Gives up what is open, waits until the store has let go, then replies.
+  void Abandon(TransactionEnd end, std::function<void()> reply);
+  void FinishAbort();
+  void RecordRefused(absl::string_view address, ReplyCode code);
+  // Ends the transaction: log, and back to no transaction.
+  void EndTransaction(TransactionEnd end);
+  bool in_transaction() const { return record_.has_value(); }
+  bool lmtp() const { return options_->protocol == Protocol::kLmtp; }
+  absl::string_view protocol_name() const;
+
+  const SessionOptions* const options_;
+  const SessionHost* const host_;
+  const std::string client_;
+  const std::function<void()> on_answer_;
+  // Settle's answer must not find a session that is gone.
+  const std::shared_ptr<Session*> self_;
+
+  Phase phase_ = Phase::kCommand;
+  bool end_of_input_ = false;
+  bool draining_ = false;
+  std::string output_;
+  uint64_t progress_ = 0;
+  uint32_t errors_ = 0;
+
+  // Input that waits, from pending_begin_ on.
+  std::string pending_;
+  size_t pending_begin_ = 0;
+  // Within a line that is too long: its octets are dropped up to the LF.
+  bool skipping_line_ = false;
+
+  std::optional<Verb> hello_;
+  std::string helo_;
+
+  // The transaction, if record_ has a value.
+  std::optional<TransactionRecord> record_;
+  int64_t began_micros_ = 0;
+  std::unique_ptr<Transaction> transaction_;
+  // It has failed between two commands: what to say from now on.
+  std::optional<Reply> failure_;
+  // The last MAIL was refused by the store: the RCPTs and DATA that a pipelining
+  // client has sent behind it are no errors of its own.
+  bool mail_refused_ = false;
+  std::deque<Slot> slots_;
+  size_t recipients_asked_ = 0;  // Slots that wait for a Decision.
+  std::vector<AcceptedRecipient> accepted_;
+  std::function<void()> after_abort_;
+  TransactionEnd abort_end_ = TransactionEnd::kAborted;
+
+  // The text.
+  std::optional<DataDecoder> decoder_;
+  std::string outgoing_;  // Decoded and not yet passed on, at most one chunk.
+  int64_t last_chunk_micros_ = 0;
+  Reply refusal_;
+};
+
+}  // namespace restante::smtp
+
+#endif  // RESTANTE_CLIENT_SMTP_SESSION_H_

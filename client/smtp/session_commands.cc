@@ -1,0 +1,196 @@
+// One method for each verb.
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "client/smtp/received_header.h"
+#include "client/smtp/session.h"
+#include "server/base/clock.h"
+
+namespace restante::smtp {
+namespace {
+
+// MAIL and RCPTs that wait for the store at the same time.
+constexpr size_t kMaxSlots = 256;
+// The store counts in 62 bits.
+constexpr uint64_t kMaxDeclaredSize = uint64_t{1} << 62;
+
+bool IsControl(unsigned char c) { return absl::ascii_iscntrl(c) && c != '\t'; }
+
+}  // namespace
+
+bool Session::Execute(absl::string_view line) {
+  const Command command = ParseCommand(line);
+  // RCPT may follow its MAIL to the store without waiting for the answer (RFC
+  // 2920); all else waits until what came before it is answered.
+  const bool control = std::any_of(line.begin(), line.end(), IsControl);
+  if (!slots_.empty() && (control || command.verb != Verb::kRcpt || slots_.size() >= kMaxSlots)) return false;
+
+  const auto refuse = [&](ReplyCode code, absl::string_view text) { SayError({code, std::string(text)}); };
+  if (control) {
+    refuse(kBadLine, "Control character in the command");
+    return true;
+  }
+  const bool with_path = command.verb == Verb::kMail || command.verb == Verb::kRcpt;
+  if (!with_path &&
+      !std::all_of(line.begin(), line.end(), [](unsigned char c) { return absl::ascii_isascii(c); })) {
+    if (command.verb == Verb::kUnknown) {
+      refuse(kUnknownCommand, "Unknown command");
+    } else {
+      refuse(kBadArgument, "Non-ASCII character in the argument");
+    }
+    return true;
+  }
+  const absl::string_view argument = command.argument;
+  // Refuses an argument where there is none (RFC 5321, 4.1.1.4 to 4.1.1.10).
+  const auto no_argument = [&] {
+    if (argument.empty()) return true;
+    refuse(kBadArgument, "This command takes no argument");
+    return false;
+  };
+
+  switch (command.verb) {
+    case Verb::kUnknown:
+      refuse(kUnknownCommand, line.empty() ? "Empty line" : "Unknown command");
+      break;
+    case Verb::kNotOffered:
+    case Verb::kExpn:
+      refuse(kNotImplemented, "Command not implemented");
+      break;
+    case Verb::kHelo:
+    case Verb::kEhlo:
+    case Verb::kLhlo:
+      Hello(command.verb, argument);
+      break;
+    case Verb::kMail:
+      Mail(argument);
+      break;
+    case Verb::kRcpt:
+      // Whether there is room for one more recipient depends on the answers.
+      if (recipients_asked_ > 0 && accepted_.size() + recipients_asked_ >= options_->max_recipients)
+        return false;
+      Recipient(argument);
+      break;
+    case Verb::kData:
+      Data(argument);
+      break;
+    case Verb::kRset:
+      if (no_argument()) Abandon(TransactionEnd::kAborted, [this] { Say(kOk, "Ok"); });
+      break;
+    case Verb::kNoop:
+      if (IsOneWordAtMost(argument)) {
+        Say(kOk, "Ok");
+      } else {
+        refuse(kBadArgument, "NOOP takes one word at most");
+      }
+      break;
+    case Verb::kVrfy:
+      if (argument.empty()) {
+        refuse(kBadArgument, "Syntax: VRFY address");
+      } else {
+        Say(kCannotVerify, "Cannot verify, but will accept mail for delivery");
+      }
+      break;
+    case Verb::kHelp:
+      Say(kHelpText, "RFC 5321 and RFC 2033; https://www.rfc-editor.org");
+      break;
+    case Verb::kQuit:
+      if (no_argument()) {
+        Abandon(TransactionEnd::kAborted, [this] { SayClosing(kClosing, options_->hostname + " Bye"); });
+      }
+      break;
+  }
+  return true;
+}
+
+void Session::Hello(Verb verb, absl::string_view argument) {
+  // RFC 2033, 4.1: HELO and EHLO must not be LMTP's, nor LHLO SMTP's.
+  if (lmtp() != (verb == Verb::kLhlo)) {
+    return SayError({kUnknownCommand, lmtp() ? "This is LMTP, say LHLO" : "This is SMTP, say EHLO"});
+  }
+  if (argument.empty()) return SayError({kBadArgument, "A host name is missing"});
+  std::string name(argument.substr(0, argument.find_first_of(" \t")));
+  // RFC 5321, 4.1.4: in mid-session it means RSET.
+  Abandon(TransactionEnd::kAborted, [this, verb, name = std::move(name)]() mutable {
+    hello_ = verb;
+    helo_ = std::move(name);
+    if (verb == Verb::kHelo) return Say(kHello, options_->hostname);
+    // What a message may measure, less what we put in front of it. Without a
+    // number: not known yet.
+    const v1::Capacity capacity = host_->store->capacity();
+    const uint64_t header = ReceivedHeader{helo_, client_, options_->hostname, protocol_name()}.length();
+    const uint64_t max = capacity.max_message_bytes();
+    AppendReply(
+        kHello,
+        {options_->hostname, "PIPELINING", max > header ? absl::StrCat("SIZE ", max - header) : "SIZE",
+         "8BITMIME", "ENHANCEDSTATUSCODES"},
+        &output_);
+  });
+}
+
+void Session::Mail(absl::string_view argument) {
+  if (!hello_.has_value()) return SayError({kBadSequence, lmtp() ? "Say LHLO first" : "Say EHLO first"});
+  if (in_transaction()) return SayError({kBadSequence, "Nested MAIL"});
+  Envelope envelope = ParseEnvelope(argument, PathKind::kReverse);
+  if (envelope.error.has_value()) return SayError(*envelope.error);
+
+  TransactionRecord& record = record_.emplace();
+  record.protocol = protocol_name();
+  record.client = client_;
+  record.helo = helo_;
+  record.sender = std::move(envelope.address);
+  record.declared_size = envelope.size;
+  record.request_id = host_->new_request_id();
+  began_micros_ = host_->clock->MonotonicMicros();
+
+  v1::Begin begin;
+  begin.set_request_id(record.request_id);
+  begin.set_mode(lmtp() ? v1::Begin::PER_RECIPIENT : v1::Begin::ALL_OR_NONE);
+  begin.set_sender(record.sender);
+  begin.mutable_client()->set_address(client_);
+  begin.mutable_client()->set_helo(SanitizeHelo(helo_));
+  // No message has no octets: who says SIZE=0 means that it is not known.
+  if (envelope.size.value_or(0) > 0) {
+    const uint64_t header = ReceivedHeader{helo_, client_, options_->hostname, protocol_name()}.length();
+    begin.set_declared_size(std::min(*envelope.size, kMaxDeclaredSize - header) + header);
+  }
+  mail_refused_ = false;
+  slots_.push_back({Slot::Kind::kMail, "", {}});
+  transaction_ = host_->store->Begin(std::move(begin), this);
+}
+
+void Session::Recipient(absl::string_view argument) {
+  const auto answer = [&](Reply reply, bool is_error) {
+    slots_.push_back({Slot::Kind::kReady, "", std::move(reply), is_error});
+    FlushSlots();
+  };
+  if (!in_transaction()) return SayOutOfSequence();
+  Envelope envelope = ParseEnvelope(argument, PathKind::kForward);
+  if (envelope.error.has_value()) return answer(*std::move(envelope.error), true);
+  if (failure_.has_value()) return answer(*failure_, false);
+  if (accepted_.size() >= options_->max_recipients) {
+    RecordRefused(envelope.address, kTooManyRecipients);
+    return answer({kTooManyRecipients, "Too many recipients"}, false);
+  }
+  slots_.push_back({Slot::Kind::kRecipient, envelope.address, {}});
+  ++recipients_asked_;
+  transaction_->Recipient(std::move(envelope.address));
+}
+
+void Session::Data(absl::string_view argument) {
+  if (!argument.empty()) return SayError({kBadArgument, "DATA takes no argument"});
+  if (!in_transaction()) return SayOutOfSequence();
+  // Also within a pipelined group: a 354 is a promise to somebody.
+  if (accepted_.empty()) return Say(kBadSequence, "No valid recipients");
+  if (failure_.has_value()) {
+    Say(failure_->code, failure_->text);
+    for (const AcceptedRecipient& r : accepted_) record_->recipients[r.record].reply = failure_->code;
+    return EndTransaction(TransactionEnd::kRefused);
+  }
+  phase_ = Phase::kAwaitReady;
+  transaction_->Data();
+}
+
+}  // namespace restante::smtp

@@ -1,0 +1,57 @@
+// What one SMTP transaction came to, for the log.
+#ifndef RESTANTE_CLIENT_SMTP_TRANSACTION_RECORD_H_
+#define RESTANTE_CLIENT_SMTP_TRANSACTION_RECORD_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "client/smtp/reply.h"
+
+namespace restante::smtp {
+
+// How it ended.
+enum class TransactionEnd {
+  // Durable for at least one recipient.
+  kStored,
+  // A reply said no.
+  kRefused,
+  // RSET, a second hello, QUIT, a lost connection, idle time.
+  kAborted,
+  // Committed or not: nobody was told.
+  kUnknown,
+};
+
+struct RecipientRecord {
+  std::string address;
+  // The last word on it: RCPT's reply if that refused it, else the dot's.
+  ReplyCode reply;
+};
+
+// One for every MAIL with a well-formed address, whatever became of it. Addresses
+// and the hello name are as the peer sent them.
+struct TransactionRecord {
+  absl::string_view protocol;
+  std::string client;
+  std::string helo;
+  std::string sender;
+  // Refused recipients beyond a bound are counted, not kept.
+  std::vector<RecipientRecord> recipients;
+  size_t more_refused = 0;
+  std::optional<uint64_t> declared_size;
+  // Octets of the text as it was decoded, without our trace header.
+  uint64_t size = 0;
+  std::string request_id;      // 16 octets.
+  std::string transaction_id;  // Empty before Begun.
+  int64_t duration_micros = 0;
+  TransactionEnd end = TransactionEnd::kAborted;
+  // Why, in the store's or the library's words; may be empty.
+  std::string detail;
+};
+
+}  // namespace restante::smtp
+
+#endif  // RESTANTE_CLIENT_SMTP_TRANSACTION_RECORD_H_
