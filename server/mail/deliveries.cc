@@ -10,7 +10,8 @@
 
 namespace restante::mail {
 
-Deliveries::Deliveries(engine::Engine* engine, Directory* directory, DeliveryOptions options, const Clock* clock)
+Deliveries::Deliveries(engine::Engine* engine, Directory* directory, DeliveryOptions options,
+                       const Clock* clock)
     : engine_(engine),
       directory_(directory),
       options_(std::move(options)),
@@ -108,11 +109,12 @@ void Deliveries::Check(std::string address, std::string sender, std::optional<ui
   });
 }
 
-void Deliveries::Settle(const std::string& caller, const std::string& request_id, std::vector<uint64_t> mailboxes,
+void Deliveries::Settle(const std::string& caller, const std::string& request_id,
+                        std::vector<uint64_t> mailboxes,
                         engine::Done<absl::StatusOr<v1::GetReceiptResponse>> done) {
   const engine::TransactionId id = MakeTransactionId(caller, request_id);
   engine_->Settle(id, std::move(mailboxes),
-                  [id, done = std::move(done)](absl::StatusOr<stored::v1::Receipt> result) mutable {
+                  [id, done = std::move(done)](absl::StatusOr<stored::Receipt> result) mutable {
                     if (!result.ok()) return done(absl::UnavailableError(result.status().message()));
                     v1::GetReceiptResponse response;
                     response.set_committed(result->committed());
@@ -138,11 +140,11 @@ v1::Capacity Deliveries::GetCapacity() const {
   return out;
 }
 
-v1::Receipts ToReceipts(const engine::TransactionId& id, const stored::v1::Receipt& receipt) {
+v1::Receipts ToReceipts(const engine::TransactionId& id, const stored::Receipt& receipt) {
   v1::Receipts receipts;
   receipts.set_transaction_id(id.ToString());
   receipts.set_committed(receipt.committed());
-  for (const stored::v1::ReceiptRecipient& r : receipt.recipients()) {
+  for (const stored::ReceiptRecipient& r : receipt.recipients()) {
     if (r.decided() != v1::OUTCOME_OK) continue;
     v1::Receipt& out = *receipts.add_receipts();
     out.set_address(r.address());

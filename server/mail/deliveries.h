@@ -91,7 +91,7 @@ class Deliveries {
 };
 
 // A stored receipt as it is served.
-v1::Receipts ToReceipts(const engine::TransactionId& id, const stored::v1::Receipt& receipt);
+v1::Receipts ToReceipts(const engine::TransactionId& id, const stored::Receipt& receipt);
 
 }  // namespace restante::mail
 

@@ -32,14 +32,13 @@ v1::Shortage ToShortage(const engine::Shortage& shortage) {
   return out;
 }
 
-bool IsPermfail(const stored::v1::DomainHead& domain) { return domain.over_quota() == 1; }
+bool IsPermfail(const stored::DomainHead& domain) { return domain.over_quota() == 1; }
 
 v1::Outcome OutcomeOf(const engine::Shortage& shortage, bool permfail) {
   switch (shortage.scope) {
     case engine::Shortage::Scope::kMailbox:
-      return permfail && shortage.full_without_reservations
-                 ? v1::OUTCOME_MAILBOX_FULL_PERMANENTLY
-                 : v1::OUTCOME_MAILBOX_FULL;
+      return permfail && shortage.full_without_reservations ? v1::OUTCOME_MAILBOX_FULL_PERMANENTLY
+                                                            : v1::OUTCOME_MAILBOX_FULL;
     case engine::Shortage::Scope::kDomain:
       return v1::OUTCOME_DOMAIN_FULL;
     case engine::Shortage::Scope::kDisk:
@@ -73,13 +72,13 @@ std::optional<v1::Decision> DecideWithoutRoom(const std::string& address, const 
   }
   decision.set_mailbox(MailboxName(resolution.head.address()));
   switch (resolution.head.state()) {
-    case stored::v1::MailboxHead::HOLD:
+    case stored::MailboxHead::HOLD:
       decision.set_outcome(v1::OUTCOME_MAILBOX_ON_HOLD);
       return decision;
-    case stored::v1::MailboxHead::DISABLED:
+    case stored::MailboxHead::DISABLED:
       decision.set_outcome(v1::OUTCOME_MAILBOX_DISABLED);
       return decision;
-    case stored::v1::MailboxHead::DELETED:
+    case stored::MailboxHead::DELETED:
       decision.set_outcome(v1::OUTCOME_NO_SUCH_MAILBOX);
       decision.clear_mailbox();
       return decision;
@@ -87,8 +86,8 @@ std::optional<v1::Decision> DecideWithoutRoom(const std::string& address, const 
       break;
   }
   if (declared && !resolution.exempt) {
-    const uint64_t limit = quota::Effective(resolution.head.max_bytes(), resolution.domain.default_bytes(),
-                                            rules.default_bytes);
+    const uint64_t limit =
+        quota::Effective(resolution.head.max_bytes(), resolution.domain.default_bytes(), rules.default_bytes);
     if (limit != 0 && limit != quota::kUnlimited && *declared > limit + kSizeTolerance) {
       decision.set_outcome(v1::OUTCOME_EXCEEDS_MAILBOX_LIMIT);
       v1::Shortage& shortage = *decision.mutable_shortage();

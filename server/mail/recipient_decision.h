@@ -22,7 +22,7 @@ v1::Shortage ToShortage(const engine::Shortage& shortage);
 // What a shortage means for the sender; `permfail`: the domain's policy.
 v1::Outcome OutcomeOf(const engine::Shortage& shortage, bool permfail);
 
-bool IsPermfail(const stored::v1::DomainHead& domain);
+bool IsPermfail(const stored::DomainHead& domain);
 
 // The decision that the directory alone allows: nullopt when room is to be asked
 // for. Fills address and mailbox.

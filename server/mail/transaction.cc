@@ -91,7 +91,8 @@ void Transaction::Apply(v1::Event& event) {
       if (state_ == State::kOpen || (replaying && !writer_)) return OnData();
       break;
     case v1::Event::kChunk:
-      if (state_ == State::kReady || (replaying && writer_)) return OnChunk(std::move(*event.mutable_chunk()));
+      if (state_ == State::kReady || (replaying && writer_))
+        return OnChunk(std::move(*event.mutable_chunk()));
       break;
     case v1::Event::kCommit:
       if (state_ == State::kReady || (replaying && writer_)) return OnCommit(event.commit());
@@ -99,9 +100,10 @@ void Transaction::Apply(v1::Event& event) {
     default:
       break;
   }
-  static constexpr absl::string_view kStates[] = {"before Begin", "before Data", "after Data", "in a repetition"};
-  static constexpr absl::string_view kEvents[] = {"an event of no known kind", "", "Begin", "Recipient", "Data", "a chunk",
-                                                  "Commit"};
+  static constexpr absl::string_view kStates[] = {"before Begin", "before Data", "after Data",
+                                                  "in a repetition"};
+  static constexpr absl::string_view kEvents[] = {
+      "an event of no known kind", "", "Begin", "Recipient", "Data", "a chunk", "Commit"};
   const size_t kind = event.kind_case();
   Refuse(v1::OUTCOME_INVALID_EVENT, absl::StrCat(kEvents[kind < std::size(kEvents) ? kind : 0],
                                                  " is out of order ", kStates[static_cast<int>(state_)]));
@@ -134,7 +136,8 @@ void Transaction::OnBegin(const v1::Begin& begin) {
     shortage.set_limit(options.max_message);
     shortage.set_needed(*declared_);
     return Refuse(v1::OUTCOME_MESSAGE_TOO_LARGE,
-                  absl::StrCat("message: ", *declared_, " bytes declared, at most ", options.max_message), &shortage);
+                  absl::StrCat("message: ", *declared_, " bytes declared, at most ", options.max_message),
+                  &shortage);
   }
   const engine::Capacity capacity = deliveries_->engine()->GetCapacity();
   if (capacity.read_only) return Refuse(v1::OUTCOME_READ_ONLY, "the store is read-only after a write error");
@@ -187,7 +190,7 @@ void Transaction::OnOpened(absl::StatusOr<engine::OpenResult> result) {
   if (std::holds_alternative<engine::InUse>(*result)) {
     return Refuse(v1::OUTCOME_REQUEST_ID_IN_USE, "the request id belongs to a transaction that is under way");
   }
-  if (auto* receipt = std::get_if<stored::v1::Receipt>(&*result)) {
+  if (auto* receipt = std::get_if<stored::Receipt>(&*result)) {
     UncountClient();
     if (!receipt->committed()) {
       return Refuse(v1::OUTCOME_REQUEST_ID_ABORTED, "the request id was declared not committed");
@@ -226,7 +229,8 @@ void Transaction::OnRecipient(const std::string& address) {
     return Decide(refusal, 0);
   }
   deliveries_->directory()->Resolve(
-      address, Resume<absl::StatusOr<Resolution>>([address](Transaction* t, absl::StatusOr<Resolution> result) {
+      address,
+      Resume<absl::StatusOr<Resolution>>([address](Transaction* t, absl::StatusOr<Resolution> result) {
         t->OnResolved(address, std::move(result));
       }));
 }
@@ -239,7 +243,8 @@ void Transaction::OnResolved(const std::string& address, absl::StatusOr<Resoluti
     return Decide(refusal, 0);
   }
   const DeliveryOptions& options = deliveries_->options();
-  if (auto decision = DecideWithoutRoom(address, *result, declared_, options.rules)) return Decide(*decision, 0);
+  if (auto decision = DecideWithoutRoom(address, *result, declared_, options.rules))
+    return Decide(*decision, 0);
 
   const auto same = std::find_if(accepted_.begin(), accepted_.end(),
                                  [&](const Accepted& a) { return a.mailbox == result->mailbox; });
@@ -257,7 +262,8 @@ void Transaction::OnResolved(const std::string& address, absl::StatusOr<Resoluti
     accepted.repeated = true;
     const uint64_t held = decided_[same->decided].reserved_bytes();
     accepted_.push_back(std::move(accepted));
-    return Decide(DecideByRoom(address, *result, engine::ReserveResult(engine::Granted{held})), result->mailbox);
+    return Decide(DecideByRoom(address, *result, engine::ReserveResult(engine::Granted{held})),
+                  result->mailbox);
   }
   const uint64_t mailbox = result->mailbox;
   auto resolution = std::make_shared<Resolution>(*std::move(result));
@@ -278,7 +284,7 @@ void Transaction::OnResolved(const std::string& address, absl::StatusOr<Resoluti
 }
 
 void Transaction::Decide(const v1::Decision& decision, uint64_t mailbox) {
-  stored::v1::ReceiptRecipient noted;
+  stored::ReceiptRecipient noted;
   noted.set_address(decision.address());
   noted.set_decided(decision.outcome());
   noted.set_outcome(decision.outcome());
@@ -351,8 +357,8 @@ bool Transaction::TakeLosses(const std::vector<engine::Lost>& lost) {
   const engine::Shortage& first = lost.front().shortage;
   const v1::Shortage shortage = ToShortage(first);
   Refuse(CombinedOutcome(),
-         absl::StrCat("needs ", first.needed, " ", first.counts_messages ? "messages" : "bytes", ", ", first.used,
-                      " used and ", first.reserved, " reserved of ", first.limit),
+         absl::StrCat("needs ", first.needed, " ", first.counts_messages ? "messages" : "bytes", ", ",
+                      first.used, " used and ", first.reserved, " reserved of ", first.limit),
          &shortage);
   return false;
 }
@@ -362,8 +368,7 @@ v1::Outcome Transaction::CombinedOutcome() const {
   bool any_mailbox = false;
   for (const Accepted& a : accepted_) {
     all_permanent &= a.outcome == v1::OUTCOME_MAILBOX_FULL_PERMANENTLY;
-    any_mailbox |=
-        a.outcome == v1::OUTCOME_MAILBOX_FULL || a.outcome == v1::OUTCOME_MAILBOX_FULL_PERMANENTLY;
+    any_mailbox |= a.outcome == v1::OUTCOME_MAILBOX_FULL || a.outcome == v1::OUTCOME_MAILBOX_FULL_PERMANENTLY;
   }
   if (all_permanent) return v1::OUTCOME_MAILBOX_FULL_PERMANENTLY;
   return any_mailbox ? v1::OUTCOME_MAILBOX_FULL : v1::OUTCOME_DOMAIN_FULL;
@@ -393,19 +398,19 @@ void Transaction::OnChunk(std::string octets) {
   }
   if (state_ == State::kReplaying || received_ <= covered_ || !AnyLive()) return Append(std::move(octets));
   auto shared = std::make_shared<std::string>(std::move(octets));
-  deliveries_->engine()->Extend(
-      id_, received_,
-      Resume<absl::StatusOr<engine::Extended>>([shared](Transaction* t, absl::StatusOr<engine::Extended> result) {
-        t->OnExtended(std::move(*shared), std::move(result));
-      }));
+  deliveries_->engine()->Extend(id_, received_,
+                                Resume<absl::StatusOr<engine::Extended>>(
+                                    [shared](Transaction* t, absl::StatusOr<engine::Extended> result) {
+                                      t->OnExtended(std::move(*shared), std::move(result));
+                                    }));
 }
 
 void Transaction::OnExtended(std::string octets, absl::StatusOr<engine::Extended> result) {
   if (!result.ok()) return RefuseForStatus(result.status(), "extending");
   if (result->disk) {
     const v1::Shortage shortage = ToShortage(*result->disk);
-    return Refuse(v1::OUTCOME_DISK_FULL, "disk: the message outgrew its reservation and there is no more room",
-                  &shortage);
+    return Refuse(v1::OUTCOME_DISK_FULL,
+                  "disk: the message outgrew its reservation and there is no more room", &shortage);
   }
   for (const engine::Lost& loss : result->lost) {
     deliveries_->outgrown().Remember(loss.mailbox, sender_, declared_, received_);
@@ -423,8 +428,9 @@ void Transaction::Append(std::string octets) {
     writer_.reset();
     return OnAppended(count, absl::OkStatus());
   }
-  writer_->Append(std::move(octets),
-                  Resume<absl::Status>([count](Transaction* t, const absl::Status& s) { t->OnAppended(count, s); }));
+  writer_->Append(std::move(octets), Resume<absl::Status>([count](Transaction* t, const absl::Status& s) {
+                    t->OnAppended(count, s);
+                  }));
 }
 
 void Transaction::OnAppended(size_t octets, const absl::Status& status) {
@@ -458,8 +464,9 @@ void Transaction::OnFinished(const v1::Commit& commit,
   if (!body.ok()) return RefuseForStatus(body.status(), "finishing");
   writer_.reset();
   if (commit.has_crc32c() && commit.crc32c() != (*body)->crc32c()) {
-    return Refuse(v1::OUTCOME_CONTENT_MISMATCH, absl::StrCat("CRC32C announced by Commit: ", absl::Hex(commit.crc32c()),
-                                                             ", of what was received: ", absl::Hex((*body)->crc32c())));
+    return Refuse(v1::OUTCOME_CONTENT_MISMATCH,
+                  absl::StrCat("CRC32C announced by Commit: ", absl::Hex(commit.crc32c()),
+                               ", of what was received: ", absl::Hex((*body)->crc32c())));
   }
   if (state_ == State::kReplaying) {
     if (replay_next_ != replay_.recipients_size() || replay_.size() != received_ ||
@@ -476,14 +483,14 @@ void Transaction::OnFinished(const v1::Commit& commit,
 }
 
 void Transaction::Store(std::unique_ptr<engine::StagedBody> body) {
-  stored::v1::Receipt receipt;
+  stored::Receipt receipt;
   for (const Accepted& a : accepted_) {
     decided_[a.decided].set_outcome(a.outcome);
     if (a.outcome != v1::OUTCOME_OK && a.shortage && !a.repeated) {
       deliveries_->outgrown().Remember(a.mailbox, sender_, declared_, received_);
     }
   }
-  for (stored::v1::ReceiptRecipient& r : decided_) *receipt.add_recipients() = r;
+  for (stored::ReceiptRecipient& r : decided_) *receipt.add_recipients() = r;
   receipt.set_mode(per_recipient_ ? 1 : 0);
   receipt.set_sender(sender_);
   receipt.set_size(received_);
@@ -504,7 +511,7 @@ void Transaction::Store(std::unique_ptr<engine::StagedBody> body) {
   const int64_t now = deliveries_->clock()->WallMicros();
   for (const Accepted& a : accepted_) {
     if (a.outcome != v1::OUTCOME_OK || a.repeated) continue;
-    stored::v1::Entry entry;
+    stored::Entry entry;
     entry.set_arrival_us(now);
     entry.set_exempt(a.exempt);
     entry.mutable_envelope()->set_sender(sender_);
@@ -513,14 +520,13 @@ void Transaction::Store(std::unique_ptr<engine::StagedBody> body) {
   }
   request.receipt = std::move(receipt);
   engine_open_ = false;  // The engine closes it, whatever happens.
-  deliveries_->engine()->Commit(std::move(request),
-                                Resume<absl::StatusOr<stored::v1::Receipt>>(
-                                    [](Transaction* t, absl::StatusOr<stored::v1::Receipt> result) {
-                                      t->OnStored(std::move(result));
-                                    }));
+  deliveries_->engine()->Commit(
+      std::move(request),
+      Resume<absl::StatusOr<stored::Receipt>>(
+          [](Transaction* t, absl::StatusOr<stored::Receipt> result) { t->OnStored(std::move(result)); }));
 }
 
-void Transaction::OnStored(absl::StatusOr<stored::v1::Receipt> result) {
+void Transaction::OnStored(absl::StatusOr<stored::Receipt> result) {
   if (!result.ok()) return RefuseForStatus(result.status(), "storing");
   v1::Answer answer;
   *answer.mutable_receipts() = Receipts(*result);
@@ -529,11 +535,12 @@ void Transaction::OnStored(absl::StatusOr<stored::v1::Receipt> result) {
   End();
 }
 
-v1::Receipts Transaction::Receipts(const stored::v1::Receipt& receipt) const {
+v1::Receipts Transaction::Receipts(const stored::Receipt& receipt) const {
   v1::Receipts receipts = ToReceipts(id_, receipt);
   // One receipt for each accepted recipient, in the same order.
   for (size_t i = 0; i < accepted_.size(); ++i) {
-    if (accepted_[i].shortage) *receipts.mutable_receipts(i)->mutable_shortage() = ToShortage(*accepted_[i].shortage);
+    if (accepted_[i].shortage)
+      *receipts.mutable_receipts(i)->mutable_shortage() = ToShortage(*accepted_[i].shortage);
   }
   return receipts;
 }
@@ -543,9 +550,10 @@ v1::Receipts Transaction::Receipts(const stored::v1::Receipt& receipt) const {
 void Transaction::ReplayRecipient(const std::string& address) {
   if (writer_ || replay_next_ >= replay_.recipients_size() ||
       replay_.recipients(replay_next_).address() != address) {
-    return Refuse(v1::OUTCOME_REQUEST_ID_IN_USE, "the request id was used for a message with other recipients");
+    return Refuse(v1::OUTCOME_REQUEST_ID_IN_USE,
+                  "the request id was used for a message with other recipients");
   }
-  const stored::v1::ReceiptRecipient& r = replay_.recipients(replay_next_++);
+  const stored::ReceiptRecipient& r = replay_.recipients(replay_next_++);
   v1::Answer answer;
   v1::Decision& decision = *answer.mutable_decision();
   decision.set_address(address);

@@ -85,7 +85,7 @@ class Transaction : public std::enable_shared_from_this<Transaction> {
     bool exempt = false;
     // Another recipient of this transaction has the same mailbox before it.
     bool repeated = false;
-    size_t decided = 0;  // Its place in decided_.
+    size_t decided = 0;                    // Its place in decided_.
     v1::Outcome outcome = v1::OUTCOME_OK;  // What it would be at Commit.
     std::optional<engine::Shortage> shortage;
   };
@@ -105,7 +105,7 @@ class Transaction : public std::enable_shared_from_this<Transaction> {
   void OnFinished(const v1::Commit& commit, absl::StatusOr<std::unique_ptr<engine::StagedBody>> body);
   void OnCommit(const v1::Commit& commit);
   void Store(std::unique_ptr<engine::StagedBody> body);
-  void OnStored(absl::StatusOr<stored::v1::Receipt> result);
+  void OnStored(absl::StatusOr<stored::Receipt> result);
 
   // The same steps when a receipt of the id exists already.
   void ReplayRecipient(const std::string& address);
@@ -116,7 +116,7 @@ class Transaction : public std::enable_shared_from_this<Transaction> {
   // One outcome for all that failed: permanent only if everybody's is.
   v1::Outcome CombinedOutcome() const;
   bool AnyLive() const;
-  v1::Receipts Receipts(const stored::v1::Receipt& receipt) const;
+  v1::Receipts Receipts(const stored::Receipt& receipt) const;
   void Decide(const v1::Decision& decision, uint64_t mailbox);
   void Refuse(v1::Outcome outcome, std::string detail, const v1::Shortage* shortage = nullptr);
   void RefuseForStatus(const absl::Status& status, absl::string_view where);
@@ -153,7 +153,7 @@ class Transaction : public std::enable_shared_from_this<Transaction> {
   uint64_t disk_reserved_ = 0;
 
   std::vector<Accepted> accepted_;
-  std::vector<stored::v1::ReceiptRecipient> decided_;  // All, in order.
+  std::vector<stored::ReceiptRecipient> decided_;  // All, in order.
 
   std::unique_ptr<engine::BodyWriter> writer_;
   uint64_t received_ = 0;
@@ -162,7 +162,7 @@ class Transaction : public std::enable_shared_from_this<Transaction> {
   uint64_t consumed_since_credit_ = 0;
 
   // While replaying.
-  stored::v1::Receipt replay_;
+  stored::Receipt replay_;
   int replay_next_ = 0;
 };
 

@@ -1,0 +1,104 @@
+#include "server/config.h"
+
+#include <arpa/inet.h>
+
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
+#include "server/base/status_macros.h"
+
+namespace restante {
+
+void StoreConfig::Register(OptionTable& options) {
+  options.String("data-dir", &data_dir, "DIR", "Where the mail is kept; one store owns it.");
+  options.Bool("create", &create, "Make a new store if the data directory is missing or empty.");
+  options.Choice("engine", &engine, {"embedded", "memory"},
+                 "What keeps the mail; memory keeps it until the program ends, for trials.");
+  options.String("listen", &listen, "ADDR", "Address of the gRPC API.");
+  options.Bool("insecure", &insecure,
+               "Allow listening off loopback without credentials: everyone may do everything.");
+
+  options.Size("default-bytes", &default_bytes, "Limit of mailboxes that inherit theirs.", "unlimited",
+               kUnset);
+  options.String("default-messages", &default_messages, "N|unlimited",
+                 "The same for the number of messages.");
+  options.Size("max-message", &max_message, "Largest message taken.");
+  options.Uint32("max-recipients", &max_recipients, "N", "Recipients of one message, at least 100.");
+  options.Size("reserve-unknown", &reserve_unknown, "Room reserved for a message that declares no size.");
+  options.Duration("reserve-idle", &reserve_idle, "How long a reservation is safe from others before DATA.");
+  options.Size("reserve-per-client", &reserve_per_client, "What one client address may reserve before DATA.");
+  options.Size("quota-grace", &quota_grace,
+               "How far a message that outgrew its reservation may exceed a limit.");
+  options.Uint32("deliveries-per-mailbox", &deliveries_per_mailbox, "N",
+                 "Parallel deliveries to one mailbox.");
+  options.Duration("transaction-idle", &transaction_idle,
+                   "A transaction without an event for so long is aborted.");
+  options.Duration("transaction-max", &transaction_max, "A transaction open for so long is aborted.");
+
+  options.Size("max-disk", &max_disk, "What the store may occupy in all.", "unlimited", kUnset);
+  options.Size("disk-reserve", &disk_reserve,
+               "Room that mail leaves free on the file system; auto: the smaller of 5% of it and 1G.", "auto",
+               kUnset);
+  options.Size("body-memory", &body_memory, "Memory for messages under way; above it they go to files.");
+
+  options.String("recipient-delimiter", &recipient_delimiter, "CHARS",
+                 "Characters that begin a detail in a local part (user+detail); empty: none.");
+  options.String("postmaster", &postmaster, "ADDRESS",
+                 "Mailbox for <postmaster> and for postmaster@ of domains that have none.");
+
+  options.Choice("log-format", &log_format, {"text", "json"}, "Form of the log on standard error.");
+  options.Choice("log-level", &log_level, {"debug", "info", "warning", "error"},
+                 "Lowest level that is logged.");
+}
+
+bool IsLoopback(const std::string& address) {
+  if (absl::StartsWith(address, "unix:")) return true;
+  absl::string_view host = absl::string_view(address).substr(0, address.rfind(':'));
+  if (absl::ConsumePrefix(&host, "[")) absl::ConsumeSuffix(&host, "]");
+  const std::string name(host);
+  if (name == "localhost") return true;
+  in_addr v4;
+  if (inet_pton(AF_INET, name.c_str(), &v4) == 1) return ntohl(v4.s_addr) >> 24 == 127;
+  in6_addr v6;
+  return inet_pton(AF_INET6, name.c_str(), &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
+}
+
+absl::StatusOr<uint64_t> StoreConfig::DefaultMessages() const {
+  if (default_messages == "unlimited") return kUnset;
+  uint64_t count = 0;
+  if (!absl::SimpleAtoi(default_messages, &count) || count > uint64_t{1} << 62) {
+    return absl::InvalidArgumentError(absl::StrCat("--default-messages ", default_messages,
+                                                   ": is neither a number up to 2^62 nor `unlimited`"));
+  }
+  return count;
+}
+
+absl::Status StoreConfig::Check() const {
+  if (engine == "embedded" && data_dir.empty()) {
+    return absl::InvalidArgumentError("--data-dir: is required, it says where the mail is kept");
+  }
+  RETURN_IF_ERROR(DefaultMessages().status());
+  if (!absl::StrContains(listen, ':')) {
+    return absl::InvalidArgumentError(absl::StrCat("--listen ", listen, ": is not HOST:PORT"));
+  }
+  if (!insecure && !IsLoopback(listen)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--listen ", listen, ": not a loopback address, and no credentials are configured; ",
+                     "--insecure allows it, with everyone allowed to do everything"));
+  }
+  if (max_recipients < 100) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--max-recipients ", max_recipients, ": at least 100 (RFC 5321, 4.5.3.1.8)"));
+  }
+  if (max_message == 0 || max_message > uint64_t{1} << 40) {
+    return absl::InvalidArgumentError(absl::StrCat("--max-message ", max_message, ": 1 to 1T"));
+  }
+  if (reserve_unknown == 0) return absl::InvalidArgumentError("--reserve-unknown 0: at least 1");
+  if (deliveries_per_mailbox == 0)
+    return absl::InvalidArgumentError("--deliveries-per-mailbox 0: at least 1");
+  return absl::OkStatus();
+}
+
+}  // namespace restante

@@ -1,0 +1,62 @@
+// What `restante-store` is told: every option, its default and its meaning.
+#ifndef RESTANTE_SERVER_CONFIG_H_
+#define RESTANTE_SERVER_CONFIG_H_
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "server/base/options.h"
+
+namespace restante {
+
+struct StoreConfig {
+  std::string data_dir;
+  bool create = false;
+  std::string engine = "embedded";
+  std::string listen = "127.0.0.1:8354";
+  bool insecure = false;
+
+  // kUnset where it is `unlimited` or `auto`.
+  static constexpr uint64_t kUnset = UINT64_MAX;
+  uint64_t default_bytes = kUnset;
+  std::string default_messages = "unlimited";
+  uint64_t max_message = uint64_t{50} << 20;
+  uint32_t max_recipients = 1000;
+  uint64_t reserve_unknown = uint64_t{1} << 20;
+  absl::Duration reserve_idle = absl::Seconds(30);
+  uint64_t reserve_per_client = uint64_t{1} << 30;
+  uint64_t quota_grace = 0;
+  uint32_t deliveries_per_mailbox = 256;
+  absl::Duration transaction_idle = absl::Minutes(10);
+  absl::Duration transaction_max = absl::Hours(1);
+
+  uint64_t max_disk = kUnset;
+  uint64_t disk_reserve = kUnset;
+  uint64_t body_memory = uint64_t{64} << 20;
+
+  std::string recipient_delimiter = "+";
+  std::string postmaster;
+
+  std::string log_format = "text";
+  std::string log_level = "info";
+
+  void Register(OptionTable& options);
+
+  // What no single option can tell: addresses off loopback without --insecure, a
+  // bound on recipients below 100, and the like. kInvalidArgument, one line.
+  absl::Status Check() const;
+
+  // `default_messages` as a number; kUnset for `unlimited`.
+  absl::StatusOr<uint64_t> DefaultMessages() const;
+};
+
+// Whether only this machine can reach `address` (`127.0.0.1:8354`, `[::1]:0`,
+// `localhost:1`, `unix:/path`).
+bool IsLoopback(const std::string& address);
+
+}  // namespace restante
+
+#endif  // RESTANTE_SERVER_CONFIG_H_

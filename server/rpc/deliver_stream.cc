@@ -1,0 +1,192 @@
+#include "server/rpc/deliver_stream.h"
+
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+
+namespace restante::rpc {
+namespace {
+
+// Answers that may wait for a slow reader before no more events are read.
+constexpr int kMaxGathered = 4096;
+
+}  // namespace
+
+SeenNumbers::Result SeenNumbers::Add(uint64_t number) {
+  if (!any_) {
+    any_ = true;
+    first_ = last_ = number;
+    return Result::kNew;
+  }
+  if (Contains(number)) return Result::kSeen;
+  if (number != last_ + 1) {
+    if (sparse_.size() >= kMaxSparse) return Result::kTooMany;
+    sparse_.insert(number);
+    return Result::kNew;
+  }
+  last_ = number;
+  while (sparse_.erase(last_ + 1) > 0) ++last_;
+  return Result::kNew;
+}
+
+bool SeenNumbers::Contains(uint64_t number) const {
+  return any_ && ((number >= first_ && number <= last_) || sparse_.contains(number));
+}
+
+// gRPC's reactions, each passed on to the strand. gRPC calls OnDone last, when no
+// operation is left; the stream has let go of the bridge by then, in Pump.
+class DeliverStream::Bridge final : public Reactor {
+ public:
+  static Bridge* Start(mail::Deliveries* deliveries, std::string caller, std::string peer) {
+    auto* const bridge = new Bridge;
+    bridge->stream_ = std::shared_ptr<DeliverStream>(
+        new DeliverStream(deliveries, std::move(caller), std::move(peer), bridge));
+    bridge->StartRead(&bridge->stream_->request_);
+    return bridge;
+  }
+
+  void OnReadDone(bool ok) override {
+    stream_->Post([stream = stream_, ok] { stream->OnRead(ok); });
+  }
+  void OnWriteDone(bool ok) override {
+    stream_->Post([stream = stream_, ok] { stream->OnWritten(ok); });
+  }
+  void OnCancel() override {
+    stream_->Post([stream = stream_] { stream->OnCancelled(); });
+  }
+  void OnDone() override { delete this; }
+
+ private:
+  std::shared_ptr<DeliverStream> stream_;
+};
+
+DeliverStream::Reactor* DeliverStream::Start(mail::Deliveries* deliveries, std::string caller,
+                                             std::string peer) {
+  return Bridge::Start(deliveries, std::move(caller), std::move(peer));
+}
+
+void DeliverStream::OnRead(bool ok) {
+  reading_ = false;
+  if (!bridge_ || cancelled_) return;  // Nobody is there to answer.
+  if (!ok) {
+    // Half-closed, or broken: nobody will end what is open. What was committed
+    // is still answered.
+    reads_ended_ = true;
+    AbandonAll();
+    return Pump();
+  }
+  for (v1::Event& event : *request_.mutable_events()) {
+    if (!end_.ok()) break;
+    Take(std::move(event));
+  }
+  request_.Clear();
+  Pump();
+}
+
+void DeliverStream::Take(v1::Event event) {
+  const uint64_t number = event.transaction();
+  auto it = live_.find(number);
+  if (event.has_begin()) {
+    switch (seen_.Add(number)) {
+      case SeenNumbers::Result::kNew:
+        break;
+      case SeenNumbers::Result::kSeen:
+        end_ =
+            grpc::Status(grpc::StatusCode::INVALID_ARGUMENT,
+                         absl::StrCat("transaction ", number, ": the number was used before on this stream"));
+        return AbandonAll();
+      case SeenNumbers::Result::kTooMany:
+        end_ = grpc::Status(grpc::StatusCode::INVALID_ARGUMENT,
+                            absl::StrCat("transaction ", number, ": more than ", SeenNumbers::kMaxSparse,
+                                         " numbers out of order; use ascending numbers"));
+        return AbandonAll();
+    }
+    it = live_
+             .emplace(number, std::make_shared<mail::Transaction>(deliveries_, shared_from_this(), number,
+                                                                  caller_, peer_))
+             .first;
+  } else if (it == live_.end()) {
+    v1::Answer answer;
+    answer.set_transaction(number);
+    if (event.has_abort()) {
+      answer.mutable_aborted();
+    } else if (seen_.Contains(number)) {
+      return;  // Comes too late: it was refused or has ended.
+    } else {
+      // Without a Begin; answered once.
+      seen_.Add(number);
+      answer.mutable_refused()->set_outcome(v1::OUTCOME_INVALID_EVENT);
+      answer.mutable_refused()->set_detail("the transaction was not begun");
+      deliveries_->counters().refused++;
+    }
+    return Send(std::move(answer));
+  }
+  // Kept alive here: handling may end it and take it out of live_.
+  const std::shared_ptr<mail::Transaction> transaction = it->second;
+  transaction->Handle(std::move(event));
+}
+
+void DeliverStream::Send(v1::Answer answer) {
+  if (!bridge_ || cancelled_) return;
+  *gathered_.add_answers() = std::move(answer);
+  // Written when the strand comes to it: answers of one batch go together.
+  if (gathered_.answers_size() == 1) {
+    Post([stream = shared_from_this()] { stream->Pump(); });
+  }
+}
+
+void DeliverStream::Ended(uint64_t number) {
+  live_.erase(number);
+  if (reads_ended_ || !end_.ok()) {
+    Post([stream = shared_from_this()] { stream->Pump(); });
+  }
+}
+
+void DeliverStream::OutcomeUnknown(absl::Status why) {
+  if (end_.ok()) end_ = grpc::Status(grpc::StatusCode::UNAVAILABLE, std::string(why.message()));
+  AbandonAll();
+}
+
+void DeliverStream::AbandonAll() {
+  std::vector<std::shared_ptr<mail::Transaction>> all;
+  all.reserve(live_.size());
+  for (const auto& [number, transaction] : live_) all.push_back(transaction);
+  for (const auto& transaction : all) transaction->Abandon();
+}
+
+void DeliverStream::OnWritten(bool ok) {
+  writing_ = false;
+  written_.Clear();
+  if (!ok) cancelled_ = true;
+  Pump();
+}
+
+void DeliverStream::OnCancelled() {
+  cancelled_ = true;
+  reads_ended_ = true;
+  AbandonAll();
+  Pump();
+}
+
+void DeliverStream::Pump() {
+  if (!bridge_) return;
+  if (cancelled_) gathered_.Clear();
+  if (!writing_ && gathered_.answers_size() > 0) {
+    writing_ = true;
+    written_.Swap(&gathered_);
+    bridge_->StartWrite(&written_);
+  }
+  if (!reading_ && !reads_ended_ && end_.ok() && gathered_.answers_size() < kMaxGathered) {
+    reading_ = true;
+    bridge_->StartRead(&request_);
+  }
+  if (writing_) return;
+  const bool over = cancelled_ || !end_.ok() || (reads_ended_ && live_.empty());
+  if (!over) return;
+  // A read under way ends with the stream; the bridge lives until it has.
+  bridge_->Finish(end_);
+  bridge_ = nullptr;
+}
+
+}  // namespace restante::rpc
