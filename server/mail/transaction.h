@@ -24,6 +24,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
@@ -165,6 +166,20 @@ class Transaction : public std::enable_shared_from_this<Transaction> {
   stored::Receipt replay_;
   int replay_next_ = 0;
 };
+
+template <typename T, typename Fn>
+absl::AnyInvocable<void(T)> Transaction::Resume(Fn fn) {
+  waiting_ = true;
+  return [self = shared_from_this(), fn = std::move(fn)](T result) mutable {
+    Transaction* const t = self.get();
+    t->sink_->Post([self = std::move(self), fn = std::move(fn), result = std::move(result)]() mutable {
+      self->waiting_ = false;
+      if (self->state_ == State::kEnded) return;
+      fn(self.get(), std::move(result));
+      self->Next();
+    });
+  };
+}
 
 }  // namespace restante::mail
 
