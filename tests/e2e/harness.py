@@ -1,0 +1,169 @@
+"""Starts the real programs for a test, and ends them by their pids.
+
+Every test gets programs, data directories and ports of its own. Readiness is
+what the program says (`listening KIND ADDRESS` on standard output), and what a
+test waits for is an event: `poll` looks for it again and again.
+"""
+
+import os
+import pathlib
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+BUILD_DIR = pathlib.Path(os.environ.get("E2E_BUILD_DIR", pathlib.Path(__file__).parents[2] / "build"))
+sys.path.insert(0, str(BUILD_DIR / "tests/e2e/stubs"))
+
+PROGRAMS = {
+    "restante-store": BUILD_DIR / "server/restante-store",
+    "restante-smtp": BUILD_DIR / "client/smtp/restante-smtp",
+    "restante": BUILD_DIR / "client/cli/restante",
+}
+# How long an event may take before a test gives up; no test passes by waiting.
+PATIENCE = 60
+
+
+def environment():
+    """Ours without settings of the programs, which would leak into the test."""
+    return {k: v for k, v in os.environ.items() if not k.startswith("RESTANTE_")}
+
+
+def poll(condition, what, patience=PATIENCE):
+    """Returns the first true value of `condition()`."""
+    deadline = time.monotonic() + patience
+    while True:
+        value = condition()
+        if value:
+            return value
+        assert time.monotonic() < deadline, f"waited {patience} s for: {what}"
+        time.sleep(0.01)
+
+
+class Program:
+    """One process; its log is kept for the report of a failure."""
+
+    def __init__(self, name, args, log, ready=()):
+        """Starts it and waits for a `listening` line of every kind in `ready`."""
+        self.name = name
+        self.log = pathlib.Path(log)
+        self.addresses = {}
+        with open(self.log, "ab") as stderr:
+            self.process = subprocess.Popen(
+                [PROGRAMS[name], *map(str, args)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr,
+                env=environment())
+        self._lines = queue.Queue()
+        threading.Thread(target=self._read, daemon=True).start()
+        deadline = time.monotonic() + PATIENCE
+        while set(ready) - set(self.addresses):
+            try:
+                line = self._lines.get(timeout=max(0.01, deadline - time.monotonic()))
+            except queue.Empty:
+                line = None
+            if line is None:
+                self.kill9()
+                raise AssertionError(f"{name} did not start:\n{self.log_text()[-3000:]}")
+            words = line.split()
+            if len(words) == 3 and words[0] == "listening":
+                self.addresses[words[1]] = words[2]
+
+    def _read(self):
+        for line in self.process.stdout:
+            self._lines.put(line.decode(errors="replace"))
+        self._lines.put(None)
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def log_text(self):
+        return self.log.read_text(errors="replace")
+
+    def running(self):
+        return self.process.poll() is None
+
+    def kill9(self):
+        if self.running():
+            self.process.kill()
+        self.process.wait()
+
+    def stop(self):
+        """Asks it to end; returns its exit status."""
+        if self.running():
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.kill9()
+            raise AssertionError(f"{self.name} did not end {PATIENCE} s after SIGTERM")
+
+    def memory(self, figure):
+        """`VmRSS` or `VmHWM` in octets."""
+        for line in pathlib.Path(f"/proc/{self.pid}/status").read_text().splitlines():
+            if line.startswith(figure + ":"):
+                return int(line.split()[1]) * 1024
+        raise AssertionError(f"no {figure} of {self.name}")
+
+    def forget_peak_memory(self):
+        pathlib.Path(f"/proc/{self.pid}/clear_refs").write_text("5")
+
+
+class Store:
+    """A store on a data directory, at one address over all restarts."""
+
+    def __init__(self, directory, *options):
+        self.directory = pathlib.Path(directory)
+        self.data_dir = self.directory / "data"
+        self.options = list(options)
+        self.address = "127.0.0.1:0"
+        self.program = None
+        self.start("--create")
+
+    def start(self, *more):
+        assert self.program is None or not self.program.running()
+        args = ["--data-dir", self.data_dir, "--listen", self.address, *self.options, *more]
+        self.program = Program("restante-store", args, self.directory / "store.log", ["grpc"])
+        self.address = self.program.addresses["grpc"]
+
+    def kill9(self):
+        self.program.kill9()
+
+    def restart(self):
+        """After kill9, or after a stop of its own."""
+        if self.program.running():
+            assert self.program.stop() == 0
+        self.start()
+
+
+class Front:
+    """A front end of a store."""
+
+    def __init__(self, directory, store_address, *options):
+        self.directory = pathlib.Path(directory)
+        self.program = Program(
+            "restante-smtp",
+            ["--store", store_address, "--smtp-listen", "127.0.0.1:0", "--lmtp-listen", "127.0.0.1:0",
+             "--hostname", "mx.example.org", *options],
+            self.directory / "smtp.log", ["smtp", "lmtp"])
+        self.smtp = self.program.addresses["smtp"]
+        self.lmtp = self.program.addresses["lmtp"]
+
+
+class Cli:
+    """The operator's command line against one store."""
+
+    def __init__(self, store_address):
+        self.store_address = store_address
+
+    def run(self, *args, stdin=None):
+        return subprocess.run(
+            [PROGRAMS["restante"], "--store", self.store_address, *map(str, args)], input=stdin,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(), timeout=PATIENCE * 2)
+
+    def __call__(self, *args, stdin=None):
+        """Standard output of a command that has to succeed."""
+        done = self.run(*args, stdin=stdin)
+        assert done.returncode == 0, f"restante {args}: status {done.returncode}\n{done.stderr.decode()}"
+        return done.stdout
