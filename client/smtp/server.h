@@ -1,0 +1,86 @@
+// The listeners, and all connections that came by them.
+#ifndef RESTANTE_CLIENT_SMTP_SERVER_H_
+#define RESTANTE_CLIENT_SMTP_SERVER_H_
+
+#include <asio/awaitable.hpp>
+#include <asio/io_context.hpp>
+#include <asio/ip/address.hpp>
+#include <asio/ip/tcp.hpp>
+#include <asio/steady_timer.hpp>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <unordered_set>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "client/smtp/networks.h"
+#include "client/smtp/session.h"
+
+namespace restante::smtp {
+
+class Connection;
+
+struct ServerOptions {
+  // `protocol` is the listener's.
+  SessionOptions session;
+  // At the same time, over all listeners; more are told 421.
+  uint32_t max_connections = 10'000;
+  std::chrono::milliseconds idle_timeout{300'000};
+  // Who may speak LMTP.
+  Networks trusted_networks = Networks::Loopback();
+};
+
+// All on the io_context's one thread. Must not be destroyed before the
+// io_context has stopped running.
+class Server {
+ public:
+  Server(asio::io_context* io, ServerOptions options, const SessionHost* host);
+  ~Server();
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  // Listens at `address` (`127.0.0.1:2525`, `[::1]:2525`; port 0: any free one)
+  // and returns it with the port. LMTP is never spoken at port 25 (RFC 2033, 5).
+  // Errors: kInvalidArgument for an address that is none; kUnavailable when the
+  // system does not let us have it.
+  absl::StatusOr<std::string> Listen(Protocol protocol, absl::string_view address);
+
+  // Stops accepting; idle peers are told 421, transactions may go on for `grace`;
+  // `done` is called when no connection is left.
+  void Drain(std::chrono::milliseconds grace, std::function<void()> done);
+
+  size_t connections() const { return connections_.size(); }
+
+ private:
+  struct Listener {
+    SessionOptions session;
+    asio::ip::tcp::acceptor acceptor;
+  };
+
+  asio::awaitable<void> Accept(Listener* listener);
+  asio::awaitable<void> Serve(Listener* listener, asio::ip::tcp::socket socket);
+  void Take(Listener* listener, asio::ip::tcp::socket socket);
+  void Turn(asio::ip::tcp::socket socket, ReplyCode code, absl::string_view text);
+  void ScheduleSweep();
+  void FinishDrain();
+
+  asio::io_context* const io_;
+  const ServerOptions options_;
+  const SessionHost* const host_;
+  std::vector<char> read_buffer_;
+  std::vector<std::unique_ptr<Listener>> listeners_;
+  std::unordered_set<Connection*> connections_;
+  asio::steady_timer sweep_;
+  asio::steady_timer grace_;
+  std::function<void()> drained_;
+  std::chrono::steady_clock::time_point last_warning_;
+};
+
+}  // namespace restante::smtp
+
+#endif  // RESTANTE_CLIENT_SMTP_SERVER_H_
