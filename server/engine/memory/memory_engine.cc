@@ -1,0 +1,432 @@
+#include "server/engine/memory/memory_engine.h"
+
+#include <algorithm>
+#include <deque>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
+#include "server/base/status_macros.h"
+#include "server/engine/commit_entry.h"
+#include "server/engine/ledger.h"
+#include "server/engine/memory/memory_body.h"
+
+namespace restante::engine {
+namespace {
+
+constexpr uint64_t kLongestRead = 1024 * 1024;
+
+class MemoryEngine : public Engine {
+ public:
+  explicit MemoryEngine(MemoryOptions options)
+      : clock_(options.clock),
+        max_disk_(options.max_disk),
+        start_us_(clock_->MonotonicMicros()),
+        ledger_(std::move(options.rules), options.clock) {
+    ledger_.SetDisk(max_disk_, 0);
+    partitions_[PartitionId::Directory()].head.mutable_directory();
+  }
+
+  uint64_t NewNumber() override {
+    absl::MutexLock lock(&mutex_);
+    return next_number_++;
+  }
+
+  void Update(PartitionId partition, std::vector<std::string> keys, UpdateFn fn,
+              Done<absl::Status> done) override {
+    done(LockedUpdate(partition, std::move(keys), fn));
+  }
+
+  void Read(PartitionId partition, std::vector<std::string> keys,
+            Done<absl::StatusOr<ReadResult>> done) override {
+    done(LockedRead(partition, keys));
+  }
+
+  void Scan(PartitionId partition, std::string from, std::string to, size_t limit,
+            Done<absl::StatusOr<ScanPage>> done) override {
+    done(LockedScan(partition, from, to, limit));
+  }
+
+  void ListPartitions(PartitionId::Kind kind, uint64_t after, size_t limit,
+                      Done<absl::StatusOr<std::vector<std::pair<uint64_t, stored::Head>>>> done) override {
+    std::vector<std::pair<uint64_t, stored::Head>> found;
+    {
+      absl::MutexLock lock(&mutex_);
+      for (auto it = partitions_.upper_bound({kind, after});
+           it != partitions_.end() && it->first.kind == kind && found.size() < limit; ++it) {
+        found.emplace_back(it->first.number, it->second.head);
+      }
+    }
+    done(std::move(found));
+  }
+
+  void Open(TransactionId transaction, uint64_t disk_bytes, Done<absl::StatusOr<OpenResult>> done) override {
+    done(LockedOpen(transaction, disk_bytes));
+  }
+
+  void Reserve(TransactionId transaction, uint64_t mailbox, Demand demand,
+               Done<absl::StatusOr<ReserveResult>> done) override {
+    done(WithLedger([&](Ledger& ledger) { return ledger.Reserve(transaction, mailbox, demand); }));
+  }
+
+  void Check(uint64_t mailbox, Demand demand, Done<absl::StatusOr<ReserveResult>> done) override {
+    done(WithLedger([&](Ledger& ledger) { return ledger.Check(mailbox, demand); }));
+  }
+
+  void Confirm(TransactionId transaction, Done<absl::StatusOr<Confirmed>> done) override {
+    done(WithLedger([&](Ledger& ledger) { return ledger.Confirm(transaction); }));
+  }
+
+  void Extend(TransactionId transaction, uint64_t bytes, Done<absl::StatusOr<Extended>> done) override {
+    done(WithLedger([&](Ledger& ledger) { return ledger.Extend(transaction, bytes); }));
+  }
+
+  void Release(TransactionId transaction, uint64_t mailbox) override {
+    absl::MutexLock lock(&mutex_);
+    ledger_.Release(transaction, mailbox);
+  }
+
+  void Close(TransactionId transaction) override {
+    absl::MutexLock lock(&mutex_);
+    ledger_.Close(transaction);
+  }
+
+  void Commit(CommitRequest request, Done<absl::StatusOr<stored::Receipt>> done) override {
+    done(LockedCommit(std::move(request)));
+  }
+
+  void Settle(TransactionId transaction, std::vector<uint64_t>,
+              Done<absl::StatusOr<stored::Receipt>> done) override {
+    done(LockedSettle(transaction));
+  }
+
+  std::unique_ptr<BodyWriter> NewBody(std::optional<uint64_t>) override {
+    return std::make_unique<MemoryBodyWriter>();
+  }
+
+  void ReadBody(BodyId body, uint64_t offset, uint64_t length,
+                Done<absl::StatusOr<std::string>> done) override {
+    done(LockedReadBody(body, offset, length));
+  }
+
+  Capacity GetCapacity() override {
+    absl::MutexLock lock(&mutex_);
+    return ledger_.capacity();
+  }
+
+  bool HasDomains() override {
+    absl::MutexLock lock(&mutex_);
+    const auto it = partitions_.lower_bound(PartitionId::Domain(0));
+    return it != partitions_.end() && it->first.kind == PartitionId::Kind::kDomain;
+  }
+
+  void VerifyBodies(std::function<void(uint64_t)> progress,
+                    Done<absl::StatusOr<std::vector<std::string>>> done) override {
+    uint64_t checked = 0;
+    std::vector<std::string> problems = LockedVerify(&checked);
+    if (progress) progress(checked);
+    done(std::move(problems));
+  }
+
+  std::map<std::string, uint64_t> Figures() override {
+    absl::MutexLock lock(&mutex_);
+    return {{"open_transactions", ledger_.open_transactions()},
+            {"bodies", bodies_.size()},
+            {"body_bytes", disk_used_},
+            {"receipts", receipts_.size()}};
+  }
+
+  absl::string_view name() const override { return "memory"; }
+
+ private:
+  struct Partition {
+    stored::Head head;
+    std::map<std::string, std::string> values;
+  };
+  struct Body {
+    std::string octets;
+    uint64_t references = 0;
+  };
+
+  template <typename Fn>
+  std::invoke_result_t<Fn, Ledger&> WithLedger(Fn fn) {
+    absl::MutexLock lock(&mutex_);
+    return fn(ledger_);
+  }
+
+  // --- partitions --------------------------------------------------------------
+
+  absl::Status LockedUpdate(PartitionId id, std::vector<std::string> keys, const UpdateFn& fn) {
+    absl::MutexLock lock(&mutex_);
+    std::set<std::string> asked(keys.begin(), keys.end());
+    while (true) {
+      const auto it = partitions_.find(id);
+      const bool exists = it != partitions_.end();
+      const Values values = exists ? ValuesOf(it->second, asked) : Values();
+      ASSIGN_OR_RETURN(const Verdict verdict,
+                       fn(View{.head = exists ? &it->second.head : nullptr, .values = values}));
+      if (std::holds_alternative<NoChange>(verdict)) return absl::OkStatus();
+      if (const auto* change = std::get_if<Change>(&verdict)) return Apply(id, *change);
+      const size_t before = asked.size();
+      for (const std::string& key : std::get<NeedKeys>(verdict).keys) asked.insert(key);
+      // A pure function would ask so for ever.
+      if (asked.size() == before) return absl::InternalError("an update asks for keys that it has");
+    }
+  }
+
+  static Values ValuesOf(const Partition& partition, const std::set<std::string>& keys) {
+    Values values;
+    for (const std::string& key : keys) {
+      if (const auto it = partition.values.find(key); it != partition.values.end()) values.insert(*it);
+    }
+    return values;
+  }
+
+  absl::Status Apply(PartitionId id, const Change& change) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    // Everything is checked before anything changes.
+    std::map<BodyId, int64_t> references;
+    for (const BodyId body : change.added_bodies) references[body]++;
+    for (const BodyId body : change.released_bodies) references[body]--;
+    for (const auto& [body, difference] : references) {
+      const auto it = bodies_.find(body);
+      if (it == bodies_.end()) {
+        return absl::NotFoundError(absl::StrCat("body ", static_cast<uint64_t>(body), ": no such body"));
+      }
+      if (difference < 0 && it->second.references < static_cast<uint64_t>(-difference)) {
+        return absl::FailedPreconditionError(absl::StrCat("body ", static_cast<uint64_t>(body), ": ",
+                                                          -difference, " references released of ",
+                                                          it->second.references));
+      }
+    }
+    auto change_values = [&](std::map<std::string, std::string>& values) {
+      for (const std::string& key : change.erased) values.erase(key);
+      for (const auto& [key, value] : change.puts) values[key] = value;
+    };
+    const auto existing = partitions_.find(id);
+    if (change.erase_partition) {
+      if (id.kind == PartitionId::Kind::kDirectory) {
+        return absl::FailedPreconditionError("the directory is always there");
+      }
+      std::map<std::string, std::string> left;
+      if (existing != partitions_.end()) left = existing->second.values;
+      change_values(left);
+      const auto entry = left.lower_bound("m/");
+      if (entry != left.end() && EntryUid(entry->first)) {
+        return absl::FailedPreconditionError(
+            absl::StrCat("mailbox partition ", id.number, " holds entries: it cannot be erased"));
+      }
+    }
+
+    for (const auto& [body, difference] : references) {
+      const auto it = bodies_.find(body);
+      it->second.references += difference;
+      if (it->second.references == 0) {
+        disk_used_ -= it->second.octets.size();
+        bodies_.erase(it);
+      }
+    }
+    ledger_.SetDisk(max_disk_, disk_used_);
+    if (change.erase_partition) {
+      if (id.kind == PartitionId::Kind::kMailbox) ledger_.EraseMailbox(id.number);
+      if (id.kind == PartitionId::Kind::kDomain) ledger_.EraseDomain(id.number);
+      partitions_.erase(id);
+    } else {
+      Partition& partition = partitions_[id];
+      partition.head = change.head;
+      change_values(partition.values);
+      if (id.kind == PartitionId::Kind::kMailbox) ledger_.PutMailbox(id.number, change.head.mailbox());
+      if (id.kind == PartitionId::Kind::kDomain) ledger_.PutDomain(id.number, change.head.domain());
+    }
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<ReadResult> LockedRead(PartitionId id, const std::vector<std::string>& keys) {
+    absl::MutexLock lock(&mutex_);
+    ReadResult result;
+    const auto it = partitions_.find(id);
+    if (it != partitions_.end()) {
+      result.head = it->second.head;
+      result.values = ValuesOf(it->second, {keys.begin(), keys.end()});
+    }
+    if (id.kind == PartitionId::Kind::kMailbox) result.reserved = ledger_.ReservedIn(id.number);
+    if (id.kind == PartitionId::Kind::kDomain) {
+      const Ledger::DomainSums sums = ledger_.SumsOf(id.number);
+      result.reserved = sums.reserved;
+      result.used_bytes = sums.used_bytes;
+      result.used_messages = sums.used_messages;
+      result.mailboxes = sums.mailboxes;
+    }
+    return result;
+  }
+
+  absl::StatusOr<ScanPage> LockedScan(PartitionId id, const std::string& from, const std::string& to,
+                                      size_t limit) {
+    absl::MutexLock lock(&mutex_);
+    ScanPage page;
+    const auto partition = partitions_.find(id);
+    if (partition == partitions_.end()) return page;
+    const auto& values = partition->second.values;
+    for (auto it = values.lower_bound(from); it != values.end() && (to.empty() || it->first < to); ++it) {
+      if (page.items.size() == limit) {
+        page.more = true;
+        break;
+      }
+      page.items.emplace_back(*it);
+    }
+    return page;
+  }
+
+  // --- transactions --------------------------------------------------------------
+
+  uint64_t StoreTime() const {
+    return static_cast<uint64_t>(clock_->MonotonicMicros() - start_us_) / 1'000'000;
+  }
+
+  const stored::Receipt* FindReceipt(TransactionId id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    while (!by_age_.empty()) {
+      const auto oldest = receipts_.find(by_age_.front());
+      if (StoreTime() < oldest->second.store_time_s() + kReceiptLifetimeSeconds) break;
+      receipts_.erase(oldest);
+      by_age_.pop_front();
+    }
+    const auto it = receipts_.find(id);
+    return it == receipts_.end() ? nullptr : &it->second;
+  }
+
+  void KeepReceipt(TransactionId id, const stored::Receipt& receipt) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    receipts_[id] = receipt;
+    by_age_.push_back(id);
+  }
+
+  absl::StatusOr<OpenResult> LockedOpen(TransactionId id, uint64_t disk_bytes) {
+    absl::MutexLock lock(&mutex_);
+    if (const stored::Receipt* receipt = FindReceipt(id)) return *receipt;
+    return std::visit([](auto&& result) -> OpenResult { return result; }, ledger_.Open(id, disk_bytes));
+  }
+
+  absl::StatusOr<stored::Receipt> LockedCommit(CommitRequest request) {
+    absl::MutexLock lock(&mutex_);
+    const TransactionId id = request.transaction;
+    auto* const staged = dynamic_cast<MemoryBody*>(request.body.get());
+    if (staged == nullptr) {
+      ledger_.Close(id);
+      return absl::InvalidArgumentError("a commit without a body of this engine");
+    }
+    std::vector<uint64_t> mailboxes;
+    for (const auto& [mailbox, entry] : request.entries) mailboxes.push_back(mailbox);
+    if (absl::Status status = ledger_.StartCommit(id, staged->size(), mailboxes); !status.ok()) {
+      ledger_.Close(id);
+      return status;
+    }
+    const CommittedBody body{.id = BodyId{next_body_++}, .size = staged->size(), .crc32c = staged->crc32c()};
+    absl::flat_hash_map<uint64_t, uint64_t> uids;
+    for (auto& [mailbox, entry] : request.entries) {
+      Partition& partition = partitions_.at(PartitionId::Mailbox(mailbox));
+      const uint64_t uid = EnterMessage(id, body, partition.head.mutable_mailbox(), &entry);
+      partition.values[EntryKey(uid)] = entry.SerializeAsString();
+      ledger_.PutMailbox(mailbox, partition.head.mailbox());
+      uids[mailbox] = uid;
+    }
+    if (!request.entries.empty()) {
+      bodies_[body.id] = {.octets = staged->Take(), .references = request.entries.size()};
+      disk_used_ += body.size;
+      ledger_.SetDisk(max_disk_, disk_used_);
+    }
+    request.receipt.set_committed(true);
+    CompleteReceipt(uids, StoreTime(), &request.receipt);
+    KeepReceipt(id, request.receipt);
+    ledger_.EndCommit(id);
+    return std::move(request.receipt);
+  }
+
+  absl::StatusOr<stored::Receipt> LockedSettle(TransactionId id) {
+    absl::MutexLock lock(&mutex_);
+    // No commit is running: they happen under this lock.
+    if (const stored::Receipt* receipt = FindReceipt(id)) return *receipt;
+    ledger_.Close(id);
+    const stored::Receipt tombstone = MakeTombstone(StoreTime());
+    KeepReceipt(id, tombstone);
+    return tombstone;
+  }
+
+  // --- bodies --------------------------------------------------------------------
+
+  absl::StatusOr<std::string> LockedReadBody(BodyId id, uint64_t offset, uint64_t length) {
+    absl::MutexLock lock(&mutex_);
+    if (length > kLongestRead) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("a range of ", length, " bytes, at most ", kLongestRead, " at once"));
+    }
+    const auto it = bodies_.find(id);
+    if (it == bodies_.end()) {
+      return absl::NotFoundError(absl::StrCat("body ", static_cast<uint64_t>(id), ": no such body"));
+    }
+    const std::string& octets = it->second.octets;
+    return octets.substr(std::min<uint64_t>(offset, octets.size()), length);
+  }
+
+  std::vector<std::string> LockedVerify(uint64_t* checked) {
+    absl::MutexLock lock(&mutex_);
+    std::vector<std::string> problems;
+    std::map<BodyId, uint64_t> named;
+    for (const auto& [id, partition] : partitions_) {
+      if (id.kind != PartitionId::Kind::kMailbox) continue;
+      for (const auto& [key, value] : partition.values) {
+        const std::optional<uint64_t> uid = EntryUid(key);
+        if (!uid) continue;
+        stored::Entry entry;
+        const std::string where = absl::StrCat("mailbox partition ", id.number, " UID ", *uid, ": ");
+        if (!entry.ParseFromString(value)) {
+          problems.push_back(absl::StrCat(where, "the entry is damaged"));
+          continue;
+        }
+        named[BodyId{entry.body()}]++;
+        const auto body = bodies_.find(BodyId{entry.body()});
+        if (body == bodies_.end()) {
+          problems.push_back(absl::StrCat(where, "body ", entry.body(), " is missing"));
+        } else if (body->second.octets.size() != entry.size()) {
+          problems.push_back(absl::StrCat(where, entry.size(), " bytes charged, body ", entry.body(), " has ",
+                                          body->second.octets.size()));
+        }
+      }
+    }
+    for (const auto& [id, body] : bodies_) {
+      ++*checked;
+      if (named[id] != body.references) {
+        problems.push_back(absl::StrCat("body ", static_cast<uint64_t>(id), ": ", body.references,
+                                        " references counted, ", named[id], " entries name it"));
+      }
+    }
+    return problems;
+  }
+
+  const Clock* const clock_;
+  const uint64_t max_disk_;
+  const int64_t start_us_;
+
+  absl::Mutex mutex_;
+  Ledger ledger_ ABSL_GUARDED_BY(mutex_);
+  uint64_t next_number_ ABSL_GUARDED_BY(mutex_) = 1;
+  uint64_t next_body_ ABSL_GUARDED_BY(mutex_) = 1;
+  std::map<PartitionId, Partition> partitions_ ABSL_GUARDED_BY(mutex_);
+  std::map<BodyId, Body> bodies_ ABSL_GUARDED_BY(mutex_);
+  uint64_t disk_used_ ABSL_GUARDED_BY(mutex_) = 0;
+  absl::flat_hash_map<TransactionId, stored::Receipt> receipts_ ABSL_GUARDED_BY(mutex_);
+  std::deque<TransactionId> by_age_ ABSL_GUARDED_BY(mutex_);  // Of receipts_, oldest first.
+};
+
+}  // namespace
+
+std::unique_ptr<Engine> NewMemoryEngine(MemoryOptions options) {
+  return std::make_unique<MemoryEngine>(std::move(options));
+}
+
+}  // namespace restante::engine
