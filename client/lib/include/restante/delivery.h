@@ -44,7 +44,9 @@ struct ClientOptions {
   // take a stream of their own beside these.
   int streams = 2;
   // Runs the handlers' calls, a whole batch as one closure: an event loop posts
-  // it to itself. Default: gRPC's own threads.
+  // it to itself. Closures must run one after another, in order. Default: gRPC's
+  // own threads, one call at a time; a handler must not block there, and may be
+  // called before Begin has returned.
   std::function<void(absl::AnyInvocable<void()>)> executor;
 };
 
@@ -53,7 +55,8 @@ class TransactionHandler {
  public:
   virtual ~TransactionHandler() = default;
 
-  // An answer of the store. Receipts, Refused and Aborted are the last.
+  // An answer of the store. Receipts, Refused and Aborted are the last; calls of
+  // the transaction are without effect from then on.
   virtual void OnAnswer(const v1::Answer& answer) = 0;
 
   // The stream is lost, the store away, or an answer overdue; the last call. With
@@ -75,7 +78,8 @@ class Transaction {
   // Octets that may be sent now. Grows with Begun and Credit before the handler
   // hears of them.
   virtual uint64_t credit() const = 0;
-  // At most `credit()` octets; more fails the transaction. Split as needed.
+  // At most `credit()` octets; more fails the transaction (Refused,
+  // OUTCOME_CREDIT_EXCEEDED). Split as needed.
   virtual void Chunk(std::string octets) = 0;
   // Sends size and CRC32C of all chunks with it.
   virtual void Commit() = 0;
@@ -85,6 +89,9 @@ class Transaction {
 
 class DeliveryClient {
  public:
+  // Begins to connect and returns at once. The client may be destroyed at any
+  // time by the thread that may destroy its transactions: no handler is called
+  // and no `done` runs afterwards, and calls of its transactions do nothing.
   static std::shared_ptr<DeliveryClient> Connect(ClientOptions options);
   virtual ~DeliveryClient() = default;
 
@@ -104,7 +111,8 @@ class DeliveryClient {
   // seconds; an empty one before the first.
   virtual v1::Capacity capacity() const = 0;
 
-  // Whether a stream stands now.
+  // Whether the store answers: false before the first answer, and from the loss
+  // of the connection until it stands again.
   virtual bool connected() const = 0;
 };
 

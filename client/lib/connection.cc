@@ -1,0 +1,346 @@
+#include "client/lib/connection.h"
+
+#include <grpcpp/channel.h>
+#include <grpcpp/create_channel.h>
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "client/lib/channel.h"
+#include "client/lib/grpc_status.h"
+
+namespace restante::client_internal {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+// Bodies above this take a stream of their own.
+constexpr uint64_t kSharedStreamBody = 256 * 1024;
+constexpr milliseconds kCapacityInterval{3'000};
+// How long Stop waits for gRPC to hand back cancelled calls.
+constexpr absl::Duration kStopPatience = absl::Seconds(5);
+
+// Whether asking again can help. What is not known to be hopeless can.
+bool WorthRetrying(const absl::Status& status) {
+  return !absl::IsInvalidArgument(status) && !absl::IsUnimplemented(status);
+}
+
+// Whether an error says that nobody answered.
+bool NobodyAnswered(const absl::Status& status) {
+  return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) || absl::IsCancelled(status);
+}
+
+std::chrono::system_clock::time_point WallDeadline(milliseconds after) {
+  return std::chrono::system_clock::now() + after;
+}
+
+}  // namespace
+
+struct Connection::Settling {
+  v1::GetReceiptRequest request;
+  Time end;
+  milliseconds backoff;
+  SettleDone done;
+};
+
+template <typename Request, typename Response>
+struct Connection::Call {
+  grpc::ClientContext context;
+  Request request;
+  Response response;
+};
+
+Connection::Connection(ClientOptions options)
+    : options_(std::move(options)),
+      channel_(MakeChannel(options_)),
+      stub_(v1::DeliveryService::NewStub(channel_)),
+      timer_(std::make_shared<Timer>()),
+      backoff_(options_.min_backoff) {}
+
+Connection::~Connection() = default;
+
+void Connection::Start() {
+  {
+    absl::MutexLock lock(&mutex_);
+    Probe(/*wait=*/false);
+  }
+  Sweep();
+}
+
+void Connection::Stop() {
+  timer_->Stop();
+  {
+    absl::MutexLock lock(&mutex_);
+    stopped_ = true;
+    for (const std::shared_ptr<DeliverStream>& stream : streams_) stream->Cancel();
+    for (grpc::ClientContext* context : calls_) context->TryCancel();
+  }
+  // Called from a handler, the reaction that runs the handler would be waited
+  // for; what is left then goes when gRPC hands it back.
+  if (gate_.Close()) return;
+  absl::MutexLock lock(&mutex_);
+  mutex_.AwaitWithTimeout(absl::Condition(
+                              +[](Connection* self) ABSL_EXCLUSIVE_LOCKS_REQUIRED(self->mutex_) {
+                                return self->streams_.empty() && self->calls_.empty();
+                              },
+                              this),
+                          kStopPatience);
+}
+
+// --- transactions ---------------------------------------------------------------
+
+std::shared_ptr<DeliverStream> Connection::Begin(const StatePtr& transaction, v1::Begin begin) {
+  bool solo = begin.declared_size() > kSharedStreamBody;
+  absl::Status why;
+  while (true) {
+    std::shared_ptr<DeliverStream> stream;
+    {
+      absl::MutexLock lock(&mutex_);
+      if (stopped_) return nullptr;
+      if (link_ == Link::kAway) {
+        why = away_why_;
+        break;
+      }
+      stream = Choose(solo);
+    }
+    if (stream->Begin(transaction, &begin)) return stream;
+    // It ended between the two; OnStreamDone is on its way.
+    absl::MutexLock lock(&mutex_);
+    Forget(stream.get());
+  }
+  PostLost(transaction, std::move(why), /*commit_sent=*/false);
+  return nullptr;
+}
+
+std::shared_ptr<DeliverStream> Connection::Choose(bool solo) {
+  if (solo) return Open(/*solo=*/true);
+  std::shared_ptr<DeliverStream> best;
+  int shared = 0;
+  for (const std::shared_ptr<DeliverStream>& stream : streams_) {
+    if (stream->solo() || stream->ended()) continue;
+    ++shared;
+    if (best == nullptr || stream->load() < best->load()) best = stream;
+  }
+  if (best == nullptr || (best->load() > 0 && shared < options_.streams)) return Open(/*solo=*/false);
+  return best;
+}
+
+std::shared_ptr<DeliverStream> Connection::Open(bool solo) {
+  auto stream = std::make_shared<DeliverStream>(shared_from_this(), solo);
+  streams_.push_back(stream);
+  stream->Start(stub_.get());
+  return stream;
+}
+
+void Connection::Post(absl::AnyInvocable<void()> fn) {
+  auto guarded = [self = shared_from_this(), fn = std::move(fn)]() mutable {
+    if (!self->gate_.Enter()) return;
+    fn();
+    self->gate_.Leave();
+  };
+  if (options_.executor) {
+    options_.executor(std::move(guarded));
+  } else {
+    strand_.Post(std::move(guarded));
+  }
+}
+
+void Connection::PostLost(StatePtr transaction, absl::Status why, bool commit_sent) {
+  Post([transaction = std::move(transaction), why = std::move(why), commit_sent]() mutable {
+    if (std::exchange(transaction->told_last, true) || !transaction->gate.Enter()) return;
+    transaction->handler->OnLost(std::move(why), commit_sent);
+    transaction->gate.Leave();
+  });
+}
+
+void Connection::OnAnswers(std::vector<std::pair<StatePtr, v1::Answer>> answers) {
+  Post([this, answers = std::move(answers)] {
+    for (const auto& [transaction, answer] : answers) {
+      if (gate_.closed()) return;  // One of the handlers has destroyed the client.
+      if (transaction->told_last || !transaction->gate.Enter()) continue;
+      transaction->told_last = answer.has_receipts() || answer.has_refused() || answer.has_aborted();
+      transaction->handler->OnAnswer(answer);
+      transaction->gate.Leave();
+    }
+  });
+}
+
+void Connection::Sweep() {
+  std::vector<std::shared_ptr<DeliverStream>> streams;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (stopped_) return;
+    streams = streams_;
+  }
+  Time now = steady_clock::now();
+  for (const std::shared_ptr<DeliverStream>& stream : streams) {
+    for (Lost& lost : stream->TakeOverdue(now - options_.deadline)) {
+      PostLost(std::move(lost.transaction),
+               absl::DeadlineExceededError(
+                   absl::StrCat(options_.target, ": no answer for ", options_.deadline.count(), " ms")),
+               lost.commit_sent);
+    }
+  }
+  milliseconds interval = std::clamp(options_.deadline / 10, milliseconds(5), milliseconds(1'000));
+  timer_->At(now + interval, [weak = weak_from_this()] {
+    if (std::shared_ptr<Connection> self = weak.lock()) self->Sweep();
+  });
+}
+
+// --- the link ---------------------------------------------------------------------
+
+v1::Capacity Connection::capacity() const {
+  absl::MutexLock lock(&mutex_);
+  return capacity_;
+}
+
+bool Connection::connected() const {
+  absl::MutexLock lock(&mutex_);
+  return link_ == Link::kStanding;
+}
+
+void Connection::Forget(DeliverStream* stream) {
+  auto at = std::find_if(streams_.begin(), streams_.end(), [&](const auto& s) { return s.get() == stream; });
+  if (at != streams_.end()) streams_.erase(at);
+}
+
+void Connection::OnStreamDone(DeliverStream* stream, absl::Status why, bool answered,
+                              std::vector<Lost> lost) {
+  why = absl::Status(why.code(), absl::StrCat(options_.target, ": ", why.message()));
+  {
+    absl::MutexLock lock(&mutex_);
+    Forget(stream);
+    if (!stopped_ && !(stream->solo() && stream->finished())) {
+      if (answered || steady_clock::now() - stream->started() > options_.max_backoff) {
+        backoff_ = options_.min_backoff;
+        if (link_ == Link::kStanding) link_ = Link::kConnecting;
+        Probe(/*wait=*/false);
+      } else if (link_ != Link::kAway) {
+        GoAway(why);
+        if (!probing_) ProbeAfter(NextBackoff(), /*wait=*/true);
+      }
+    }
+  }
+  for (Lost& l : lost) PostLost(std::move(l.transaction), why, l.commit_sent);
+}
+
+void Connection::GoAway(absl::Status why) {
+  link_ = Link::kAway;
+  away_why_ = std::move(why);
+}
+
+milliseconds Connection::NextBackoff() {
+  milliseconds now = backoff_;
+  backoff_ = std::min(backoff_ * 2, options_.max_backoff);
+  return now;
+}
+
+void Connection::ProbeAfter(milliseconds delay, bool wait) {
+  if (std::exchange(probe_planned_, true)) return;
+  timer_->At(steady_clock::now() + delay, [weak = weak_from_this(), wait] {
+    std::shared_ptr<Connection> self = weak.lock();
+    if (self == nullptr) return;
+    absl::MutexLock lock(&self->mutex_);
+    self->probe_planned_ = false;
+    self->Probe(wait);
+  });
+}
+
+void Connection::Probe(bool wait) {
+  if (stopped_ || std::exchange(probing_, true)) return;
+  auto call = std::make_shared<Call<v1::GetCapacityRequest, v1::Capacity>>();
+  call->context.set_wait_for_ready(wait);
+  call->context.set_deadline(WallDeadline(options_.deadline));
+  calls_.insert(&call->context);
+  stub_->async()->GetCapacity(&call->context, &call->request, &call->response,
+                              [self = shared_from_this(), call, wait](grpc::Status status) {
+                                {
+                                  absl::MutexLock lock(&self->mutex_);
+                                  self->calls_.erase(&call->context);
+                                }
+                                self->OnProbed(wait, ToStatus(status), std::move(call->response));
+                              });
+}
+
+void Connection::OnProbed(bool waited, absl::Status status, v1::Capacity capacity) {
+  absl::MutexLock lock(&mutex_);
+  probing_ = false;
+  if (stopped_) return;
+  if (!NobodyAnswered(status)) {
+    if (status.ok()) capacity_ = std::move(capacity);
+    link_ = Link::kStanding;
+    // Kept open so that a loss of the store is noticed at once, and the first
+    // transaction finds a stream.
+    if (streams_.empty()) Open(/*solo=*/false);
+    ProbeAfter(kCapacityInterval, /*wait=*/false);
+    return;
+  }
+  if (link_ == Link::kStanding && absl::IsDeadlineExceeded(status)) {
+    // Slow, not gone: the streams' own deadlines and keepalive judge that.
+    ProbeAfter(kCapacityInterval, /*wait=*/false);
+    return;
+  }
+  GoAway(absl::UnavailableError(absl::StrCat(options_.target, ": ", status.message())));
+  if (waited && !absl::IsDeadlineExceeded(status)) {
+    ProbeAfter(NextBackoff(), /*wait=*/true);
+  } else {
+    Probe(/*wait=*/true);
+  }
+}
+
+// --- settling -----------------------------------------------------------------------
+
+void Connection::Settle(v1::GetReceiptRequest request, milliseconds patience, SettleDone done) {
+  auto settling = std::make_shared<Settling>();
+  settling->request = std::move(request);
+  settling->end = steady_clock::now() + patience;
+  settling->backoff = options_.min_backoff;
+  settling->done = std::move(done);
+  AskReceipt(std::move(settling));
+}
+
+void Connection::AskReceipt(std::shared_ptr<Settling> settling) {
+  auto left = std::chrono::duration_cast<milliseconds>(settling->end - steady_clock::now());
+  auto call = std::make_shared<Call<v1::GetReceiptRequest, v1::GetReceiptResponse>>();
+  call->context.set_wait_for_ready(true);
+  call->context.set_deadline(WallDeadline(std::max(milliseconds(1), std::min(left, options_.deadline))));
+  call->request = settling->request;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (stopped_) return;
+    calls_.insert(&call->context);
+  }
+  stub_->async()->GetReceipt(&call->context, &call->request, &call->response,
+                             [self = shared_from_this(), call, settling](grpc::Status status) {
+                               {
+                                 absl::MutexLock lock(&self->mutex_);
+                                 self->calls_.erase(&call->context);
+                               }
+                               self->OnReceipt(settling, ToStatus(status), std::move(call->response));
+                             });
+}
+
+void Connection::OnReceipt(std::shared_ptr<Settling> settling, absl::Status status,
+                           v1::GetReceiptResponse response) {
+  Time now = steady_clock::now();
+  absl::StatusOr<v1::GetReceiptResponse> result;
+  if (status.ok()) {
+    result = std::move(response);
+  } else if (!WorthRetrying(status)) {
+    result = std::move(status);
+  } else if (now + settling->backoff < settling->end) {
+    timer_->At(now + settling->backoff, [weak = weak_from_this(), settling] {
+      if (std::shared_ptr<Connection> self = weak.lock()) self->AskReceipt(settling);
+    });
+    settling->backoff = std::min(settling->backoff * 2, options_.max_backoff);
+    return;
+  } else {
+    result = absl::DeadlineExceededError(
+        absl::StrCat(options_.target, ": the outcome is still unknown: ", status.message()));
+  }
+  Post([settling, result = std::move(result)]() mutable { settling->done(std::move(result)); });
+}
+
+}  // namespace restante::client_internal

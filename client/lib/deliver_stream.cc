@@ -1,0 +1,270 @@
+#include "client/lib/deliver_stream.h"
+
+#include <algorithm>
+
+#include "client/lib/crc32c.h"
+#include "client/lib/grpc_status.h"
+
+namespace restante::client_internal {
+namespace {
+
+// What one message carries at most, but for a single larger event. Well below
+// the store's 1 MiB.
+constexpr size_t kBatchBytes = 256 * 1024;
+// Around the octets of an event: tags, lengths, the transaction's number.
+constexpr size_t kEventOverhead = 32;
+
+}  // namespace
+
+DeliverStream::DeliverStream(std::shared_ptr<StreamOwner> owner, bool solo)
+    : owner_(std::move(owner)), solo_(solo) {}
+
+void DeliverStream::Start(v1::DeliveryService::Stub* stub) {
+  self_ = shared_from_this();
+  stub->async()->Deliver(&context_, this);
+  // Writes start outside of reactions, too: the hold keeps the RPC from being
+  // done meanwhile. EndUse takes it off.
+  AddHold();
+  StartRead(&response_);
+  StartCall();
+}
+
+v1::Event* DeliverStream::Push(TransactionState& transaction, size_t bytes) {
+  bytes += kEventOverhead;
+  if (queue_.empty() || queue_.back().bytes + bytes > kBatchBytes) queue_.emplace_back();
+  queue_.back().bytes += bytes;
+  v1::Event* event = queue_.back().request.add_events();
+  event->set_transaction(transaction.number);
+  return event;
+}
+
+void DeliverStream::PushAbort(TransactionState& transaction) { Push(transaction, 0)->mutable_abort(); }
+
+void DeliverStream::Await(TransactionState& transaction) {
+  if (transaction.awaited++ == 0) transaction.since = std::chrono::steady_clock::now();
+}
+
+void DeliverStream::Close(TransactionState& transaction) {
+  transaction.open = false;
+  transactions_.erase(transaction.number);
+  load_.store(transactions_.size(), std::memory_order_relaxed);
+}
+
+void DeliverStream::Flush() {
+  if (ended_ || write_under_way_) return;
+  if (!queue_.empty()) {
+    writing_ = std::move(queue_.front());
+    queue_.pop_front();
+    for (const StatePtr& transaction : writing_.commits) transaction->commit_sent = true;
+    write_under_way_ = true;
+    StartWrite(&writing_.request);
+  } else if (solo_ && transactions_.empty() && last_number_ > 0 && !half_closed_) {
+    half_closed_ = true;
+    StartWritesDone();
+  }
+}
+
+void DeliverStream::EndUse() {
+  if (ended_) return;
+  ended_ = true;
+  RemoveHold();
+}
+
+bool DeliverStream::ended() {
+  absl::MutexLock lock(&mutex_);
+  return ended_;
+}
+
+bool DeliverStream::finished() {
+  absl::MutexLock lock(&mutex_);
+  return half_closed_;
+}
+
+bool DeliverStream::Begin(const StatePtr& transaction, v1::Begin* begin) {
+  absl::MutexLock lock(&mutex_);
+  if (ended_) return false;
+  transaction->number = ++last_number_;
+  transaction->open = true;
+  if (begin->has_declared_size()) transaction->declared_size = begin->declared_size();
+  transactions_.emplace(transaction->number, transaction);
+  load_.store(transactions_.size(), std::memory_order_relaxed);
+  Await(*transaction);
+  Push(*transaction, begin->ByteSizeLong())->mutable_begin()->Swap(begin);
+  Flush();
+  return true;
+}
+
+void DeliverStream::Recipient(const StatePtr& transaction, std::string address) {
+  absl::MutexLock lock(&mutex_);
+  if (!transaction->open) return;
+  Await(*transaction);
+  size_t bytes = address.size();
+  Push(*transaction, bytes)->mutable_recipient()->set_address(std::move(address));
+  Flush();
+}
+
+void DeliverStream::Data(const StatePtr& transaction) {
+  absl::MutexLock lock(&mutex_);
+  if (!transaction->open) return;
+  Await(*transaction);
+  Push(*transaction, 0)->mutable_data();
+  Flush();
+}
+
+bool DeliverStream::Chunk(const StatePtr& transaction, std::string octets) {
+  absl::MutexLock lock(&mutex_);
+  if (!transaction->open || octets.empty()) return true;
+  if (octets.size() > transaction->credit) {
+    PushAbort(*transaction);
+    Close(*transaction);
+    Flush();
+    return false;
+  }
+  transaction->crc32c = ExtendCrc32c(transaction->crc32c, octets);
+  transaction->size += octets.size();
+  if ((transaction->credit -= octets.size()) == 0 && transaction->awaited == 0) {
+    transaction->since = std::chrono::steady_clock::now();
+  }
+  if (octets.size() <= kBatchBytes) {
+    size_t bytes = octets.size();
+    Push(*transaction, bytes)->set_chunk(std::move(octets));
+  } else {
+    for (size_t at = 0; at < octets.size(); at += kBatchBytes) {
+      size_t n = std::min(kBatchBytes, octets.size() - at);
+      Push(*transaction, n)->set_chunk(octets.data() + at, n);
+    }
+  }
+  Flush();
+  return true;
+}
+
+void DeliverStream::Commit(const StatePtr& transaction) {
+  absl::MutexLock lock(&mutex_);
+  if (!transaction->open || transaction->commit_queued) return;
+  transaction->commit_queued = true;
+  v1::Commit* commit = Push(*transaction, 0)->mutable_commit();
+  commit->set_size(transaction->size);
+  commit->set_crc32c(transaction->crc32c);
+  queue_.back().commits.push_back(transaction);
+  Flush();
+}
+
+void DeliverStream::Abort(const StatePtr& transaction) {
+  absl::MutexLock lock(&mutex_);
+  // Once Commit is on its way Abort has neither effect nor answer.
+  if (!transaction->open || transaction->commit_queued) return;
+  Await(*transaction);
+  PushAbort(*transaction);
+  Flush();
+}
+
+void DeliverStream::Drop(const StatePtr& transaction) {
+  absl::MutexLock lock(&mutex_);
+  if (!transaction->open) return;
+  if (!transaction->commit_queued) PushAbort(*transaction);
+  Close(*transaction);
+  Flush();
+}
+
+std::vector<Lost> DeliverStream::TakeOverdue(std::chrono::steady_clock::time_point limit) {
+  std::vector<Lost> overdue;
+  absl::MutexLock lock(&mutex_);
+  for (const auto& [number, transaction] : transactions_) {
+    // Without credit, more of it is due as long as octets are to come.
+    bool needs_credit = transaction->size > 0 && transaction->credit == 0 && !transaction->commit_queued &&
+                        transaction->size < transaction->declared_size.value_or(UINT64_MAX);
+    if ((transaction->awaited > 0 || needs_credit) && transaction->since < limit) {
+      // A queued Commit still goes out, so it counts as sent.
+      overdue.push_back({transaction, transaction->commit_queued});
+    }
+  }
+  for (const Lost& lost : overdue) {
+    PushAbort(*lost.transaction);
+    Close(*lost.transaction);
+  }
+  if (!overdue.empty()) Flush();
+  return overdue;
+}
+
+// Returns whether it is the transaction's last answer.
+bool DeliverStream::Apply(TransactionState& transaction, const v1::Answer& answer) {
+  transaction.since = std::chrono::steady_clock::now();
+  switch (answer.kind_case()) {
+    case v1::Answer::kBegun:
+      transaction.credit += answer.begun().credit();
+      break;
+    case v1::Answer::kCredit:
+      transaction.credit += answer.credit().bytes();
+      return false;
+    case v1::Answer::kReceipts:
+    case v1::Answer::kAborted:
+      return true;
+    case v1::Answer::kRefused:
+      // The store remembers a refused transaction until it is given up.
+      PushAbort(transaction);
+      return true;
+    case v1::Answer::kDecision:
+    case v1::Answer::kReady:
+    case v1::Answer::KIND_NOT_SET:
+      break;
+  }
+  if (transaction.awaited > 0) --transaction.awaited;
+  return false;
+}
+
+void DeliverStream::OnReadDone(bool ok) {
+  std::vector<std::pair<StatePtr, v1::Answer>> answers;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (!ok) {
+      EndUse();
+      return;
+    }
+    answered_ = true;
+    answers.reserve(response_.answers_size());
+    for (v1::Answer& answer : *response_.mutable_answers()) {
+      auto found = transactions_.find(answer.transaction());
+      if (found == transactions_.end()) continue;
+      StatePtr transaction = found->second;
+      if (Apply(*transaction, answer)) Close(*transaction);
+      answers.emplace_back(std::move(transaction), std::move(answer));
+    }
+    Flush();
+  }
+  if (!answers.empty()) owner_->OnAnswers(std::move(answers));
+  absl::MutexLock lock(&mutex_);
+  if (!ended_) StartRead(&response_);
+}
+
+void DeliverStream::OnWriteDone(bool ok) {
+  absl::MutexLock lock(&mutex_);
+  write_under_way_ = false;
+  if (ok) {
+    Flush();
+  } else {
+    context_.TryCancel();
+  }
+}
+
+void DeliverStream::OnDone(const grpc::Status& status) {
+  std::shared_ptr<DeliverStream> keep = std::move(self_);
+  std::vector<Lost> lost;
+  bool answered;
+  {
+    absl::MutexLock lock(&mutex_);
+    ended_ = true;
+    answered = answered_;
+    lost.reserve(transactions_.size());
+    for (auto& [number, transaction] : transactions_) {
+      transaction->open = false;
+      lost.push_back({transaction, transaction->commit_sent});
+    }
+    transactions_.clear();
+    load_ = 0;
+  }
+  absl::Status why =
+      status.ok() ? absl::UnavailableError("the store ended the stream") : ToStatus(status);
+  owner_->OnStreamDone(this, std::move(why), answered, std::move(lost));
+}
+
+}  // namespace restante::client_internal
