@@ -25,11 +25,11 @@
 #include "server/base/status_macros.h"
 
 // As RETURN_IF_ERROR and ASSIGN_OR_RETURN, in a coroutine.
-#define CO_RETURN_IF_ERROR(expression)                        \
-  do {                                                        \
-    if (absl::Status status_ = (expression); !status_.ok()) { \
-      co_return status_;                                      \
-    }                                                         \
+#define CO_RETURN_IF_ERROR(expression)                              \
+  do {                                                              \
+    if (absl::Status co_status_ = (expression); !co_status_.ok()) { \
+      co_return co_status_;                                         \
+    }                                                               \
   } while (false)
 #define CO_ASSIGN_OR_RETURN(lhs, expression) \
   CO_ASSIGN_OR_RETURN_INNER(RESTANTE_CONCAT(status_or_, __LINE__), lhs, expression)

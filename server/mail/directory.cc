@@ -174,11 +174,11 @@ Task<absl::StatusOr<Resolution>> Directory::ResolveTask(std::string text) const 
   co_return std::move(out);
 }
 
-Task<absl::StatusOr<Directory::Found>> Directory::Find(Address address) const {
+Task<absl::StatusOr<FoundMailbox>> FindMailbox(engine::Engine* engine, Address address) {
   const std::string key = AddressKey(address);
   std::vector<std::string> keys = {key};
   CO_ASSIGN_OR_RETURN(engine::ReadResult read,
-                      co_await Read(engine_, PartitionId::Directory(), std::move(keys)));
+                      co_await Read(engine, PartitionId::Directory(), std::move(keys)));
   const auto it = read.values.find(key);
   if (it == read.values.end()) co_return NotFound(MailboxName(address));
   stored::DirectoryAddress entry;
@@ -186,9 +186,9 @@ Task<absl::StatusOr<Directory::Found>> Directory::Find(Address address) const {
     co_return absl::DataLossError(absl::StrCat(MailboxName(address), ": its directory entry cannot be read"));
   }
   if (entry.alias()) co_return NotFound(MailboxName(address));
-  Found found;
-  found.mailbox = entry.mailbox();
-  CO_ASSIGN_OR_RETURN(found.read, co_await Read(engine_, PartitionId::Mailbox(found.mailbox), {}));
+  FoundMailbox found;
+  found.number = entry.mailbox();
+  CO_ASSIGN_OR_RETURN(found.read, co_await Read(engine, PartitionId::Mailbox(found.number), {}));
   if (!found.read.head || found.read.head->mailbox().state() == stored::MailboxHead::DELETED) {
     co_return NotFound(MailboxName(address));
   }

@@ -59,15 +59,6 @@ class Directory {
   // Errors: those of the engine.
   void Resolve(std::string address, engine::Done<absl::StatusOr<Resolution>> done);
 
-  // The mailbox of exactly this address; aliases are not followed.
-  //
-  // Errors: kNotFound; those of the engine.
-  struct Found {
-    uint64_t mailbox = 0;
-    engine::ReadResult read;  // Its head is there and not DELETED.
-  };
-  Task<absl::StatusOr<Found>> Find(Address address) const;
-
  private:
   Task<absl::StatusOr<Resolution>> ResolveTask(std::string address) const;
   // Fills `out` if the mailbox is alive.
@@ -77,6 +68,15 @@ class Directory {
   engine::Engine* const engine_;
   const Options options_;
 };
+
+// The mailbox of exactly this address; aliases are not followed.
+//
+// Errors: kNotFound; those of the engine.
+struct FoundMailbox {
+  uint64_t number = 0;
+  engine::ReadResult read;  // Its head is there and not DELETED.
+};
+Task<absl::StatusOr<FoundMailbox>> FindMailbox(engine::Engine* engine, Address address);
 
 // Keys of the directory partition (stored.proto, DirectoryHead).
 std::string DomainKey(absl::string_view domain);
