@@ -39,7 +39,12 @@ class SmallStore {
   void Put(engine::PartitionId partition, stored::Head head) {
     absl::Status status = absl::UnknownError("never answered");
     engine_->Update(
-        partition, {}, [&](const engine::View&) { return engine::Verdict(engine::Change{.head = head}); },
+        partition, {},
+        [&](const engine::View&) {
+          engine::Change change;
+          change.head = head;
+          return engine::Verdict(change);
+        },
         [&](absl::Status s) { status = s; });
     ASSERT_TRUE(status.ok()) << status;
   }

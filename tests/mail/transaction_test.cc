@@ -122,7 +122,10 @@ class TransactionTest : public ::testing::Test, protected SmallStore {
     Talk talk(this);
     v1::Answer answer = talk.Begin(BeginWith(std::move(id), declared));
     if (!answer.has_begun()) return answer;
-    for (const std::string& address : to) answer = talk.To(address);
+    for (const std::string& address : to) {
+      answer = talk.To(address);
+      if (answer.has_refused()) return answer;
+    }
     answer = talk.Data();
     if (!answer.has_ready()) return answer;
     const std::string text(size, 'x');
