@@ -26,9 +26,11 @@ void EntrySums::Add(const Entry& entry) {
   }
 }
 
-bool EntrySums::Matches(const MailboxHead& head) const {
-  return bytes == head.used_bytes() && messages == head.used_messages() &&
-         exempt_bytes == head.exempt_bytes() && exempt_messages == head.exempt_messages();
+EntrySums EntrySums::Of(const MailboxHead& head) {
+  return {.bytes = head.used_bytes(),
+          .messages = head.used_messages(),
+          .exempt_bytes = head.exempt_bytes(),
+          .exempt_messages = head.exempt_messages()};
 }
 
 void EntrySums::StoreIn(MailboxHead& head) const {
@@ -39,7 +41,7 @@ void EntrySums::StoreIn(MailboxHead& head) const {
 }
 
 absl::StatusOr<engine::Verdict> EraseEntries(const engine::View& view, const std::vector<std::string>& keys,
-                                             EntrySums& erased) {
+                                             std::optional<uint32_t> folder, EntrySums& erased) {
   erased = EntrySums();
   engine::Change change;
   change.head = *view.head;
@@ -47,6 +49,7 @@ absl::StatusOr<engine::Verdict> EraseEntries(const engine::View& view, const std
     const auto it = view.values.find(key);
     if (it == view.values.end()) continue;
     ASSIGN_OR_RETURN(const Entry entry, ParseEntry(it->second));
+    if (folder && entry.folder() != *folder) continue;
     erased.Add(entry);
     change.erased.push_back(key);
     change.released_bodies.push_back(engine::BodyId{entry.body()});

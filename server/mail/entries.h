@@ -4,6 +4,7 @@
 #define RESTANTE_SERVER_MAIL_ENTRIES_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,16 +23,18 @@ absl::StatusOr<engine::stored::Entry> ParseEntry(const std::string& value);
 struct EntrySums {
   uint64_t bytes = 0, messages = 0, exempt_bytes = 0, exempt_messages = 0;
 
+  static EntrySums Of(const engine::stored::MailboxHead& head);
   void Add(const engine::stored::Entry& entry);
-  bool Matches(const engine::stored::MailboxHead& head) const;
   void StoreIn(engine::stored::MailboxHead& head) const;
+
+  friend bool operator==(const EntrySums&, const EntrySums&) = default;
 };
 
-// Expunges those of `keys` that are there: entries and their bodies' references
+// Expunges those of `keys` that are there (and in `folder`, if given): entries and their bodies' references
 // go, the usage falls, MODSEQ rises by one. `erased` gets their sums. No change
 // if none is there.
 absl::StatusOr<engine::Verdict> EraseEntries(const engine::View& view, const std::vector<std::string>& keys,
-                                             EntrySums& erased);
+                                             std::optional<uint32_t> folder, EntrySums& erased);
 
 }  // namespace restante::mail
 

@@ -95,7 +95,7 @@ Task<absl::Status> Provisioning::FinishMailboxDeletion(uint64_t number) {
     CO_RETURN_IF_ERROR(co_await Update(engine_, PartitionId::Mailbox(number), entries,
                                        [&](const engine::View& view) -> absl::StatusOr<engine::Verdict> {
                                          if (view.head == nullptr) return engine::NoChange{};
-                                         return EraseEntries(view, entries, erased);
+                                         return EraseEntries(view, entries, std::nullopt, erased);
                                        }));
   }
   auto erased = co_await ErasePartition(PartitionId::Mailbox(number));

@@ -1,0 +1,122 @@
+#include "server/mail/messages.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "server/mail/directory.h"
+#include "server/mail/engine_calls.h"
+#include "server/mail/errors.h"
+
+namespace restante::mail {
+namespace {
+
+using engine::PartitionId;
+
+std::string NameOfFolder(const stored::MailboxHead& head, uint32_t id) {
+  for (const stored::Folder& folder : head.folders()) {
+    if (folder.id() == id) return folder.name();
+  }
+  return std::string(kInbox);
+}
+
+}  // namespace
+
+absl::StatusOr<stored::Folder> FindFolder(const stored::MailboxHead& head, absl::string_view folder) {
+  for (const stored::Folder& candidate : head.folders()) {
+    if (candidate.name() == folder) return candidate;
+  }
+  return NotFound(absl::StrCat(MailboxName(head.address()), "/folders/", PercentEncode(folder)));
+}
+
+Messages::Messages(engine::Engine* engine, uint64_t max_message, const Clock* clock)
+    : engine_(engine), max_message_(max_message), clock_(clock) {}
+
+Task<absl::StatusOr<MessagePage>> Messages::List(ParentRef parent, uint64_t after, size_t limit,
+                                                 std::optional<int64_t> arrived_before_us) {
+  CO_ASSIGN_OR_RETURN(FoundMailbox found, co_await FindMailbox(engine_, parent.mailbox));
+  const stored::MailboxHead& head = found.read.head->mailbox();
+  std::optional<uint32_t> folder;
+  if (parent.folder) {
+    CO_ASSIGN_OR_RETURN(const stored::Folder in, FindFolder(head, *parent.folder));
+    folder = in.id();
+  }
+  MessagePage page;
+  if (after == UINT64_MAX) co_return std::move(page);
+  CO_ASSIGN_OR_RETURN(engine::ScanPage scan, co_await Scan(engine_, PartitionId::Mailbox(found.number),
+                                                           engine::EntryKey(after + 1), kEntriesTo, limit));
+  for (const auto& [key, value] : scan.items) {
+    CO_ASSIGN_OR_RETURN(stored::Entry entry, ParseEntry(value));
+    if (scan.more) page.next = entry.uid();
+    if (folder && entry.folder() != *folder) continue;
+    if (arrived_before_us && entry.arrival_us() >= *arrived_before_us) continue;
+    MessageView view;
+    view.mailbox = head.address();
+    view.folder = NameOfFolder(head, entry.folder());
+    view.entry = std::move(entry);
+    page.items.push_back(std::move(view));
+  }
+  co_return std::move(page);
+}
+
+Task<absl::StatusOr<MessageView>> Messages::Get(MessageRef ref) {
+  CO_ASSIGN_OR_RETURN(FoundMailbox found, co_await FindMailbox(engine_, ref.mailbox));
+  const stored::MailboxHead& head = found.read.head->mailbox();
+  CO_ASSIGN_OR_RETURN(const stored::Folder folder, FindFolder(head, ref.folder));
+  const std::string key = engine::EntryKey(ref.uid);
+  std::vector<std::string> keys = {key};
+  CO_ASSIGN_OR_RETURN(engine::ReadResult read,
+                      co_await Read(engine_, PartitionId::Mailbox(found.number), std::move(keys)));
+  const std::string name = MessageName(head.address(), ref.folder, ref.uid);
+  const auto it = read.values.find(key);
+  if (it == read.values.end()) co_return NotFound(name);
+  absl::StatusOr<stored::Entry> entry = ParseEntry(it->second);
+  if (!entry.ok()) co_return Annotate(entry.status(), name);
+  if (entry->folder() != folder.id()) co_return NotFound(name);
+  MessageView view;
+  view.mailbox = head.address();
+  view.folder = folder.name();
+  view.entry = *std::move(entry);
+  co_return std::move(view);
+}
+
+Task<absl::StatusOr<std::string>> Messages::ReadText(MessageView message, uint64_t offset, uint64_t length) {
+  const engine::BodyId body{message.entry.body()};
+  absl::StatusOr<std::string> octets = co_await Await<absl::StatusOr<std::string>>(
+      [&](auto done) { engine_->ReadBody(body, offset, std::min(length, kMaxChunk), std::move(done)); });
+  if (octets.ok()) co_return std::move(octets);
+  const std::string name = MessageName(message.mailbox, message.folder, message.entry.uid());
+  if (absl::IsNotFound(octets.status())) co_return NotFound(name);
+  if (absl::IsDataLoss(octets.status())) {
+    co_return Error(absl::StatusCode::kDataLoss, "DAMAGED", name, octets.status().message());
+  }
+  co_return octets.status();
+}
+
+Task<absl::StatusOr<EntrySums>> Messages::Delete(ParentRef parent, std::vector<uint64_t> uids) {
+  CO_ASSIGN_OR_RETURN(FoundMailbox found, co_await FindMailbox(engine_, parent.mailbox));
+  std::optional<uint32_t> folder;
+  if (parent.folder) {
+    CO_ASSIGN_OR_RETURN(const stored::Folder in, FindFolder(found.read.head->mailbox(), *parent.folder));
+    folder = in.id();
+  }
+  std::vector<std::string> keys;
+  for (uint64_t uid : uids) keys.push_back(engine::EntryKey(uid));
+  std::sort(keys.begin(), keys.end());
+  keys.erase(std::unique(keys.begin(), keys.end()), keys.end());
+  EntrySums erased;
+  CO_RETURN_IF_ERROR(co_await Update(engine_, PartitionId::Mailbox(found.number), keys,
+                                     [&](const engine::View& view) -> absl::StatusOr<engine::Verdict> {
+                                       if (view.head == nullptr) return NotFound(MailboxName(parent.mailbox));
+                                       return EraseEntries(view, keys, folder, erased);
+                                     }));
+  co_return erased;
+}
+
+Task<absl::StatusOr<Audit>> Messages::Recalculate(Address address) {
+  CO_ASSIGN_OR_RETURN(FoundMailbox found, co_await FindMailbox(engine_, address));
+  auto audit = co_await AuditMailbox(engine_, found.number, true);
+  co_return std::move(audit);
+}
+
+}  // namespace restante::mail

@@ -1,0 +1,32 @@
+// The store as a whole, in figures.
+#ifndef RESTANTE_SERVER_MAIL_OVERVIEW_H_
+#define RESTANTE_SERVER_MAIL_OVERVIEW_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "server/base/task.h"
+#include "server/engine/engine.h"
+#include "server/mail/provisioning.h"
+
+namespace restante::mail {
+
+struct MailboxFill {
+  MailboxView mailbox;
+  double share = 0;  // The larger of the shares used of its two limits; 1 is full.
+};
+
+struct Overview {
+  uint64_t domains = 0, mailboxes = 0;
+  uint64_t used_bytes = 0, used_messages = 0;
+  engine::Reserved reserved;
+  std::vector<MailboxFill> fullest;  // Fullest first; none that is empty or without a limit.
+};
+
+// Sums over the domains, and the `fullest` mailboxes nearest to their limit.
+Task<absl::StatusOr<Overview>> ReadOverview(Provisioning* provisioning, size_t fullest);
+
+}  // namespace restante::mail
+
+#endif  // RESTANTE_SERVER_MAIL_OVERVIEW_H_
