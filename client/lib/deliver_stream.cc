@@ -262,8 +262,7 @@ void DeliverStream::OnDone(const grpc::Status& status) {
     transactions_.clear();
     load_ = 0;
   }
-  absl::Status why =
-      status.ok() ? absl::UnavailableError("the store ended the stream") : ToStatus(status);
+  absl::Status why = status.ok() ? absl::UnavailableError("the store ended the stream") : ToStatus(status);
   owner_->OnStreamDone(this, std::move(why), answered, std::move(lost));
 }
 

@@ -30,8 +30,8 @@ void Timer::Stop() {
 void Timer::Arm() {
   if (entries_.empty() || rings_at_ <= entries_.begin()->first) return;
   rings_at_ = entries_.begin()->first;
-  auto wait = std::chrono::duration_cast<std::chrono::microseconds>(rings_at_ -
-                                                                   std::chrono::steady_clock::now());
+  auto wait =
+      std::chrono::duration_cast<std::chrono::microseconds>(rings_at_ - std::chrono::steady_clock::now());
   // A new alarm each time: one cannot be set again from inside its own function.
   alarm_ = std::make_unique<grpc::Alarm>();
   alarm_->Set(gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC),
