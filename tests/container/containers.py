@@ -9,6 +9,7 @@ run finds them; other containers of the machine are neither seen nor touched.
 import contextlib
 import fcntl
 import hashlib
+import inspect
 import os
 import pathlib
 import re
@@ -77,6 +78,8 @@ def _configure():
 
 def _remove_leftovers():
     """Containers and volumes of this home; images stay for the next run."""
+    for container in run("buildah", "containers", "--quiet").split():  # Of a build that failed.
+        run("buildah", "rm", container)
     for container in run("podman", "ps", "--all", "--quiet", "--filter", f"label={LABEL}").split():
         run("podman", "rm", "--force", "--time", "0", "--volumes", container)
     for volume in run("podman", "volume", "ls", "--quiet", "--filter", f"label={LABEL}").split():
@@ -116,7 +119,8 @@ def make_base():
     """debian:bookworm-slim, as near as this machine's mirror allows."""
     stamp = HOME / "base.stamp"
     sources = _apt_sources()
-    recipe = hashlib.sha256(b"".join(p.read_bytes() for p in [pathlib.Path(__file__), *sources])).hexdigest()
+    made_from = [inspect.getsource(make_base), *(source.read_text() for source in sources)]
+    recipe = hashlib.sha256("".join(made_from).encode()).hexdigest()
     if (stamp.exists() and stamp.read_text() == recipe and time.time() - stamp.stat().st_mtime < BASE_DAYS * 86400
             and run("podman", "images", "--quiet", BASE)):
         return
@@ -126,7 +130,8 @@ def make_base():
     run("mmdebstrap", "--mode=root", "--variant=minbase", "--include=usr-is-merged",
         "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr", f"--aptopt={HOME}/apt.conf",
         "--dpkgopt=path-exclude=/usr/share/man/*", "--dpkgopt=path-exclude=/usr/share/locale/*/LC_MESSAGES/*.mo",
-        "--dpkgopt=path-exclude=/usr/share/info/*", "--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-include=/usr/share/doc/*/copyright",
+        "--dpkgopt=path-exclude=/usr/share/info/*", "--dpkgopt=path-exclude=/usr/share/doc/*",
+        "--dpkgopt=path-include=/usr/share/doc/*/copyright",
         '--customize-hook=rm -f "$1"/etc/apt/apt.conf.d/99mmdebstrap "$1"/etc/hostname "$1"/etc/resolv.conf '
         '"$1"/var/cache/apt/*.bin',
         '--customize-hook=echo force-unsafe-io >"$1"/etc/dpkg/dpkg.cfg.d/docker-apt-speedup',
