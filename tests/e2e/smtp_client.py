@@ -1,26 +1,21 @@
 """An SMTP and LMTP client that sends exactly what it is told, where it is told."""
 
+import base64
 import random
 import socket
-import string
 import struct
-
-_WORDS = string.ascii_letters + string.digits + "+/"
 
 
 def message(size, subject="a message", seed=0):
-    """A text of exactly `size` octets with CRLF line ends, which does not compress."""
+    """A text of exactly `size` octets with CRLF line ends; its body is base64 of random octets."""
     head = f"From: <sender@example.net>\r\nSubject: {subject}\r\nMessage-ID: <{seed}.{size}@example.net>\r\n\r\n"
-    left = size - len(head)
-    assert left >= 2, f"{size} octets are too few for the header"
-    letters = random.Random(seed)
-    lines = []
-    while left > 0:
-        # Never a rest of one octet, which could not hold a line end.
-        width = left if left <= 78 else 78 if left - 78 >= 2 else 40
-        lines.append("".join(letters.choices(_WORDS, k=width - 2)) + "\r\n")
-        left -= width
-    return (head + "".join(lines)).encode()
+    left = size - len(head) - 2
+    assert left >= 0, f"{size} octets are too few for the header"
+    body = base64.encodebytes(random.Random(seed).randbytes(left)).replace(b"\n", b"\r\n")[:left]
+    # The cut may have gone through a line end.
+    if body.endswith(b"\r"):
+        body = body[:-1] + b"x"
+    return head.encode() + body + b"\r\n"
 
 
 def stuffed(text):
