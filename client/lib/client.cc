@@ -1,0 +1,261 @@
+#include "restante/client.h"
+
+#include <grpcpp/channel.h>
+#include <grpcpp/client_context.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
+#include "client/lib/channel.h"
+#include "client/lib/grpc_status.h"
+#include "client/lib/timer.h"
+#include "restante/v1/delivery.grpc.pb.h"
+#include "restante/v1/mailbox.grpc.pb.h"
+#include "restante/v1/message.grpc.pb.h"
+#include "restante/v1/store.grpc.pb.h"
+
+namespace restante {
+namespace {
+
+using client_internal::Timer;
+using client_internal::ToStatus;
+
+// Cancels a stream of data when nothing has come for a while.
+class Patience {
+ public:
+  Patience(std::chrono::milliseconds idle, grpc::ClientContext* context) : idle_(idle), context_(context) {
+    Plan();
+  }
+  ~Patience() { timer_->Stop(); }
+
+  void Heard() {
+    absl::MutexLock lock(&watched_->mutex);
+    watched_->heard = std::chrono::steady_clock::now();
+  }
+  // To be called once the stream is over, before its context goes.
+  bool Over() {
+    absl::MutexLock lock(&watched_->mutex);
+    watched_->over = true;
+    return watched_->expired;
+  }
+
+ private:
+  struct Watched {
+    absl::Mutex mutex;
+    Timer::Time heard = std::chrono::steady_clock::now();
+    bool over = false;
+    bool expired = false;
+  };
+  void Plan() { Plan(timer_.get(), watched_, idle_, context_); }
+  static void Plan(Timer* timer, std::shared_ptr<Watched> watched, std::chrono::milliseconds idle,
+                   grpc::ClientContext* context) {
+    Timer::Time at;
+    {
+      absl::MutexLock lock(&watched->mutex);
+      at = watched->heard + idle;
+    }
+    timer->At(at, [timer, watched, idle, context] {
+      {
+        absl::MutexLock lock(&watched->mutex);
+        if (watched->over) return;
+        if (watched->heard + idle <= std::chrono::steady_clock::now()) {
+          watched->expired = true;
+          context->TryCancel();
+          return;
+        }
+      }
+      Plan(timer, watched, idle, context);
+    });
+  }
+
+  const std::chrono::milliseconds idle_;
+  grpc::ClientContext* const context_;
+  const std::shared_ptr<Watched> watched_ = std::make_shared<Watched>();
+  const std::shared_ptr<Timer> timer_ = std::make_shared<Timer>();
+};
+
+}  // namespace
+
+struct Client::Stubs {
+  explicit Stubs(const ClientOptions& options)
+      : target(options.target),
+        deadline(options.deadline),
+        channel(client_internal::MakeChannel(options)),
+        delivery(v1::DeliveryService::NewStub(channel)),
+        mailbox(v1::MailboxService::NewStub(channel)),
+        message(v1::MessageService::NewStub(channel)),
+        store(v1::StoreService::NewStub(channel)) {}
+
+  template <typename Stub, typename Request, typename Response>
+  absl::StatusOr<Response> Call(Stub& stub,
+                                grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
+                                const Request& request) {
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + deadline);
+    Response response;
+    absl::Status status = ToStatus((stub.*method)(&context, request, &response));
+    if (!status.ok()) return status;
+    return response;
+  }
+
+  absl::Status Idle() const {
+    return absl::DeadlineExceededError(absl::StrCat("nothing came for ", deadline.count(), " ms"));
+  }
+
+  const std::string target;
+  const std::chrono::milliseconds deadline;
+  const std::shared_ptr<grpc::Channel> channel;
+  const std::unique_ptr<v1::DeliveryService::Stub> delivery;
+  const std::unique_ptr<v1::MailboxService::Stub> mailbox;
+  const std::unique_ptr<v1::MessageService::Stub> message;
+  const std::unique_ptr<v1::StoreService::Stub> store;
+};
+
+Client::Client(const ClientOptions& options) : stubs_(std::make_unique<Stubs>(options)) {}
+Client::~Client() = default;
+
+// --- MailboxService ---------------------------------------------------------------
+
+absl::StatusOr<v1::Domain> Client::CreateDomain(const v1::CreateDomainRequest& request) {
+  return stubs_->Call(*stubs_->mailbox, &v1::MailboxService::Stub::CreateDomain, request);
+}
+absl::StatusOr<v1::Domain> Client::GetDomain(const v1::GetDomainRequest& request) {
+  return stubs_->Call(*stubs_->mailbox, &v1::MailboxService::Stub::GetDomain, request);
+}
+absl::StatusOr<v1::ListDomainsResponse> Client::ListDomains(const v1::ListDomainsRequest& request) {
+  return stubs_->Call(*stubs_->mailbox, &v1::MailboxService::Stub::ListDomains, request);
+}
+absl::StatusOr<v1::Domain> Client::UpdateDomain(const v1::UpdateDomainRequest& request) {
+  return stubs_->Call(*stubs_->mailbox, &v1::MailboxService::Stub::UpdateDomain, request);
+}
+absl::Status Client::DeleteDomain(const v1::DeleteDomainRequest& request) {
+  return stubs_->Call(*stubs_->mailbox, &v1::MailboxService::Stub::DeleteDomain, request).status();
+}
+absl::StatusOr<v1::Mailbox> Client::CreateMailbox(const v1::CreateMailboxRequest& request) {
+  return stubs_->Call(*stubs_->mailbox, &v1::MailboxService::Stub::CreateMailbox, request);
+}
+absl::StatusOr<v1::Mailbox> Client::GetMailbox(const v1::GetMailboxRequest& request) {
+  return stubs_->Call(*stubs_->mailbox, &v1::MailboxService::Stub::GetMailbox, request);
+}
+absl::StatusOr<v1::ListMailboxesResponse> Client::ListMailboxes(const v1::ListMailboxesRequest& request) {
+  return stubs_->Call(*stubs_->mailbox, &v1::MailboxService::Stub::ListMailboxes, request);
+}
+absl::StatusOr<v1::Mailbox> Client::UpdateMailbox(const v1::UpdateMailboxRequest& request) {
+  return stubs_->Call(*stubs_->mailbox, &v1::MailboxService::Stub::UpdateMailbox, request);
+}
+absl::Status Client::DeleteMailbox(const v1::DeleteMailboxRequest& request) {
+  return stubs_->Call(*stubs_->mailbox, &v1::MailboxService::Stub::DeleteMailbox, request).status();
+}
+absl::StatusOr<v1::Mailbox> Client::RenameMailbox(const v1::RenameMailboxRequest& request) {
+  return stubs_->Call(*stubs_->mailbox, &v1::MailboxService::Stub::RenameMailbox, request);
+}
+absl::StatusOr<v1::RecalculateUsageResponse> Client::RecalculateUsage(
+    const v1::RecalculateUsageRequest& request) {
+  return stubs_->Call(*stubs_->mailbox, &v1::MailboxService::Stub::RecalculateUsage, request);
+}
+absl::StatusOr<v1::Alias> Client::CreateAlias(const v1::CreateAliasRequest& request) {
+  return stubs_->Call(*stubs_->mailbox, &v1::MailboxService::Stub::CreateAlias, request);
+}
+absl::StatusOr<v1::Alias> Client::GetAlias(const v1::GetAliasRequest& request) {
+  return stubs_->Call(*stubs_->mailbox, &v1::MailboxService::Stub::GetAlias, request);
+}
+absl::StatusOr<v1::ListAliasesResponse> Client::ListAliases(const v1::ListAliasesRequest& request) {
+  return stubs_->Call(*stubs_->mailbox, &v1::MailboxService::Stub::ListAliases, request);
+}
+absl::StatusOr<v1::Alias> Client::UpdateAlias(const v1::UpdateAliasRequest& request) {
+  return stubs_->Call(*stubs_->mailbox, &v1::MailboxService::Stub::UpdateAlias, request);
+}
+absl::Status Client::DeleteAlias(const v1::DeleteAliasRequest& request) {
+  return stubs_->Call(*stubs_->mailbox, &v1::MailboxService::Stub::DeleteAlias, request).status();
+}
+
+// --- MessageService ---------------------------------------------------------------
+
+absl::StatusOr<v1::ListMessagesResponse> Client::ListMessages(const v1::ListMessagesRequest& request) {
+  return stubs_->Call(*stubs_->message, &v1::MessageService::Stub::ListMessages, request);
+}
+absl::StatusOr<v1::Message> Client::GetMessage(const v1::GetMessageRequest& request) {
+  return stubs_->Call(*stubs_->message, &v1::MessageService::Stub::GetMessage, request);
+}
+absl::Status Client::DeleteMessage(const v1::DeleteMessageRequest& request) {
+  return stubs_->Call(*stubs_->message, &v1::MessageService::Stub::DeleteMessage, request).status();
+}
+absl::StatusOr<v1::BatchDeleteMessagesResponse> Client::BatchDeleteMessages(
+    const v1::BatchDeleteMessagesRequest& request) {
+  return stubs_->Call(*stubs_->message, &v1::MessageService::Stub::BatchDeleteMessages, request);
+}
+
+absl::Status Client::ReadMessage(const v1::ReadMessageRequest& request,
+                                 const std::function<absl::Status(absl::string_view)>& sink) {
+  grpc::ClientContext context;
+  Patience patience(stubs_->deadline, &context);
+  auto reader = stubs_->message->ReadMessage(&context, request);
+  v1::ReadMessageResponse response;
+  absl::Status sunk;
+  while (reader->Read(&response)) {
+    patience.Heard();
+    if (sunk = sink(response.chunk()); !sunk.ok()) {
+      context.TryCancel();
+      break;
+    }
+  }
+  absl::Status status = ToStatus(reader->Finish());
+  if (patience.Over()) return stubs_->Idle();
+  return sunk.ok() ? status : sunk;
+}
+
+absl::StatusOr<v1::Message> Client::AppendMessage(const v1::AppendMessageRequest::Header& header,
+                                                  absl::string_view message) {
+  constexpr size_t kChunk = 256 * 1024;
+  grpc::ClientContext context;
+  Patience patience(stubs_->deadline, &context);
+  v1::Message stored;
+  auto writer = stubs_->message->AppendMessage(&context, &stored);
+  v1::AppendMessageRequest request;
+  *request.mutable_header() = header;
+  bool open = writer->Write(request);
+  while (open && !message.empty()) {
+    request.set_chunk(std::string(message.substr(0, kChunk)));
+    message.remove_prefix(std::min(message.size(), kChunk));
+    open = writer->Write(request);
+    patience.Heard();
+  }
+  writer->WritesDone();
+  absl::Status status = ToStatus(writer->Finish());
+  if (patience.Over()) return stubs_->Idle();
+  if (!status.ok()) return status;
+  return stored;
+}
+
+// --- StoreService, DeliveryService --------------------------------------------------
+
+absl::StatusOr<v1::StoreStatus> Client::GetStatus(const v1::GetStatusRequest& request) {
+  return stubs_->Call(*stubs_->store, &v1::StoreService::Stub::GetStatus, request);
+}
+
+absl::Status Client::Verify(const std::function<void(const v1::VerifyResponse&)>& progress) {
+  grpc::ClientContext context;
+  Patience patience(stubs_->deadline, &context);
+  auto reader = stubs_->store->Verify(&context, v1::VerifyRequest());
+  v1::VerifyResponse response;
+  while (reader->Read(&response)) {
+    patience.Heard();
+    progress(response);
+  }
+  absl::Status status = ToStatus(reader->Finish());
+  return patience.Over() ? stubs_->Idle() : status;
+}
+
+absl::StatusOr<v1::GetReceiptResponse> Client::GetReceipt(const v1::GetReceiptRequest& request) {
+  return stubs_->Call(*stubs_->delivery, &v1::DeliveryService::Stub::GetReceipt, request);
+}
+absl::StatusOr<v1::CheckRecipientResponse> Client::CheckRecipient(const v1::CheckRecipientRequest& request) {
+  return stubs_->Call(*stubs_->delivery, &v1::DeliveryService::Stub::CheckRecipient, request);
+}
+absl::StatusOr<v1::Capacity> Client::GetCapacity(const v1::GetCapacityRequest& request) {
+  return stubs_->Call(*stubs_->delivery, &v1::DeliveryService::Stub::GetCapacity, request);
+}
+
+}  // namespace restante
