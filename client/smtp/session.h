@@ -103,6 +103,10 @@ class Session : private TransactionHandler {
   // Replies to be written; the caller removes what it wrote.
   std::string& output() { return output_; }
 
+  // Octets held that are not yet used, passed on or written. Bounded whatever the
+  // peer sends and however slow the store is.
+  size_t buffered() const { return pending_.size() + outgoing_.size() + output_.size(); }
+
   // Grows with every finished command and all octets of a text: a peer that does
   // not make it grow is idle.
   uint64_t progress() const { return progress_; }

@@ -267,8 +267,11 @@ absl::Status PlayStep(const DialogueStep& step, DialogueTarget* target) {
       return target->Store(step.text);
     case Kind::kClosed:
       return target->Closed();
-    default:
-      return Check(step, target);
+    default: {
+      absl::Status status = Check(step, target);
+      while (!status.ok() && target->Turn()) status = Check(step, target);
+      return status;
+    }
   }
 }
 

@@ -55,6 +55,8 @@ class DialogueTarget {
   // socket only what has arrived counts.
   virtual absl::Status NothingMore() = 0;
   virtual absl::Status Closed() = 0;
+  // Lets things move on before a check is tried again; false when it is no use.
+  virtual bool Turn() = 0;
   virtual FakeStore& store() = 0;
   virtual std::vector<TransactionRecord>& records() = 0;
 };

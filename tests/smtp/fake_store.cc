@@ -223,7 +223,8 @@ void FakeStore::Grant(uint64_t octets) {
 }
 
 void FakeStore::Post(Step step, absl::AnyInvocable<void()> fn) {
-  if (hold_at.count(step) > 0) {
+  // Answers do not overtake one another.
+  if (hold_at.count(step) > 0 || !held_.empty()) {
     held_.push_back(std::move(fn));
   } else if (executor) {
     executor(std::move(fn));

@@ -102,6 +102,7 @@ class Machine : public DialogueTarget {
     return absl::FailedPreconditionError("not closed");
   }
 
+  bool Turn() override { return false; }
   FakeStore& store() override { return store_; }
   std::vector<TransactionRecord>& records() override { return records_; }
   Session& session() { return *session_; }

@@ -1,0 +1,339 @@
+// What dialogues cannot say: tables, bounds, time, and the end of objects.
+#include "client/smtp/session.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "client/smtp/outcome_reply.h"
+#include "client/smtp/received_header.h"
+#include "tests/smtp/machine.h"
+
+namespace restante::smtp {
+namespace {
+
+using testing::EndsWith;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::StartsWith;
+
+std::string CodeOf(v1::Outcome outcome) {
+  return FormatCode(ReplyForOutcome(outcome, UnknownRecipient::kReject).code);
+}
+
+TEST(OutcomeReply, WhatHasNoRowIsTemporary) {
+  const std::vector<v1::Outcome> with_row = {
+      v1::OUTCOME_MAILBOX_FULL,        v1::OUTCOME_MAILBOX_FULL_PERMANENTLY,
+      v1::OUTCOME_DOMAIN_FULL,         v1::OUTCOME_EXCEEDS_MAILBOX_LIMIT,
+      v1::OUTCOME_DISK_FULL,           v1::OUTCOME_MESSAGE_TOO_LARGE,
+      v1::OUTCOME_NO_SUCH_MAILBOX,     v1::OUTCOME_FOREIGN_DOMAIN,
+      v1::OUTCOME_MAILBOX_DISABLED,    v1::OUTCOME_MAILBOX_ON_HOLD,
+      v1::OUTCOME_TOO_MANY_RECIPIENTS, v1::OUTCOME_TOO_MANY_DELIVERIES,
+      v1::OUTCOME_CLIENT_LIMIT,        v1::OUTCOME_NO_RECIPIENTS,
+      v1::OUTCOME_READ_ONLY,           v1::OUTCOME_INVALID_ADDRESS};
+  for (int value = -1; value < 1000; ++value) {
+    const auto outcome = static_cast<v1::Outcome>(value);
+    if (std::find(with_row.begin(), with_row.end(), outcome) != with_row.end()) {
+      EXPECT_NE(CodeOf(outcome), "451 4.3.0") << value;
+    } else {
+      EXPECT_EQ(CodeOf(outcome), "451 4.3.0") << value;
+    }
+  }
+}
+
+TEST(OutcomeReply, OneReplyForAllIsPermanentOnlyIfEveryOneIs) {
+  const auto all = [](std::vector<v1::Outcome> outcomes) {
+    return FormatCode(ReplyForAll(outcomes, UnknownRecipient::kReject).code);
+  };
+  const auto kGone = v1::OUTCOME_NO_SUCH_MAILBOX;
+  EXPECT_EQ(all({kGone, v1::OUTCOME_MAILBOX_DISABLED}), "550 5.1.1");
+  EXPECT_EQ(all({kGone, v1::OUTCOME_WITHHELD}), "452 4.2.2");
+  EXPECT_EQ(all({kGone, v1::OUTCOME_OK}), "452 4.2.2");
+  EXPECT_EQ(all({v1::OUTCOME_MESSAGE_TOO_LARGE, v1::OUTCOME_DISK_FULL}), "452 4.3.1");
+  EXPECT_EQ(all({v1::OUTCOME_UNAVAILABLE, v1::OUTCOME_UNAVAILABLE}), "451 4.3.0");
+  EXPECT_EQ(all({v1::OUTCOME_WITHHELD}), "451 4.3.0");
+  EXPECT_EQ(all({}), "451 4.3.0");
+}
+
+TEST(ReplyTest, ALineHasAtMost512OctetsAndOnlyPrintableOnes) {
+  std::string out;
+  AppendReply(kMailboxFull, std::string(5000, 'x') + "\r\n250 forged", &out);
+  EXPECT_EQ(out.size(), 512u);
+  EXPECT_THAT(out, StartsWith("452 4.2.2 xxx"));
+  EXPECT_THAT(out, EndsWith("x\r\n"));
+  out.clear();
+  AppendReply(kMailboxFull, "a\r\n\x80z", &out);
+  EXPECT_EQ(out, "452 4.2.2 a???z\r\n");
+  out.clear();
+  AppendReply(kOk, {"one", "two"}, &out);
+  EXPECT_EQ(out, "250-2.0.0 one\r\n250 2.0.0 two\r\n");
+}
+
+TEST(ReceivedHeaderTest, LengthDependsOnNeitherTimeNorTransaction) {
+  const ReceivedHeader header{"client.example", "192.0.2.7", "mx.example.org", "ESMTP"};
+  const std::string id(32, 'f');
+  EXPECT_EQ(header.Format(id, 1'700'000'000'000'000),
+            "Received: from client.example ([192.0.2.7])\r\n\tby mx.example.org (Restante) with ESMTP\r\n"
+            "\tid ffffffffffffffffffffffffffffffff;\r\n\tTue, 14 Nov 2023 22:13:20 +0000\r\n");
+  for (const int64_t second : {int64_t{0}, int64_t{951782400}, int64_t{1709164800}, int64_t{4102444799}}) {
+    EXPECT_EQ(header.Format(id, second * 1'000'000).size(), header.length()) << second;
+  }
+}
+
+TEST(ReceivedHeaderTest, TheHelloNameForgesNothing) {
+  const std::string helo = "a\r\nX-Forged: (b) <c>;" + std::string(5000, 'd');
+  const std::string text = ReceivedHeader{helo, "2001:db8::1", "mx", "SMTP"}.Format(std::string(32, '0'), 0);
+  EXPECT_THAT(text, StartsWith("Received: from a??X-Forged:??b???c??ddd"));
+  EXPECT_THAT(text, HasSubstr(" ([IPv6:2001:db8::1])\r\n"));
+  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 4);
+  EXPECT_LT(text.find("\r\n"), 998u);
+}
+
+// Speaks up to 354.
+void OpenText(Machine* machine, const std::string& mail = "MAIL FROM:<a@b.c>") {
+  machine->Send("EHLO client.example\r\n" + mail + "\r\nRCPT TO:<alice@example.org>\r\nDATA\r\n");
+  ASSERT_THAT(machine->Output(), HasSubstr("\r\n354 "));
+}
+
+TEST(Session, DeclaredSizeIsTheTextAndOurHeader) {
+  Machine machine({});
+  OpenText(&machine, "MAIL FROM:<a@b.c> SIZE=12");
+  machine.Send("0123456789\r\n.\r\n");
+  ASSERT_EQ(machine.store().stored.size(), 1u);
+  const FakeStore::Stored& stored = machine.store().stored[0];
+  EXPECT_EQ(stored.begin.declared_size(), stored.text.size());
+  EXPECT_EQ(machine.store().chunks, 1u) << "a small message is one chunk";
+  EXPECT_THAT(stored.text, StartsWith("Received: from client.example ([192.0.2.7])"));
+  EXPECT_THAT(stored.text, HasSubstr(" with ESMTP\r\n\tid 00000000000000000000000000000001;"));
+  EXPECT_THAT(stored.text, EndsWith("+0000\r\n0123456789\r\n"));
+}
+
+TEST(Session, NoSizeAndSizeZeroDeclareNothing) {
+  for (const char* mail : {"MAIL FROM:<a@b.c>", "MAIL FROM:<a@b.c> SIZE=0"}) {
+    Machine machine({});
+    OpenText(&machine, mail);
+    EXPECT_FALSE(machine.store().begun[0].has_declared_size()) << mail;
+  }
+}
+
+TEST(Session, AHugeSizeDoesNotWrap) {
+  Machine machine({});
+  OpenText(&machine, "MAIL FROM:<a@b.c> SIZE=99999999999999999999");
+  EXPECT_EQ(machine.store().begun[0].declared_size(), uint64_t{1} << 62);
+}
+
+TEST(Session, BeginSaysWhoAsks) {
+  SessionOptions options;
+  options.protocol = Protocol::kLmtp;
+  Machine machine(options);
+  machine.Send("LHLO client.example\r\nMAIL FROM:<\"b ob\"@example.net>\r\n");
+  const v1::Begin& begin = machine.store().begun.at(0);
+  EXPECT_EQ(begin.sender(), "\"b ob\"@example.net");
+  EXPECT_EQ(begin.client().address(), "192.0.2.7");
+  EXPECT_EQ(begin.client().helo(), "client.example");
+  EXPECT_EQ(begin.mode(), v1::Begin::PER_RECIPIENT);
+  EXPECT_EQ(begin.request_id().size(), 16u);
+}
+
+TEST(Session, AdvertisedSizeIsTakenWhole) {
+  Machine machine({});
+  machine.store().capacity_answer.set_max_message_bytes(10'000);
+  machine.Send("EHLO client.example\r\n");
+  const std::string output = machine.Output();
+  const uint64_t advertised = std::stoull(output.substr(output.find("250-SIZE ") + 9));
+  machine.Send(absl::StrCat("MAIL FROM:<a@b.c> SIZE=", advertised, "\r\n"));
+  EXPECT_EQ(machine.store().begun.at(0).declared_size(), 10'000u);
+}
+
+TEST(Session, AnEndlessLineCostsNoMemoryAndOneReply) {
+  Machine machine({});
+  machine.Output();
+  const std::string piece(65536, 'x');
+  for (int i = 0; i < 200; ++i) {
+    machine.Send(piece);
+    ASSERT_LE(machine.session().buffered(), 2048u);
+  }
+  EXPECT_EQ(machine.Output(), "");
+  const uint64_t before = machine.session().progress();
+  machine.Send("\r\nNOOP\r\n");
+  EXPECT_THAT(machine.Output(), testing::MatchesRegex("500 5.5.6 [^\r]*\r\n250 2.0.0 [^\r]*\r\n"));
+  EXPECT_GT(machine.session().progress(), before);
+}
+
+TEST(Session, OctetsOfAnUnfinishedLineAreNoProgress) {
+  Machine machine({});
+  const uint64_t before = machine.session().progress();
+  machine.Send("NO");
+  machine.Send("OP");
+  EXPECT_EQ(machine.session().progress(), before);
+  machine.Send("\r\n");
+  EXPECT_GT(machine.session().progress(), before);
+}
+
+TEST(Session, AStoreThatGrantsNothingStopsTheReading) {
+  Machine machine({});
+  machine.store().auto_credit = false;
+  machine.store().window = 256 * 1024;
+  OpenText(&machine);
+  const std::string piece(65536, 'x');
+  size_t sent = 0;
+  while (machine.session().wants_input()) {
+    machine.Send(piece);
+    sent += piece.size();
+    ASSERT_LE(sent, 512u * 1024) << "reads on";
+    ASSERT_LE(machine.session().buffered(), 2 * 65536u);
+  }
+  EXPECT_EQ(machine.store().chunk_octets, 256u * 1024);
+  machine.store().Grant(1 << 20);
+  machine.Run();
+  EXPECT_TRUE(machine.session().wants_input());
+  machine.Send("\r\n.\r\n");
+  ASSERT_EQ(machine.store().stored.size(), 1u);
+  EXPECT_THAT(machine.store().stored[0].text, EndsWith(std::string(sent, 'x') + "\r\n"));
+  EXPECT_THAT(machine.store().violations, IsEmpty());
+}
+
+TEST(Session, ALargeTextLeavesInPiecesAndIsNotHeld) {
+  Machine machine({});
+  OpenText(&machine);
+  const std::string piece = std::string(1398, 'x') + "\r\n";
+  for (int i = 0; i < 10'000; ++i) {
+    machine.Send(piece);
+    ASSERT_LE(machine.session().buffered(), 65536u);
+  }
+  machine.Send(".\r\n");
+  EXPECT_THAT(machine.Output(), StartsWith("250 2.0.0 "));
+  EXPECT_EQ(machine.records().back().size, 14'000'000u);
+  EXPECT_LT(machine.store().chunks, 10'000u / 10) << "small reads are gathered";
+}
+
+TEST(Session, ASlowTextIsPassedOnBeforeTheStoreLosesPatience) {
+  Machine machine({});
+  OpenText(&machine);
+  machine.Send("first\r\n");
+  EXPECT_EQ(machine.store().chunks, 0u);
+  machine.clock().Advance(10'000'000);
+  machine.Send("second\r\n");
+  EXPECT_EQ(machine.store().chunks, 1u);
+}
+
+TEST(Session, ThousandsOfPipelinedRecipientsAreAnsweredInOrder) {
+  SessionOptions options;
+  options.max_recipients = 2500;
+  Machine machine(options);
+  std::string group = "HELO c\r\nMAIL FROM:<a@b.c>\r\n";
+  for (int i = 0; i < 3000; ++i) absl::StrAppend(&group, "RCPT TO:<", i, "@x>\r\n");
+  machine.Output();
+  machine.Send(group + "DATA\r\n");
+  std::string expected = "250 localhost\r\n250 2.1.0 Sender ok\r\n";
+  for (int i = 0; i < 3000; ++i) {
+    absl::StrAppend(&expected, i < 2500 ? absl::StrCat("250 2.1.5 <", i, "@x>: Recipient ok\r\n")
+                                        : "452 4.5.3 Too many recipients\r\n");
+  }
+  EXPECT_EQ(machine.Output(), expected + "354 End data with <CR><LF>.<CR><LF>\r\n");
+  EXPECT_THAT(machine.store().violations, IsEmpty());
+}
+
+TEST(Session, RefusedRecipientsAreLoggedUpToABound) {
+  Machine machine({});
+  machine.store().recipients["no@x"] = v1::OUTCOME_NO_SUCH_MAILBOX;
+  machine.Send("HELO c\r\nMAIL FROM:<a@b.c>\r\n");
+  for (int i = 0; i < 5000; ++i) machine.Send("RCPT TO:<no@x>\r\n");
+  machine.Send("RCPT TO:<alice@x>\r\nQUIT\r\n");
+  ASSERT_EQ(machine.records().size(), 1u);
+  EXPECT_EQ(machine.records()[0].recipients.size(), 101u);
+  EXPECT_EQ(machine.records()[0].more_refused, 4900u);
+  EXPECT_TRUE(machine.session().closed());
+}
+
+TEST(Session, LogLineHoldsTheLastWordOnEachRecipient) {
+  SessionOptions options;
+  options.protocol = Protocol::kLmtp;
+  Machine machine(options);
+  machine.store().receipts["b@x"] = v1::OUTCOME_MAILBOX_FULL;
+  machine.store().recipients["c@x"] = v1::OUTCOME_NO_SUCH_MAILBOX;
+  machine.Send(
+      "LHLO me\r\nMAIL FROM:<a@b.c> SIZE=7\r\nRCPT TO:<a@x>\r\nRCPT TO:<b@x>\r\nRCPT TO:<c@x>\r\nDATA\r\n");
+  machine.clock().Advance(1500);
+  machine.Send("hello\r\n.\r\n");
+  ASSERT_EQ(machine.records().size(), 1u);
+  const TransactionRecord& record = machine.records()[0];
+  ASSERT_EQ(record.recipients.size(), 3u);
+  EXPECT_EQ(FormatCode(record.recipients[0].reply), "250 2.0.0");
+  EXPECT_EQ(FormatCode(record.recipients[1].reply), "452 4.2.2");
+  EXPECT_EQ(FormatCode(record.recipients[2].reply), "550 5.1.1");
+  EXPECT_EQ(record.end, TransactionEnd::kStored);
+  EXPECT_EQ(record.size, 7u);
+  EXPECT_EQ(record.declared_size, 7u);
+  EXPECT_EQ(record.duration_micros, 1500);
+  EXPECT_EQ(record.helo, "me");
+  EXPECT_EQ(record.transaction_id, std::string(31, '0') + "1");
+}
+
+TEST(Session, ADisconnectGivesUpWhatIsOpenAtEveryStep) {
+  const std::string conversation =
+      "HELO c\r\nMAIL FROM:<a@b.c>\r\nRCPT TO:<alice@x>\r\nDATA\r\nhello\r\nworld\r\n.\r\n";
+  for (size_t length = 0; length <= conversation.size(); ++length) {
+    Machine machine({});
+    machine.Send(conversation.substr(0, length));
+    machine.Disconnect();
+    machine.store().Drain();
+    EXPECT_EQ(machine.store().open, 0u) << length;
+    const bool whole = length == conversation.size();
+    EXPECT_EQ(machine.store().stored.size(), whole ? 1u : 0u) << length;
+    EXPECT_EQ(machine.store().aborted, machine.store().begun.size() - (whole ? 1 : 0)) << length;
+    EXPECT_EQ(machine.records().size(), machine.store().begun.size()) << length;
+  }
+}
+
+TEST(Session, AnAnswerThatComesAfterTheEndFindsNobody) {
+  for (const FakeStore::Step step :
+       {FakeStore::Step::kBegin, FakeStore::Step::kRecipient, FakeStore::Step::kData,
+        FakeStore::Step::kCommit, FakeStore::Step::kSettle, FakeStore::Step::kAbort}) {
+    Machine machine({});
+    machine.store().hold_at.insert(step);
+    if (step == FakeStore::Step::kSettle) machine.store().lose_at.insert(FakeStore::Step::kCommit);
+    machine.Send("HELO c\r\nMAIL FROM:<a@b.c>\r\nRCPT TO:<alice@x>\r\n");
+    machine.Send(step == FakeStore::Step::kAbort ? "RSET\r\n" : "DATA\r\n");
+    machine.Send("hello\r\n.\r\n");
+    EXPECT_FALSE(machine.session().wants_input());
+    machine.Disconnect();
+    machine.store().Release();
+    machine.store().Drain();
+    ASSERT_EQ(machine.records().size(), 1u);
+    const bool unknown = step == FakeStore::Step::kCommit || step == FakeStore::Step::kSettle;
+    EXPECT_EQ(machine.records()[0].end, unknown ? TransactionEnd::kUnknown : TransactionEnd::kAborted);
+  }
+}
+
+TEST(Session, SettlingNamesTheRequestAndTheMailboxes) {
+  Machine machine({});
+  machine.store().lose_at.insert(FakeStore::Step::kCommit);
+  machine.store().settled = FakeStore::Settled::kCommitted;
+  machine.Send("HELO c\r\nMAIL FROM:<a@b.c>\r\nRCPT TO:<1@x>\r\nRCPT TO:<2@x>\r\nDATA\r\nhello\r\n.\r\n");
+  EXPECT_EQ(machine.store().settles, 1u);
+  EXPECT_EQ(machine.store().settle_request_id, machine.store().begun.at(0).request_id());
+  EXPECT_THAT(machine.store().settle_mailboxes, testing::ElementsAre("mailboxes/1@x", "mailboxes/2@x"));
+}
+
+TEST(Session, NeitherIdleTimeNorTheGracesEndInterruptsACommit) {
+  Machine machine({});
+  machine.store().hold_at.insert(FakeStore::Step::kCommit);
+  OpenText(&machine);
+  machine.Send("hello\r\n.\r\n");
+  machine.session().IdleTimeout();
+  machine.session().Shutdown(true);
+  EXPECT_FALSE(machine.session().closed());
+  EXPECT_EQ(machine.Output(), "");
+  machine.store().Release();
+  machine.Run();
+  EXPECT_THAT(machine.Output(), testing::MatchesRegex("250 2.0.0 [^\r]*\r\n421 4.3.2 [^\r]*\r\n"));
+  EXPECT_TRUE(machine.session().closed());
+}
+
+}  // namespace
+}  // namespace restante::smtp
