@@ -269,7 +269,8 @@ absl::Status PlayStep(const DialogueStep& step, DialogueTarget* target) {
       return target->Closed();
     default: {
       absl::Status status = Check(step, target);
-      while (!status.ok() && target->Turn()) status = Check(step, target);
+      for (int turns = 0; !status.ok() && turns < 5000 && target->Turn(); ++turns)
+        status = Check(step, target);
       return status;
     }
   }
