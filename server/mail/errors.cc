@@ -24,9 +24,9 @@ absl::Status NotFound(absl::string_view resource) {
   return Error(absl::StatusCode::kNotFound, "NOT_FOUND", resource, "not found");
 }
 
-absl::Status EtagMismatch(absl::string_view resource, absl::string_view given, absl::string_view current) {
+absl::Status EtagMismatch(absl::string_view resource, absl::string_view current) {
   return Error(absl::StatusCode::kAborted, "ETAG_MISMATCH", resource,
-               absl::StrCat("has changed: the etag given is ", given, ", the current one ", current));
+               absl::StrCat("has changed since the etag given: it is ", current, " now"));
 }
 
 absl::Status InvalidField(absl::string_view field, absl::string_view text) {

@@ -22,8 +22,8 @@ absl::Status Error(absl::StatusCode code, absl::string_view reason, absl::string
 
 // kNotFound: `resource: not found`, NOT_FOUND.
 absl::Status NotFound(absl::string_view resource);
-// kAborted: the etag given is not the current one, ETAG_MISMATCH.
-absl::Status EtagMismatch(absl::string_view resource, absl::string_view given, absl::string_view current);
+// kAborted: an etag was given and it is not the current one, ETAG_MISMATCH.
+absl::Status EtagMismatch(absl::string_view resource, absl::string_view current);
 // kInvalidArgument: `field: text`, INVALID_ARGUMENT, with a BadRequest that names
 // the field.
 absl::Status InvalidField(absl::string_view field, absl::string_view text);

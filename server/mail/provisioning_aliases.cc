@@ -23,7 +23,7 @@ absl::StatusOr<stored::DirectoryAddress> CurrentAlias(const DirectoryEdit& edit,
   ASSIGN_OR_RETURN(auto entry, edit.Find(address));
   if (!entry || !entry->alias()) return NotFound(AliasName(address));
   const std::string current = AliasEtag(*entry);
-  if (!etag.empty() && etag != current) return EtagMismatch(AliasName(address), etag, current);
+  if (!etag.empty() && etag != current) return EtagMismatch(AliasName(address), current);
   return *std::move(entry);
 }
 

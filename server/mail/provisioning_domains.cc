@@ -124,7 +124,7 @@ Task<absl::StatusOr<DomainView>> Provisioning::UpdateDomain(std::string name, Do
                                        const std::string current =
                                            EtagOf(*number, view.head->settings_version());
                                        if (!etag.empty() && etag != current)
-                                         return EtagMismatch(DomainName(name), etag, current);
+                                         return EtagMismatch(DomainName(name), current);
                                        engine::Change change;
                                        change.head = *view.head;
                                        change.head.set_settings_version(view.head->settings_version() + 1);
@@ -154,7 +154,7 @@ Task<absl::Status> Provisioning::DeleteDomain(std::string name, std::string etag
                                        const std::string current =
                                            EtagOf(number, view.head->settings_version());
                                        if (!etag.empty() && etag != current)
-                                         return EtagMismatch(DomainName(name), etag, current);
+                                         return EtagMismatch(DomainName(name), current);
                                        if (entry.addresses() != 0) return NotEmpty(name, entry.addresses());
                                        engine::Change change;
                                        change.head = *view.head;

@@ -151,7 +151,7 @@ Task<absl::StatusOr<MailboxView>> Provisioning::UpdateMailbox(Address address, M
           return NotFound(name);
         }
         const std::string current = EtagOf(found.number, view.head->settings_version());
-        if (!etag.empty() && etag != current) return EtagMismatch(name, etag, current);
+        if (!etag.empty() && etag != current) return EtagMismatch(name, current);
         engine::Change change;
         change.head = *view.head;
         change.head.set_settings_version(view.head->settings_version() + 1);

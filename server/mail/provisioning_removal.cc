@@ -43,7 +43,7 @@ Task<absl::Status> Provisioning::DeleteMailbox(Address address, std::string etag
         const stored::MailboxHead& head = view.head->mailbox();
         if (head.state() == stored::MailboxHead::DELETED) return engine::NoChange{};
         const std::string current = EtagOf(number, view.head->settings_version());
-        if (!etag.empty() && etag != current) return EtagMismatch(name, etag, current);
+        if (!etag.empty() && etag != current) return EtagMismatch(name, current);
         if (head.used_messages() != 0 && !force) {
           return Error(
               absl::StatusCode::kFailedPrecondition, "MAILBOX_NOT_EMPTY", name,

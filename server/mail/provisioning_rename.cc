@@ -57,7 +57,7 @@ Task<absl::StatusOr<MailboxView>> Provisioning::RenameMailbox(Address from, Addr
         }
         const bool taken_up = other == to.ToString();
         const std::string current = EtagOf(number, view.head->settings_version());
-        if (!taken_up && !etag.empty() && etag != current) return EtagMismatch(name, etag, current);
+        if (!taken_up && !etag.empty() && etag != current) return EtagMismatch(name, current);
         engine::Change change;
         change.head = *view.head;
         if (!taken_up) change.head.set_settings_version(view.head->settings_version() + 1);

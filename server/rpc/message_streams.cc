@@ -1,0 +1,156 @@
+#include "server/rpc/message_streams.h"
+
+#include <algorithm>
+#include <atomic>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "server/base/task.h"
+#include "server/mail/append.h"
+#include "server/mail/names.h"
+#include "server/rpc/caller.h"
+#include "server/rpc/convert.h"
+#include "server/rpc/errors.h"
+
+namespace restante::rpc {
+namespace {
+
+using mail::InvalidField;
+
+class ReadCall : public grpc::ServerWriteReactor<v1::ReadMessageResponse> {
+ public:
+  ReadCall(mail::Messages* messages, const v1::ReadMessageRequest* request)
+      : messages_(messages), request_(request) {
+    Start<absl::Status>(Run(), [this](absl::Status status) { Finish(ToGrpcStatus(status)); });
+  }
+
+  void OnWriteDone(bool ok) override { std::exchange(written_, nullptr)(ok); }
+  void OnCancel() override { cancelled_ = true; }
+  void OnDone() override { delete this; }
+
+ private:
+  Task<absl::Status> Run() {
+    CO_ASSIGN_OR_RETURN(mail::MessageRef ref, InField("name", mail::ParseMessageName(request_->name())));
+    CO_ASSIGN_OR_RETURN(const mail::MessageView message, co_await messages_->Get(ref));
+    const uint64_t size = message.entry.size();
+    uint64_t offset = request_->offset();
+    if (offset > size) {
+      co_return mail::Error(absl::StatusCode::kOutOfRange, "OUT_OF_RANGE", ToApi(message).name(),
+                            absl::StrCat("offset ", offset, " lies beyond the end at ", size));
+    }
+    uint64_t left = size - offset;
+    if (request_->length() != 0) left = std::min(left, request_->length());
+    while (left != 0 && !cancelled_) {
+      const uint64_t wanted = std::min(left, mail::kMaxChunk);
+      CO_ASSIGN_OR_RETURN(std::string octets, co_await messages_->ReadText(message, offset, wanted));
+      if (octets.size() != wanted) {
+        co_return mail::Error(
+            absl::StatusCode::kDataLoss, "DAMAGED", ToApi(message).name(),
+            absl::StrCat("its text ends at ", offset + octets.size(), " of ", size, " octets"));
+      }
+      offset += wanted;
+      left -= wanted;
+      response_.set_chunk(std::move(octets));
+      const bool ok = co_await Await<bool>([this](absl::AnyInvocable<void(bool)> done) {
+        written_ = std::move(done);
+        StartWrite(&response_);
+      });
+      if (!ok) break;
+    }
+    if (left != 0) co_return absl::CancelledError("the caller went away");
+    co_return absl::OkStatus();
+  }
+
+  mail::Messages* const messages_;
+  const v1::ReadMessageRequest* const request_;
+  v1::ReadMessageResponse response_;
+  absl::AnyInvocable<void(bool)> written_;
+  std::atomic<bool> cancelled_{false};
+};
+
+class AppendCall : public grpc::ServerReadReactor<v1::AppendMessageRequest> {
+ public:
+  AppendCall(mail::Messages* messages, grpc::CallbackServerContext* context, v1::Message* response)
+      : context_(context), response_(response), append_(std::make_unique<mail::Append>(messages)) {
+    Start<absl::Status>(Run(), [this](absl::Status status) {
+      // What was not stored is given up before the caller hears of it.
+      append_.reset();
+      Finish(ToGrpcStatus(status));
+    });
+  }
+
+  void OnReadDone(bool ok) override { std::exchange(read_, nullptr)(ok); }
+  void OnCancel() override { cancelled_ = true; }
+  void OnDone() override { delete this; }
+
+ private:
+  Await<bool> Read() {
+    return Await<bool>([this](absl::AnyInvocable<void(bool)> done) {
+      read_ = std::move(done);
+      StartRead(&request_);
+    });
+  }
+
+  absl::StatusOr<mail::AppendHeader> HeaderOf(const v1::AppendMessageRequest::Header& header) const {
+    mail::AppendHeader out;
+    ASSIGN_OR_RETURN(out.parent, InField("header.parent", mail::ParseParentName(header.parent())));
+    RETURN_IF_ERROR(CheckRequestId("header.request_id", header.request_id()));
+    if (header.size_bytes() == 0) return InvalidField("header.size_bytes", "is required");
+    out.caller = CallerIdentity(*context_);
+    out.request_id = header.request_id();
+    out.size = header.size_bytes();
+    if (header.has_crc32c()) out.crc32c = header.crc32c();
+    if (header.has_arrival_time()) {
+      ASSIGN_OR_RETURN(out.arrival_us, MicrosOf("header.arrival_time", header.arrival_time()));
+    }
+    return out;
+  }
+
+  Task<absl::Status> Run() {
+    const bool first = co_await Read();
+    if (!first || !request_.has_header())
+      co_return InvalidField("header", "is required in the first request");
+    CO_ASSIGN_OR_RETURN(mail::AppendHeader header, HeaderOf(request_.header()));
+    CO_ASSIGN_OR_RETURN(const std::optional<mail::MessageView> repeated,
+                        co_await append_->Begin(std::move(header)));
+    if (repeated) {
+      *response_ = ToApi(*repeated);
+      co_return absl::OkStatus();
+    }
+    while (true) {
+      const bool more = co_await Read();
+      if (!more) break;
+      if (!request_.has_chunk()) co_return InvalidField("chunk", "is required in all requests but the first");
+      CO_RETURN_IF_ERROR(co_await append_->Write(std::move(*request_.mutable_chunk())));
+    }
+    if (cancelled_) co_return absl::CancelledError("the caller went away");
+    CO_ASSIGN_OR_RETURN(const mail::MessageView stored, co_await append_->Finish());
+    *response_ = ToApi(stored);
+    co_return absl::OkStatus();
+  }
+
+  grpc::CallbackServerContext* const context_;
+  v1::Message* const response_;
+  std::unique_ptr<mail::Append> append_;
+  v1::AppendMessageRequest request_;
+  absl::AnyInvocable<void(bool)> read_;
+  std::atomic<bool> cancelled_{false};
+};
+
+}  // namespace
+
+grpc::ServerWriteReactor<v1::ReadMessageResponse>* StartReadMessage(mail::Messages* messages,
+                                                                    const v1::ReadMessageRequest* request) {
+  return new ReadCall(messages, request);
+}
+
+grpc::ServerReadReactor<v1::AppendMessageRequest>* StartAppendMessage(mail::Messages* messages,
+                                                                      grpc::CallbackServerContext* context,
+                                                                      v1::Message* response) {
+  return new AppendCall(messages, context, response);
+}
+
+}  // namespace restante::rpc
