@@ -53,11 +53,12 @@ struct Change {
   std::vector<std::pair<std::string, std::string>> puts;
   std::vector<std::string> erased;
   // One reference less for each of these bodies (an entry is erased), or one
-  // more (an entry is copied). A body without references is dropped.
+  // more (an entry is copied). A body without references is dropped. A body that
+  // is not there (any more) makes the whole update kNotFound.
   std::vector<BodyId> released_bodies;
   std::vector<BodyId> added_bodies;
   // The partition ends with this change: head and all keys go. It must hold no
-  // entries any more.
+  // entries any more (kFailedPrecondition), and the directory does not end.
   bool erase_partition = false;
 };
 struct NeedKeys {
@@ -159,8 +160,9 @@ struct CommitRequest {
   TransactionId transaction;
   std::unique_ptr<StagedBody> body;
   // One for each mailbox, in any order: partition number and entry; the engine
-  // sets uid, modseq, body, size, crc32c and transaction_id. Each mailbox must
-  // hold a confirmed reservation of the transaction of at least the body's size.
+  // sets uid, modseq, body, size, crc32c and transaction_id. Each mailbox, and the
+  // disk, must hold a confirmed reservation of the transaction of at least the
+  // body's size.
   std::vector<std::pair<uint64_t, stored::Entry>> entries;
   // Written in the same step; the engine sets the UIDs of recipients whose
   // `outcome` is OUTCOME_OK, by their mailbox, and the store time.
@@ -206,7 +208,8 @@ class Engine {
 
   // Reserves room in a mailbox and its domain, softly: after
   // QuotaRules::soft_after_us somebody else may take it until Confirm.
-  // A second Reserve of the same mailbox in a transaction replaces the first.
+  // A second Reserve of the same mailbox in a transaction replaces the first;
+  // refused, the first stands.
   // kFailedPrecondition: the transaction is not open (any more).
   virtual void Reserve(TransactionId transaction, uint64_t mailbox, Demand demand,
                        Done<absl::StatusOr<ReserveResult>> done) = 0;
@@ -215,7 +218,7 @@ class Engine {
   virtual void Check(uint64_t mailbox, Demand demand, Done<absl::StatusOr<ReserveResult>> done) = 0;
 
   // Makes all reservations firm, getting back what was taken if there is room.
-  // What is lost is released.
+  // What is lost is released. A disk that became full meanwhile is lost, too.
   virtual void Confirm(TransactionId transaction, Done<absl::StatusOr<Confirmed>> done) = 0;
 
   // Raises the reservations (disk and every mailbox) to at least `bytes`; grace
