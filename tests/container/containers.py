@@ -81,7 +81,7 @@ def _remove_leftovers():
     for container in run("buildah", "containers", "--quiet").split():  # Of a build that failed.
         run("buildah", "rm", container)
     for container in run("podman", "ps", "--all", "--quiet", "--filter", f"label={LABEL}").split():
-        run("podman", "rm", "--force", "--time", "0", "--volumes", container)
+        run("podman", "rm", "--force", "--time", "0", "--volumes", "--depend", "--ignore", container)
     for volume in run("podman", "volume", "ls", "--quiet", "--filter", f"label={LABEL}").split():
         run("podman", "volume", "rm", volume)
 

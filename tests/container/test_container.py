@@ -27,7 +27,7 @@ def test_an_image_is_small_and_runs_as_a_number_with_a_health_check(images, targ
     about = json.loads(containers.run("podman", "image", "inspect", images[target]))[0]
     print(f"{target}: {about['Size'] / 1e6:.1f} MB")
     assert about["Config"]["User"] == "10001:10001"
-    assert about["HealthCheck"]["Test"][0] == "CMD"  # Without a shell, as the entry point.
+    assert about["Healthcheck"]["Test"][0] == "CMD"  # Without a shell, as the entry point.
     assert about["Config"]["Entrypoint"] == [f"restante-{target}"]
     # With the base's 78 MB; a compiler or headers left in it are far more.
     assert about["Size"] < 150e6
