@@ -1,0 +1,196 @@
+// restante-store: the storage and quota service.
+//
+// Exit status: 0 after SIGTERM or SIGINT, 1 when the store cannot be opened or
+// the address not be had, 2 for wrong usage.
+#include <grpcpp/ext/channelz_service_plugin.h>
+#include <grpcpp/ext/proto_server_reflection_plugin.h>
+#include <grpcpp/grpcpp.h>
+#include <grpcpp/health_check_service_interface.h>
+#include <signal.h>
+
+#include <chrono>
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
+#include "absl/time/time.h"
+#include "server/base/clock.h"
+#include "server/base/log.h"
+#include "server/config.h"
+#include "server/engine/embedded/embedded_engine.h"
+#include "server/engine/memory/memory_engine.h"
+#include "server/mail/deliveries.h"
+#include "server/mail/directory.h"
+#include "server/mail/messages.h"
+#include "server/mail/provisioning.h"
+#include "server/rpc/delivery_service.h"
+#include "server/rpc/mailbox_service.h"
+#include "server/rpc/message_service.h"
+#include "server/rpc/store_service.h"
+
+namespace restante {
+namespace {
+
+// One gRPC message of a Deliver stream; other calls stay far below.
+constexpr int kMaxGrpcMessage = 1 << 20;
+// Together below the 10 s after which container runtimes kill.
+constexpr auto kStreamGrace = std::chrono::seconds(5);
+constexpr auto kCommitGrace = std::chrono::seconds(3);
+
+engine::QuotaRules RulesOf(const StoreConfig& config) {
+  const auto limit = [](uint64_t value) {
+    stored::v1::Limit l;
+    l.set_kind(value == StoreConfig::kUnset ? stored::v1::Limit::UNLIMITED : stored::v1::Limit::VALUE);
+    if (value != StoreConfig::kUnset) l.set_value(value);
+    return l;
+  };
+  engine::QuotaRules rules;
+  rules.default_bytes = limit(config.default_bytes);
+  rules.default_messages = limit(*config.DefaultMessages());  // Checked at the start.
+  rules.grace_bytes = config.quota_grace;
+  rules.soft_after_us = absl::ToInt64Microseconds(config.reserve_idle);
+  rules.deliveries_per_mailbox = config.deliveries_per_mailbox;
+  return rules;
+}
+
+absl::StatusOr<std::unique_ptr<engine::Engine>> OpenEngine(const StoreConfig& config) {
+  if (config.engine == "memory") {
+    engine::MemoryOptions options;
+    options.rules = RulesOf(config);
+    options.clock = Clock::System();
+    if (config.max_disk != StoreConfig::kUnset) options.max_disk = config.max_disk;
+    return engine::NewMemoryEngine(std::move(options));
+  }
+  embedded::Options options;
+  options.data_dir = config.data_dir;
+  options.create = config.create;
+  options.rules = RulesOf(config);
+  options.clock = Clock::System();
+  if (config.max_disk != StoreConfig::kUnset) options.max_disk = config.max_disk;
+  if (config.disk_reserve != StoreConfig::kUnset) options.disk_reserve = config.disk_reserve;
+  options.body_memory = config.body_memory;
+  return embedded::Open(std::move(options));
+}
+
+mail::DeliveryOptions DeliveryOptionsOf(const StoreConfig& config) {
+  mail::DeliveryOptions options;
+  options.max_message = config.max_message;
+  options.max_recipients = config.max_recipients;
+  options.reserve_unknown = config.reserve_unknown;
+  options.reserve_per_client = config.reserve_per_client;
+  options.idle_us = absl::ToInt64Microseconds(config.transaction_idle);
+  options.max_age_us = absl::ToInt64Microseconds(config.transaction_max);
+  options.rules = RulesOf(config);
+  return options;
+}
+
+int Fail(const absl::Status& status, int exit_status) {
+  std::fprintf(stderr, "restante-store: %s\n", std::string(status.message()).c_str());
+  return exit_status;
+}
+
+std::unique_ptr<grpc::Server> Listen(const StoreConfig& config, const std::vector<grpc::Service*>& services,
+                                     int* port) {
+  grpc::EnableDefaultHealthCheckService(true);
+  grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+  grpc::channelz::experimental::InitChannelzService();
+  grpc::ServerBuilder builder;
+  builder.AddListeningPort(config.listen, grpc::InsecureServerCredentials(), port);
+  builder.SetMaxReceiveMessageSize(kMaxGrpcMessage);
+  // Two stores on one address would share its callers at random.
+  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 20'000);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 5'000);
+  for (grpc::Service* service : services) builder.RegisterService(service);
+  return builder.BuildAndStart();
+}
+
+int Run(const StoreConfig& config) {
+  // Before any thread starts: all inherit the mask, and sigwait takes them.
+  sigset_t ends;
+  sigemptyset(&ends);
+  sigaddset(&ends, SIGTERM);
+  sigaddset(&ends, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &ends, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+
+  auto opened = OpenEngine(config);
+  if (!opened.ok()) return Fail(opened.status(), 1);
+  std::unique_ptr<engine::Engine> engine = *std::move(opened);
+
+  if (config.postmaster.empty()) {
+    Log(LogLevel::kWarning,
+        "no --postmaster: mail for <postmaster> and for postmaster@ of domains without one is deferred "
+        "(451)");
+  }
+  mail::Directory directory(engine.get(), {config.recipient_delimiter, config.postmaster});
+  mail::Deliveries deliveries(engine.get(), &directory, DeliveryOptionsOf(config), Clock::System());
+  mail::Provisioning provisioning(engine.get(), RulesOf(config), Clock::System());
+  mail::Messages messages(engine.get(), config.max_message, Clock::System());
+  {
+    absl::Notification recovered;
+    absl::Status status;
+    provisioning.RecoverInterrupted([&](absl::Status s) {
+      status = std::move(s);
+      recovered.Notify();
+    });
+    recovered.WaitForNotification();
+    if (!status.ok()) return Fail(Annotate(status, "finishing interrupted changes"), 1);
+  }
+
+  rpc::DeliveryService delivery_service(&deliveries);
+  rpc::MailboxService mailbox_service(&provisioning, &messages);
+  rpc::MessageService message_service(&messages);
+  rpc::StoreService store_service(engine.get(), &provisioning, &messages, &deliveries);
+
+  int port = 0;
+  auto server =
+      Listen(config, {&delivery_service, &mailbox_service, &message_service, &store_service}, &port);
+  if (!server || port == 0) {
+    return Fail(absl::UnavailableError(absl::StrCat(
+                    "--listen ", config.listen, ": the address cannot be had; is another program using it?")),
+                1);
+  }
+  const std::string address =
+      absl::StrContains(config.listen, "unix:")
+          ? config.listen
+          : absl::StrCat(config.listen.substr(0, config.listen.rfind(':')), ":", port);
+  std::printf("listening grpc %s\n", address.c_str());
+  std::fflush(stdout);
+  Log(LogLevel::kInfo, "ready",
+      {{"listen", address}, {"engine", engine->name()}, {"data_dir", config.data_dir}});
+
+  int taken = 0;
+  sigwait(&ends, &taken);
+  Log(LogLevel::kInfo, "stopping", {{"signal", taken == SIGTERM ? "SIGTERM" : "SIGINT"}});
+  server->GetHealthCheckService()->SetServingStatus(false);
+  server->Shutdown(std::chrono::system_clock::now() + kStreamGrace);
+  server.reset();
+  // Commits that were read are finished: their senders may ask for them later.
+  deliveries.AwaitIdle(absl::ToInt64Microseconds(absl::FromChrono(kCommitGrace)));
+  engine.reset();
+  Log(LogLevel::kInfo, "stopped");
+  return 0;
+}
+
+}  // namespace
+}  // namespace restante
+
+int main(int argc, char** argv) {
+  restante::StoreConfig config;
+  restante::OptionTable options("restante-store", "The storage and quota service of Restante.");
+  config.Register(options);
+  if (std::optional<int> status = options.Parse(argc, argv)) return *status;
+  if (absl::Status status = config.Check(); !status.ok()) return restante::Fail(status, 2);
+  if (absl::Status status = restante::InitLog("restante-store", config.log_format, config.log_level);
+      !status.ok()) {
+    return restante::Fail(status, 2);
+  }
+  return restante::Run(config);
+}
