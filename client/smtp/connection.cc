@@ -18,6 +18,7 @@ using std::chrono::steady_clock;
 // How long, and for how many octets, a peer may go on after the last reply.
 constexpr std::chrono::seconds kLinger{2};
 constexpr size_t kMaxLingerOctets = 1 << 20;
+constexpr size_t kMaxIdleBuffer = 512;
 
 }  // namespace
 
@@ -85,8 +86,12 @@ asio::awaitable<bool> Connection::Flush() {
       co_return false;
     }
   }
-  // An idle connection keeps no buffer.
-  std::string().swap(output);
+  // An idle connection keeps no large buffer.
+  if (output.capacity() > kMaxIdleBuffer) {
+    std::string().swap(output);
+  } else {
+    output.clear();
+  }
   co_return true;
 }
 

@@ -157,6 +157,7 @@ int main(int argc, char** argv) {
   options.trusted_networks = *std::move(trusted);
   restante::smtp::Server server(&io, options, &host);
 
+  std::string listening;
   const auto listen = [&](Protocol protocol, const char* name, const std::vector<std::string>& addresses) {
     for (const std::string& address : addresses) {
       absl::StatusOr<std::string> bound = server.Listen(protocol, address);
@@ -165,13 +166,14 @@ int main(int argc, char** argv) {
                      std::string(bound.status().message()).c_str());
         return absl::IsInvalidArgument(bound.status()) ? 2 : 1;
       }
-      // For who started us with port 0.
-      std::printf("listening %s %s\n", name, bound->c_str());
+      absl::StrAppend(&listening, "listening ", name, " ", *bound, "\n");
     }
     return 0;
   };
   if (int status = listen(Protocol::kSmtp, "smtp", config.smtp_listen)) return status;
   if (int status = listen(Protocol::kLmtp, "lmtp", config.lmtp_listen)) return status;
+  // For who started us with port 0.
+  std::fputs(listening.c_str(), stdout);
   std::fflush(stdout);
 
   asio::signal_set signals(io, SIGTERM, SIGINT);
