@@ -1,0 +1,10 @@
+#include <csignal>
+#include <iostream>
+
+#include "client/cli/context.h"
+
+int main(int argc, char** argv) {
+  // A reader that has gone (`restante ... | head`) ends the program like any other.
+  std::signal(SIGPIPE, SIG_DFL);
+  return restante::cli::RunCommandLine(argc, argv, std::cout, std::cerr);
+}

@@ -1,0 +1,121 @@
+// restante message list|show|cat|delete
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "client/cli/context.h"
+#include "client/cli/names.h"
+#include "client/cli/output.h"
+#include "server/base/status_macros.h"
+
+namespace restante::cli {
+namespace {
+
+struct MessageOptions {
+  std::string address;
+  std::string folder = "INBOX";
+  std::vector<uint64_t> uids;
+};
+
+Record ToRecord(const v1::Message& message) {
+  Record record;
+  record.Number("uid", message.uid())
+      .Size("size", message.size_bytes())
+      .Time("arrived", message.arrival_time())
+      .Text("sender", absl::StrCat("<", message.sender(), ">"))
+      .Text("recipient", message.recipient())
+      .Json("name", JsonString(message.name()))
+      .Json("transaction_id", JsonString(message.transaction_id()))
+      .Json("modseq", absl::StrCat(message.modseq()))
+      .Json("crc32c", absl::StrCat(message.crc32c()));
+  return record;
+}
+
+absl::Status List(Context& context, const MessageOptions& options) {
+  Printer printer(context.out, context.json());
+  v1::ListMessagesRequest request;
+  request.set_parent(MailboxName(options.address));
+  return ForEachMessage(context.client(), std::move(request), [&](const v1::ListMessagesResponse& page) {
+    for (const v1::Message& message : page.messages()) printer.Add(ToRecord(message));
+    return absl::OkStatus();
+  });
+}
+
+absl::StatusOr<v1::Message> Get(Context& context, const MessageOptions& options, uint64_t uid) {
+  v1::GetMessageRequest request;
+  request.set_name(MessageName(MailboxName(options.address), uid));
+  return context.client().GetMessage(request);
+}
+
+absl::Status Show(Context& context, const MessageOptions& options) {
+  Printer printer(context.out, context.json());
+  for (uint64_t uid : options.uids) {
+    ASSIGN_OR_RETURN(v1::Message message, Get(context, options, uid));
+    printer.One(ToRecord(message));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Cat(Context& context, const MessageOptions& options) {
+  for (uint64_t uid : options.uids) {
+    v1::ReadMessageRequest request;
+    request.set_name(MessageName(MailboxName(options.address), uid));
+    RETURN_IF_ERROR(context.client().ReadMessage(request, [&](absl::string_view chunk) {
+      context.out.write(chunk.data(), static_cast<std::streamsize>(chunk.size()));
+      return absl::OkStatus();
+    }));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Delete(Context& context, const MessageOptions& options) {
+  constexpr size_t kBatch = 1000;
+  uint64_t messages = 0, bytes = 0;
+  for (size_t at = 0; at < options.uids.size(); at += kBatch) {
+    v1::BatchDeleteMessagesRequest request;
+    request.set_parent(MailboxName(options.address));
+    for (size_t i = at; i < std::min(options.uids.size(), at + kBatch); ++i)
+      request.add_uids(options.uids[i]);
+    ASSIGN_OR_RETURN(v1::BatchDeleteMessagesResponse response, context.client().BatchDeleteMessages(request));
+    messages += response.deleted_messages();
+    bytes += response.deleted_bytes();
+  }
+  Record record;
+  record.Number("deleted_messages", messages).Size("deleted_bytes", bytes);
+  Printer(context.out, context.json()).One(record);
+  if (messages < options.uids.size()) {
+    return absl::NotFoundError(absl::StrCat(options.address, ": ", options.uids.size() - messages, " of ",
+                                            options.uids.size(), " messages were not there"));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+void AddMessageCommands(CLI::App& app, Context& context) {
+  auto options = std::make_shared<MessageOptions>();
+  CLI::App* group = app.add_subcommand("message", "Messages of a mailbox.");
+  group->require_subcommand(1);
+  group->footer(
+      "Examples:\n  restante message list alice@example.org\n"
+      "  restante message cat alice@example.org 42 > message.eml\n");
+  auto command = [&](const char* name, const char* help, bool with_uids,
+                     absl::Status (*fn)(Context&, const MessageOptions&)) {
+    CLI::App* sub = group->add_subcommand(name, help);
+    sub->add_option("ADDRESS", options->address, "The mailbox.")->required();
+    if (with_uids)
+      sub->add_option("UID", options->uids, "Messages by their UID.")->required()->expected(1, -1);
+    sub->add_option("--folder", options->folder, "The folder.")
+        ->check(CLI::IsMember({"INBOX"}))
+        ->capture_default_str();
+    sub->callback(
+        [&context, options, fn] { context.run = [options, fn](Context& c) { return fn(c, *options); }; });
+  };
+  command("list", "Lists the messages, oldest UID first.", false, List);
+  command("show", "Shows what is known about messages.", true, Show);
+  command("cat", "Writes messages to standard output, octet by octet.", true, Cat);
+  command("delete", "Deletes messages for good; their room is free at once.", true, Delete);
+}
+
+}  // namespace restante::cli

@@ -1,0 +1,51 @@
+// restante store verify
+#include <CLI/CLI.hpp>
+
+#include "absl/strings/str_cat.h"
+#include "client/cli/context.h"
+#include "client/cli/output.h"
+#include "server/base/status_macros.h"
+
+namespace restante::cli {
+namespace {
+
+absl::Status Verify(Context& context) {
+  uint64_t problems = 0;
+  v1::VerifyResponse last;
+  {
+    Progress progress("verifying mailboxes");
+    RETURN_IF_ERROR(context.client().Verify([&](const v1::VerifyResponse& response) {
+      for (const std::string& problem : response.problems()) {
+        ++problems;
+        context.err << "restante: " << Printable(problem) << "\n";
+      }
+      last = response;
+      progress.Show(response.checked_mailboxes(), response.total_mailboxes());
+    }));
+  }
+  Record record;
+  record.Number("checked_mailboxes", last.checked_mailboxes())
+      .Number("checked_messages", last.checked_messages())
+      .Number("checked_bodies", last.checked_bodies())
+      .Number("problems", problems);
+  Printer(context.out, context.json()).One(record);
+  if (!last.done()) return absl::DataLossError("the store ended the check before its end");
+  if (problems > 0) return absl::DataLossError(absl::StrCat(problems, " problems found"));
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+void AddStoreCommands(CLI::App& app, Context& context) {
+  CLI::App* group = app.add_subcommand("store", "Upkeep of the store.");
+  group->require_subcommand(1);
+  group->footer("Example:\n  restante store verify\n");
+  group
+      ->add_subcommand(
+          "verify",
+          "Adds up all usage and references while mail flows and compares them with the figures kept. "
+          "Changes nothing; exit status 1 if something is wrong.")
+      ->callback([&context] { context.run = Verify; });
+}
+
+}  // namespace restante::cli
