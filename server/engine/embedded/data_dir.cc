@@ -1,0 +1,169 @@
+#include "server/engine/embedded/data_dir.h"
+
+#include <openssl/rand.h>
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_split.h"
+#include "server/base/status_macros.h"
+#include "server/engine/embedded/index.h"
+#include "server/engine/embedded/segment_writer.h"
+
+namespace restante::embedded {
+namespace {
+
+constexpr absl::string_view kFormatFile = "FORMAT";
+constexpr absl::string_view kNewFormatFile = "FORMAT.new";
+constexpr absl::string_view kCreatingFile = "CREATING";
+constexpr absl::string_view kLockFile = "LOCK";
+constexpr absl::string_view kTitle = "restante format ";
+
+// A line for people: the directory, what is wrong, what to do.
+absl::Status Refused(absl::StatusCode code, const std::string& path, absl::string_view text) {
+  return absl::Status(code, absl::StrCat(path, ": ", text));
+}
+
+absl::Status Denied(const std::string& path, const absl::Status& status) {
+  if (!absl::IsPermissionDenied(status)) return status;
+  return Refused(status.code(), path,
+                 absl::StrCat("cannot be written (", status.message(),
+                              "); it must belong to the user that the store runs as"));
+}
+
+absl::StatusOr<uint64_t> ReadFormat(Files& files, const std::string& path) {
+  ASSIGN_OR_RETURN(const std::string text, ReadWholeFile(files, JoinPath(path, kFormatFile)));
+  const std::vector<absl::string_view> lines = absl::StrSplit(text, '\n');
+  uint64_t version = 0;
+  if (lines.size() < 2 || lines[0].substr(0, kTitle.size()) != kTitle ||
+      !absl::SimpleAtoi(lines[0].substr(kTitle.size()), &version)) {
+    return Refused(absl::StatusCode::kFailedPrecondition, path,
+                   "its FORMAT file is not Restante's; is this the right directory?");
+  }
+  if (version > kFormatVersion) {
+    return Refused(absl::StatusCode::kFailedPrecondition, path,
+                   absl::StrCat("has format ", version, ", this program knows formats up to ", kFormatVersion,
+                                "; use the newer program that wrote it"));
+  }
+  uint64_t store_id = 0;
+  if (version == 0 || lines[1].substr(0, 6) != "store " ||
+      !absl::SimpleHexAtoi(lines[1].substr(6), &store_id)) {
+    return Refused(absl::StatusCode::kDataLoss, path, "its FORMAT file is damaged; restore it from a backup");
+  }
+  return store_id;
+}
+
+absl::StatusOr<std::unique_ptr<FileLock>> TakeLock(Files& files, const std::string& path) {
+  absl::StatusOr<std::unique_ptr<FileLock>> lock = files.Lock(JoinPath(path, kLockFile));
+  if (absl::IsUnavailable(lock.status())) {
+    return Refused(absl::StatusCode::kUnavailable, path,
+                   "is in use by another restante-store; stop that one, or choose another directory");
+  }
+  if (!lock.ok()) return Denied(path, lock.status());
+  return lock;
+}
+
+absl::Status WriteSynced(Files& files, const std::string& path, absl::string_view text) {
+  ASSIGN_OR_RETURN(const std::unique_ptr<File> file, files.Open(path, Files::Mode::kCreate));
+  RETURN_IF_ERROR(file->Append({text}));
+  return file->Sync();
+}
+
+// What an interrupted creation may have left in one of our directories: all of it
+// goes, for nothing can have been stored before FORMAT was there.
+absl::Status EmptyDirectory(Files& files, const std::string& path) {
+  RETURN_IF_ERROR(files.MakeDirectory(path));
+  ASSIGN_OR_RETURN(const std::vector<std::string> names, files.List(path));
+  for (const std::string& name : names) RETURN_IF_ERROR(files.Remove(JoinPath(path, name)));
+  return absl::OkStatus();
+}
+
+absl::Status Create(Files& files, DataDir& directory) {
+  const std::string& path = directory.path;
+  unsigned char random[8];
+  if (RAND_bytes(random, sizeof(random)) != 1) return absl::InternalError("no random numbers to be had");
+  for (const unsigned char octet : random) directory.store_id = directory.store_id << 8 | octet;
+
+  // CREATING tells an interrupted creation from a store that lost its FORMAT.
+  RETURN_IF_ERROR(WriteSynced(files, JoinPath(path, kCreatingFile), "being created\n"));
+  ASSIGN_OR_RETURN(directory.lock, TakeLock(files, path));
+  if (files.SizeOf(JoinPath(path, kFormatFile)).ok()) {
+    return Refused(absl::StatusCode::kUnavailable, path,
+                   "was just made by another restante-store; start again");
+  }
+  RETURN_IF_ERROR(files.SyncDirectory(path));
+  for (const std::string& part : {directory.segments(), directory.bodies(), directory.index()}) {
+    RETURN_IF_ERROR(EmptyDirectory(files, part));
+  }
+  RETURN_IF_ERROR(SegmentWriter::Begin(files, directory.segments(), {}, 1, directory.store()).status());
+  {
+    Index index(&files, directory.index());
+    RETURN_IF_ERROR(index.Open(/*create=*/true));
+    RETURN_IF_ERROR(index.WriteCheckpoint({}));
+  }
+  for (const std::string& part : {directory.bodies(), directory.index(), path}) {
+    RETURN_IF_ERROR(files.SyncDirectory(part));
+  }
+  // From the moment that FORMAT is durable it is a store.
+  const std::string fresh = JoinPath(path, kNewFormatFile);
+  RETURN_IF_ERROR(WriteSynced(
+      files, fresh, absl::StrFormat("%s%d\nstore %016x\n", kTitle, kFormatVersion, directory.store_id)));
+  RETURN_IF_ERROR(files.Rename(fresh, JoinPath(path, kFormatFile)));
+  RETURN_IF_ERROR(files.SyncDirectory(path));
+  RETURN_IF_ERROR(files.Remove(JoinPath(path, kCreatingFile)));
+  return files.SyncDirectory(DirectoryOf(path));
+}
+
+}  // namespace
+
+absl::StatusOr<DataDir> OpenDataDir(Files& files, const std::string& path, bool create) {
+  DataDir directory;
+  directory.path = path;
+  while (directory.path.size() > 1 && directory.path.back() == '/') directory.path.pop_back();
+  const absl::StatusOr<bool> is_directory = files.IsDirectory(directory.path);
+  if (absl::IsNotFound(is_directory.status())) {
+    if (!create) {
+      return Refused(absl::StatusCode::kNotFound, path,
+                     "no such directory; is its volume mounted? --create makes a new store");
+    }
+    if (absl::Status made = files.MakeDirectory(directory.path); !made.ok()) return Denied(path, made);
+  } else if (!is_directory.ok()) {
+    return Denied(path, is_directory.status());
+  } else if (!*is_directory) {
+    return Refused(absl::StatusCode::kFailedPrecondition, path,
+                   "is not a directory; --data-dir names the directory of the store");
+  }
+  absl::StatusOr<std::vector<std::string>> names = files.List(directory.path);
+  if (!names.ok()) return Denied(path, names.status());
+  // The root of a file system has this.
+  names->erase(std::remove(names->begin(), names->end(), "lost+found"), names->end());
+  const auto has = [&](absl::string_view name) {
+    return std::find(names->begin(), names->end(), name) != names->end();
+  };
+  if (has(kFormatFile)) {
+    absl::StatusOr<uint64_t> store_id = ReadFormat(files, directory.path);
+    if (!store_id.ok()) return Denied(path, store_id.status());
+    directory.store_id = *store_id;
+    ASSIGN_OR_RETURN(directory.lock, TakeLock(files, directory.path));
+    if (has(kCreatingFile)) RETURN_IF_ERROR(files.Remove(JoinPath(directory.path, kCreatingFile)));
+    return directory;
+  }
+  if (!names->empty() && !has(kCreatingFile)) {
+    return Refused(absl::StatusCode::kFailedPrecondition, path,
+                   absl::StrCat("holds files that are not a store's (", names->front(),
+                                ") and no FORMAT; choose an empty directory, or restore the store's files"));
+  }
+  if (!create) {
+    return Refused(absl::StatusCode::kNotFound, path,
+                   names->empty() ? "is empty; is its volume mounted? --create makes a new store in it"
+                                  : "holds a store whose creation was interrupted; --create finishes it");
+  }
+  if (absl::Status created = Create(files, directory); !created.ok()) return Denied(path, created);
+  return directory;
+}
+
+}  // namespace restante::embedded

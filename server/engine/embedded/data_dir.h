@@ -1,0 +1,34 @@
+// The data directory: whether it is ours, making one, and the lock on it.
+#ifndef RESTANTE_SERVER_ENGINE_EMBEDDED_DATA_DIR_H_
+#define RESTANTE_SERVER_ENGINE_EMBEDDED_DATA_DIR_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "server/engine/embedded/files.h"
+
+namespace restante::embedded {
+
+inline constexpr uint64_t kFormatVersion = 1;
+
+struct DataDir {
+  std::string path;
+  uint64_t store_id = 0;
+  std::unique_ptr<FileLock> lock;
+
+  std::string segments() const { return JoinPath(path, "segments"); }
+  std::string bodies() const { return JoinPath(path, "bodies"); }
+  std::string index() const { return JoinPath(path, "index"); }
+  std::string ballast() const { return JoinPath(path, "ballast"); }
+  uint32_t store() const { return static_cast<uint32_t>(store_id); }
+};
+
+// Finds the store in `path` and locks it; with `create`, makes one where nothing
+// is, or where making one was interrupted. Errors as embedded::Open says.
+absl::StatusOr<DataDir> OpenDataDir(Files& files, const std::string& path, bool create);
+
+}  // namespace restante::embedded
+
+#endif  // RESTANTE_SERVER_ENGINE_EMBEDDED_DATA_DIR_H_

@@ -1,0 +1,321 @@
+#include "server/engine/embedded/embedded_engine.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/memory/memory.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "server/base/status_macros.h"
+#include "server/engine/embedded/engine_impl.h"
+#include "server/engine/embedded/index_keys.h"
+#include "server/engine/embedded/segment_reader.h"
+
+namespace restante::embedded {
+namespace {
+
+constexpr int kPoolThreads = 4;
+
+// Every octet that is there already, but for the ballast.
+absl::Status CountDirectory(CountingFiles& files, const std::string& path, const std::string& ballast) {
+  ASSIGN_OR_RETURN(const std::vector<std::string> names, files.List(path));
+  for (const std::string& name : names) {
+    const std::string child = JoinPath(path, name);
+    if (child == ballast || name == "lost+found") continue;
+    ASSIGN_OR_RETURN(const bool is_directory, files.IsDirectory(child));
+    if (is_directory) {
+      RETURN_IF_ERROR(CountDirectory(files, child, ballast));
+    } else {
+      ASSIGN_OR_RETURN(const uint64_t size, files.SizeOf(child));
+      files.Add(static_cast<int64_t>(size));
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<engine::Engine>> Open(Options options) {
+  return EmbeddedEngine::Open(std::move(options));
+}
+
+absl::StatusOr<std::unique_ptr<engine::Engine>> EmbeddedEngine::Open(Options options) {
+  ASSIGN_OR_RETURN(DataDir directory, OpenDataDir(*options.files, options.data_dir, options.create));
+  auto files = std::make_shared<CountingFiles>(options.files);
+  const std::string path = directory.path;
+  if (absl::Status counted = CountDirectory(*files, path, directory.ballast()); !counted.ok()) {
+    return Annotate(counted, path);
+  }
+  auto engine =
+      absl::WrapUnique(new EmbeddedEngine(std::move(options), std::move(directory), std::move(files)));
+  if (absl::Status recovered = engine->Recover(); !recovered.ok()) {
+    const absl::string_view text = recovered.message();
+    return absl::Status(recovered.code(),
+                        absl::StartsWith(text, path) ? std::string(text) : absl::StrCat(path, ": ", text));
+  }
+  engine->Start();
+  return engine;
+}
+
+EmbeddedEngine::EmbeddedEngine(Options options, DataDir directory, std::shared_ptr<CountingFiles> files)
+    : options_(std::move(options)),
+      directory_(std::move(directory)),
+      files_(std::move(files)),
+      pool_(std::make_shared<ThreadPool>(kPoolThreads)),
+      bodies_(std::make_shared<BodyShared>()),
+      open_files_(files_.get()),
+      disk_(files_.get(), options_.files, directory_.path, directory_.ballast(), options_.max_disk,
+            options_.disk_reserve, options_.ballast),
+      index_(files_.get(), directory_.index()),
+      ledger_(options_.rules, options_.clock) {
+  bodies_->files = files_;
+  bodies_->pool = pool_;
+  bodies_->directory = directory_.bodies();
+  bodies_->store = directory_.store();
+  bodies_->memory_limit = options_.body_memory;
+}
+
+absl::Status EmbeddedEngine::Recover() {
+  const int64_t began_us = options_.clock->MonotonicMicros();
+  if (absl::Status opened = index_.Open(/*create=*/false); !opened.ok()) {
+    return absl::Status(
+        opened.code(),
+        absl::StrCat(opened.message(), "; the index is lost, restore the directory from a backup"));
+  }
+  ASSIGN_OR_RETURN(recovered_, ReplayLog(*files_, directory_.segments(), directory_.store(), index_,
+                                         /*last_group=*/std::nullopt));
+  store_time_base_ = recovered_.store_time_s;
+  opened_us_ = options_.clock->MonotonicMicros();
+  {
+    absl::MutexLock lock(&mutex_);
+    durable_ = recovered_.last_group;
+    log_end_ = recovered_.end;
+    gathered_.number = durable_ + 1;
+    snapshot_ = index_.Snapshot(durable_);
+  }
+  RETURN_IF_ERROR(LoadPinned());
+  RETURN_IF_ERROR(CheckSegments());
+  RETURN_IF_ERROR(RemoveLeftovers());
+  ASSIGN_OR_RETURN(segment_, SegmentWriter::GoOn(*files_, directory_.segments(), recovered_.end));
+  RETURN_IF_ERROR(disk_.Measure());
+  recovery_micros_ = options_.clock->MonotonicMicros() - began_us;
+  absl::MutexLock lock(&mutex_);
+  std::vector<std::string> lines;
+  TellDisk(&lines);
+  for (const std::string& line : lines) LogLine(LogLevel::kWarning, line);
+  return absl::OkStatus();
+}
+
+absl::Status EmbeddedEngine::LoadPinned() {
+  absl::MutexLock lock(&mutex_);
+  absl::Status damaged;
+  const auto load = [&](absl::string_view key, absl::string_view stored)
+                        ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+                          const std::optional<GroupedValue> value = SplitGroup(stored);
+                          if (!value) {
+                            damaged = absl::DataLossError("index: a value without its group");
+                            return false;
+                          }
+                          keys_.Put(key, std::string(value->value), value->group);
+                          return true;
+                        };
+  const std::string directory = PartitionKey(PartitionId::Directory(), "");
+  const std::pair<std::string, std::string> ranges[] = {{"h", AfterPrefix("h")},
+                                                        {directory, AfterPrefix(directory)},
+                                                        {"n", AfterPrefix("n")},
+                                                        {"s", AfterPrefix("s")}};
+  for (const auto& [from, to] : ranges) {
+    RETURN_IF_ERROR(snapshot_->Visit(from, to, load));
+    RETURN_IF_ERROR(damaged);
+  }
+  const KeyTable::Found next = keys_.Newest(kNextNumberKey);
+  if (next.value != nullptr && next.value->size() == 8) bodies_->next_number = GetOrdered64(*next.value, 0);
+  std::vector<PartitionId> partitions;
+  keys_.Visit("h", AfterPrefix("h"), durable_, [&](const std::string& key, const std::string*) {
+    partitions.push_back(PartitionOfHeadKey(key));
+    return true;
+  });
+  for (const PartitionId partition : partitions) {
+    TellLedger(partition);
+    SumHead(partition, 0, durable_);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status EmbeddedEngine::CheckSegments() {
+  absl::MutexLock lock(&mutex_);
+  absl::Status missing;
+  keys_.Visit("s", AfterPrefix("s"), durable_, [&](const std::string& key, const std::string*) {
+    const std::string path = JoinPath(directory_.segments(), SegmentName(NumberOfKey(key)));
+    if (absl::StatusOr<uint64_t> size = files_->SizeOf(path); !size.ok()) {
+      missing =
+          absl::IsNotFound(size.status())
+              ? absl::DataLossError(absl::StrCat(path, ": segment is missing, restore it from a backup"))
+              : size.status();
+    }
+    return missing.ok();
+  });
+  return missing;
+}
+
+absl::Status EmbeddedEngine::RemoveLeftovers() {
+  SnapshotPtr snapshot;
+  absl::flat_hash_set<uint64_t> segments;
+  {
+    absl::MutexLock lock(&mutex_);
+    snapshot = snapshot_;
+    keys_.Visit("s", AfterPrefix("s"), durable_, [&](const std::string& key, const std::string*) {
+      segments.insert(NumberOfKey(key));
+      return true;
+    });
+  }
+  // A segment that the index has let go, and whose removal a crash cut off. (The
+  // newest may hold no group yet, and so not be known.)
+  ASSIGN_OR_RETURN(const std::vector<std::string> logs, files_->List(directory_.segments()));
+  for (const std::string& name : logs) {
+    const uint64_t segment = SegmentOfName(name);
+    if (segment == 0 || segment >= recovered_.end.segment || segments.contains(segment)) continue;
+    ASSIGN_OR_RETURN(const stored::Checkpoint checkpoint, index_.ReadCheckpoint());
+    if (segment < checkpoint.segment())
+      RETURN_IF_ERROR(files_->Remove(JoinPath(directory_.segments(), name)));
+  }
+  ASSIGN_OR_RETURN(const std::vector<std::string> names, files_->List(directory_.bodies()));
+  for (const std::string& name : names) {
+    const uint64_t body = BodyOfFileName(name);
+    if (body != 0) {
+      ASSIGN_OR_RETURN(const std::optional<std::string> location, snapshot->Get(BodyKey(body)));
+      if (location) continue;
+    } else if (!absl::EndsWith(name, ".part")) {
+      continue;
+    }
+    RETURN_IF_ERROR(files_->Remove(JoinPath(directory_.bodies(), name)));
+  }
+  return absl::OkStatus();
+}
+
+void EmbeddedEngine::Start() {
+  stored::Checkpoint at;
+  at.set_group(recovered_.last_group);
+  at.set_segment(recovered_.end.segment);
+  at.set_offset(recovered_.end.offset);
+  at.set_store_time_s(recovered_.store_time_s);
+  if (const absl::StatusOr<stored::Checkpoint> last = index_.ReadCheckpoint(); last.ok()) {
+    at.set_previous_group(last->group());
+  }
+  IndexThread::Callbacks callbacks;
+  callbacks.snapshot = [this](SnapshotPtr snapshot) {
+    SnapshotPtr old;  // Let go outside the lock.
+    absl::MutexLock lock(&mutex_);
+    old = std::exchange(snapshot_, std::move(snapshot));
+    if (!snapshot_) return;
+    uint64_t group = snapshot_->group();
+    if (!fetches_.empty()) group = std::min(group, *fetches_.begin());
+    while (!unforgotten_.empty() && unforgotten_.front().first <= group) {
+      for (const std::string& key : unforgotten_.front().second) keys_.Forget(key, group);
+      unforgotten_.pop_front();
+    }
+  };
+  callbacks.replay = [this](uint64_t last_group) {
+    return ReplayLog(*files_, directory_.segments(), directory_.store(), index_, last_group).status();
+  };
+  callbacks.log = [this](const std::string& line) { LogLine(LogLevel::kError, line); };
+  index_thread_ = std::make_unique<IndexThread>(&index_, at, recovered_.log_bytes, options_.checkpoint_bytes,
+                                                std::move(callbacks));
+  log_thread_ = std::thread([this] { RunLog(); });
+  maintenance_thread_ = std::thread([this] { RunMaintenance(); });
+}
+
+EmbeddedEngine::~EmbeddedEngine() {
+  {
+    absl::MutexLock lock(&mutex_);
+    stopping_ = true;
+  }
+  if (log_thread_.joinable()) {
+    maintenance_thread_.join();
+    log_thread_.join();
+  }
+  // What waits for a group was told by the log thread; reads end by themselves.
+  pool_->Stop();
+  callbacks_.Stop();
+  {
+    absl::MutexLock lock(&mutex_);
+    // The next start decides about these; their files must be there if it finds them.
+    for (Gathered& gathered : undecided_) {
+      for (std::unique_ptr<Staged>& body : gathered.bodies) body->Keep();
+    }
+  }
+  index_thread_.reset();
+  absl::MutexLock lock(&mutex_);
+  undecided_.clear();
+  snapshot_.reset();
+}
+
+uint64_t EmbeddedEngine::StoreTime() const {
+  return store_time_base_ + static_cast<uint64_t>(options_.clock->MonotonicMicros() - opened_us_) / 1'000'000;
+}
+
+void EmbeddedEngine::LogLine(LogLevel level, const std::string& text) const {
+  if (options_.log) {
+    options_.log(level, text);
+  } else {
+    Log(level, text, {{"data_dir", directory_.path}});
+  }
+}
+
+void EmbeddedEngine::Call(std::vector<absl::AnyInvocable<void()>> callbacks) {
+  if (callbacks.empty()) return;
+  callbacks_.Post([callbacks = std::move(callbacks)]() mutable {
+    for (auto& callback : callbacks) callback();
+  });
+}
+
+engine::Capacity EmbeddedEngine::GetCapacity() {
+  absl::MutexLock lock(&mutex_);
+  engine::Capacity capacity = ledger_.capacity();
+  capacity.read_only = !read_only_.ok();
+  return capacity;
+}
+
+bool EmbeddedEngine::HasDomains() {
+  absl::MutexLock lock(&mutex_);
+  bool found = false;
+  const std::string from = HeadKey(PartitionId::Domain(0));
+  keys_.Visit(from, HeadKey(PartitionId::Mailbox(0)), durable_,
+              [&](const std::string&, const std::string* value) {
+                found = value != nullptr;
+                return !found;
+              });
+  return found;
+}
+
+std::map<std::string, uint64_t> EmbeddedEngine::Figures() {
+  std::map<std::string, uint64_t> figures;
+  figures["recovery_log_bytes"] = recovered_.log_bytes;
+  figures["recovery_groups"] = recovered_.groups;
+  figures["recovery_micros"] = static_cast<uint64_t>(recovery_micros_);
+  figures["groups"] = groups_written_;
+  figures["failed_groups"] = failed_groups_;
+  figures["commits"] = commits_;
+  figures["log_written_bytes"] = log_bytes_;
+  figures["index_backlog_bytes"] = index_thread_->backlog_bytes();
+  figures["index_checkpoints"] = index_thread_->checkpoints();
+  figures["index_reopened"] = index_thread_->reopened();
+  figures["disk_used_bytes"] = files_->bytes();
+  figures["ballast_bytes"] = disk_.ballast_bytes();
+  figures["body_memory_bytes"] = bodies_->memory;
+  figures["store_time_seconds"] = StoreTime();
+  absl::MutexLock lock(&mutex_);
+  figures["open_transactions"] = ledger_.open_transactions() + opening_.size();
+  figures["keys_in_memory"] = keys_.size();
+  figures["durable_group"] = durable_;
+  figures["segment"] = log_end_.segment;
+  uint64_t segments = 0;
+  keys_.Visit("s", AfterPrefix("s"), durable_, [&](const std::string&, const std::string* value) {
+    segments += value != nullptr;
+    return true;
+  });
+  figures["segments"] = segments;
+  return figures;
+}
+
+}  // namespace restante::embedded

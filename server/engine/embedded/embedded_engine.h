@@ -1,0 +1,69 @@
+// The embedded engine: one process, one data directory. The log is the store,
+// LevelDB is its index. FORMAT.md says what is on disk at every moment.
+#ifndef RESTANTE_SERVER_ENGINE_EMBEDDED_EMBEDDED_ENGINE_H_
+#define RESTANTE_SERVER_ENGINE_EMBEDDED_EMBEDDED_ENGINE_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "server/base/clock.h"
+#include "server/base/log.h"
+#include "server/engine/embedded/files.h"
+#include "server/engine/engine.h"
+
+namespace restante::embedded {
+
+struct Options {
+  std::string data_dir;
+  // Makes a store where there is none. One that exists is opened as it is.
+  bool create = false;
+  engine::QuotaRules rules;
+  // Must outlive the engine, as `files`.
+  const Clock* clock = Clock::System();
+  Files* files = Files::Posix();
+
+  // Octets that the store may occupy; 0: what the file system gives.
+  uint64_t max_disk = 0;
+  // Octets of the file system that mail never gets. Unset: the smaller of 5 % of
+  // it and 1G.
+  std::optional<uint64_t> disk_reserve;
+  // Of the reserve, held by a file that is given up when a write meets a full
+  // disk. Unset: the smaller of 64M and half the reserve. 0: none.
+  std::optional<uint64_t> ballast;
+
+  // Octets of bodies in memory, all together; above it bodies go through files.
+  uint64_t body_memory = uint64_t{64} << 20;
+  // A segment that is this long is followed by a new one.
+  uint64_t segment_bytes = uint64_t{128} << 20;
+  // Octets of log between checkpoints of the index.
+  uint64_t checkpoint_bytes = uint64_t{64} << 20;
+  // Receipts are kept at least this long, of store time.
+  uint64_t receipt_seconds = 24 * 60 * 60;
+  // Between looks at the disk and at what there is to clean up.
+  absl::Duration maintenance_interval = absl::Seconds(1);
+
+  // Gets what an operator should know: the disk is full, writing does not work,
+  // works again. Unset: the program's log.
+  std::function<void(LogLevel level, const std::string& text)> log;
+};
+
+// Opens the store in `options.data_dir`, and recovers what the last process left.
+// Blocks while it does. Every error is one line that names the directory and says
+// what to do; nothing has been changed then (but a torn tail may have been cut):
+// kNotFound: there is no store, and `create` is not set; kFailedPrecondition: the
+// directory is not ours, or of a newer format; kUnavailable: in use by another
+// process; kPermissionDenied; kDataLoss: index or log are damaged or incomplete.
+//
+// Figures() has, beside what runs, `recovery_log_bytes` (read of the log),
+// `recovery_groups` (replayed) and `recovery_micros`.
+absl::StatusOr<std::unique_ptr<engine::Engine>> Open(Options options);
+
+}  // namespace restante::embedded
+
+#endif  // RESTANTE_SERVER_ENGINE_EMBEDDED_EMBEDDED_ENGINE_H_

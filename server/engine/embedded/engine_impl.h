@@ -1,0 +1,256 @@
+// The embedded engine from inside.
+//
+// Threads: the *log thread* turns what was gathered into groups; the *index
+// thread* applies durable groups to LevelDB; one thread calls callbacks; a few do
+// what may wait for the disk (pool_); one looks after things once a second. All
+// that is decided is decided under mutex_, which is never held across I/O.
+//
+// Three states of the same keys, by group number:
+//   newest (decided) >= durable_ (synced; what readers see) >= applied (in LevelDB).
+// keys_ has every version above what LevelDB has, so LevelDB as of an earlier
+// moment and keys_ together give any key as of any later one.
+#ifndef RESTANTE_SERVER_ENGINE_EMBEDDED_ENGINE_IMPL_H_
+#define RESTANTE_SERVER_ENGINE_EMBEDDED_ENGINE_IMPL_H_
+
+#include <atomic>
+#include <deque>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/synchronization/mutex.h"
+#include "server/engine/embedded/body_writer.h"
+#include "server/engine/embedded/counting_files.h"
+#include "server/engine/embedded/data_dir.h"
+#include "server/engine/embedded/disk_room.h"
+#include "server/engine/embedded/embedded_engine.h"
+#include "server/engine/embedded/file_cache.h"
+#include "server/engine/embedded/index.h"
+#include "server/engine/embedded/index_thread.h"
+#include "server/engine/embedded/key_table.h"
+#include "server/engine/embedded/recovery.h"
+#include "server/engine/embedded/segment_writer.h"
+#include "server/engine/embedded/thread_pool.h"
+#include "server/engine/ledger.h"
+
+namespace restante::embedded {
+
+using engine::BodyId;
+using engine::Done;
+using engine::PartitionId;
+using engine::TransactionId;
+
+class EmbeddedEngine final : public engine::Engine {
+ public:
+  static absl::StatusOr<std::unique_ptr<engine::Engine>> Open(Options options);
+  ~EmbeddedEngine() override;
+
+  uint64_t NewNumber() override { return bodies_->next_number.fetch_add(1); }
+  void Update(PartitionId partition, std::vector<std::string> keys, engine::UpdateFn fn,
+              Done<absl::Status> done) override;
+  void Read(PartitionId partition, std::vector<std::string> keys,
+            Done<absl::StatusOr<engine::ReadResult>> done) override;
+  void Scan(PartitionId partition, std::string from, std::string to, size_t limit,
+            Done<absl::StatusOr<engine::ScanPage>> done) override;
+  void ListPartitions(PartitionId::Kind kind, uint64_t after, size_t limit,
+                      Done<absl::StatusOr<std::vector<std::pair<uint64_t, stored::Head>>>> done) override;
+  void Open(TransactionId transaction, uint64_t disk_bytes,
+            Done<absl::StatusOr<engine::OpenResult>> done) override;
+  void Reserve(TransactionId transaction, uint64_t mailbox, engine::Demand demand,
+               Done<absl::StatusOr<engine::ReserveResult>> done) override;
+  void Check(uint64_t mailbox, engine::Demand demand,
+             Done<absl::StatusOr<engine::ReserveResult>> done) override;
+  void Confirm(TransactionId transaction, Done<absl::StatusOr<engine::Confirmed>> done) override;
+  void Extend(TransactionId transaction, uint64_t bytes,
+              Done<absl::StatusOr<engine::Extended>> done) override;
+  void Release(TransactionId transaction, uint64_t mailbox) override;
+  void Close(TransactionId transaction) override;
+  void Commit(engine::CommitRequest request, Done<absl::StatusOr<stored::Receipt>> done) override;
+  void Settle(TransactionId transaction, std::vector<uint64_t> mailboxes,
+              Done<absl::StatusOr<stored::Receipt>> done) override;
+  std::unique_ptr<engine::BodyWriter> NewBody(std::optional<uint64_t> expected) override {
+    return NewBodyWriter(bodies_, expected);
+  }
+  void ReadBody(BodyId body, uint64_t offset, uint64_t length,
+                Done<absl::StatusOr<std::string>> done) override;
+  engine::Capacity GetCapacity() override;
+  bool HasDomains() override;
+  void VerifyBodies(std::function<void(uint64_t)> progress,
+                    Done<absl::StatusOr<std::vector<std::string>>> done) override;
+  std::map<std::string, uint64_t> Figures() override;
+  absl::string_view name() const override { return "embedded"; }
+
+ private:
+  // Called once: the group is durable, or it is not to be.
+  using Waiter = absl::AnyInvocable<void(const absl::Status&)>;
+  using SnapshotPtr = std::shared_ptr<const IndexSnapshot>;
+
+  // What becomes the next group.
+  struct Gathered {
+    Gathered() = default;
+    explicit Gathered(uint64_t n) : number(n) {}
+
+    uint64_t number = 0;
+    std::vector<std::string> keys;  // Changed; the values are in keys_.
+    std::vector<std::unique_ptr<Staged>> bodies;
+    std::vector<TransactionId> transactions;  // Committing in it.
+    std::vector<uint64_t> dead_files;         // Body files that lose their last reference.
+  };
+  // What the log thread writes.
+  struct Sealed {
+    Gathered gathered;
+    stored::Group group;
+    uint64_t bytes = 0;  // Of body records.
+  };
+  struct UpdateJob;
+  struct SettleJob;
+  struct Sums {
+    uint64_t used_bytes = 0, used_messages = 0, mailboxes = 0;
+  };
+
+  EmbeddedEngine(Options options, DataDir directory, std::shared_ptr<CountingFiles> files);
+  absl::Status Recover();
+  absl::Status RemoveLeftovers();
+  absl::Status LoadPinned();
+  absl::Status CheckSegments();
+  void Start();
+
+  uint64_t StoreTime() const;
+  uint64_t ReceiptBucket() const { return StoreTime() / options_.receipt_seconds; }
+  void LogLine(LogLevel level, const std::string& text) const;
+  void Call(std::vector<absl::AnyInvocable<void()>> callbacks);
+  template <typename T>
+  void CallOne(Done<T> done, T result) {
+    std::vector<absl::AnyInvocable<void()>> callbacks;
+    callbacks.push_back(
+        [done = std::move(done), result = std::move(result)]() mutable { done(std::move(result)); });
+    Call(std::move(callbacks));
+  }
+
+  // --- deciding (engine_update.cc) ---
+  void RunUpdate(std::shared_ptr<UpdateJob> job);
+  bool Decide(UpdateJob& job, std::vector<std::string>* missing) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool Apply(UpdateJob& job, const engine::Change& change, std::vector<std::string>* missing)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Why nothing may be changed now.
+  absl::Status Writable() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Set(absl::string_view key, std::optional<std::string> value) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // `waiter` is called when `group` is durable, or will not be.
+  void WhenDurable(uint64_t group, Waiter waiter) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // A reader of LevelDB who will decide by what it found: keys_ keeps all that is
+  // newer than the snapshot until EndFetch. Null: the index is being reopened.
+  SnapshotPtr BeginFetch() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void EndFetch(uint64_t group) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // --- reading (engine_read.cc); on the pool ---
+  absl::StatusOr<stored::BodyLocation> Locate(uint64_t body);
+  absl::StatusOr<std::string> ReadLocated(uint64_t body, uint64_t offset, uint64_t length);
+
+  // --- the ledger's view (engine_ledger.cc) ---
+  void TellLedger(PartitionId partition) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void SumHead(PartitionId partition, uint64_t before, uint64_t after) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void TellDisk(std::vector<std::string>* lines) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // --- transactions (engine_transactions.cc) ---
+  const std::string* FindReceipt(TransactionId transaction, uint64_t* group) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::StatusOr<std::optional<stored::Receipt>> FetchReceipt(const IndexSnapshot& snapshot,
+                                                              TransactionId transaction) const;
+  void FinishOpen(TransactionId transaction, uint64_t disk_bytes,
+                  absl::StatusOr<std::optional<stored::Receipt>> found, uint64_t epoch,
+                  Done<absl::StatusOr<engine::OpenResult>> done);
+  void RunSettle(std::shared_ptr<SettleJob> job);
+  void EndCommit(TransactionId transaction, std::vector<absl::AnyInvocable<void()>>* callbacks)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // --- the log thread (engine_log.cc) ---
+  void RunLog();
+  bool LogHasWork() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void WriteGroup();
+  Sealed Seal(LogPosition at) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Publish(Sealed sealed, LogPosition end);
+  void Fail(Sealed sealed, const absl::Status& cause);
+  // Whether the log goes on in a new segment.
+  absl::Status BeginSegment();
+  void Repaired();
+
+  // --- looking after things (engine_maintenance.cc) ---
+  void RunMaintenance();
+  void ExpireReceipts();
+  void RemoveDeadSegments();
+  absl::Status CarryForward(uint64_t segment, uint64_t* last_group);
+  absl::Status CarryKeys(const std::vector<std::pair<std::string, uint64_t>>& keys, bool erasures,
+                         uint64_t* last_group);
+  void RemoveBodyFiles(std::vector<uint64_t> bodies);
+
+  // --- verifying (engine_verify.cc) ---
+  struct VerifyJob;
+  absl::StatusOr<std::vector<std::string>> Verify(VerifyJob& job);
+
+  const Options options_;
+  const DataDir directory_;
+  const std::shared_ptr<CountingFiles> files_;
+  const std::shared_ptr<ThreadPool> pool_;
+  const std::shared_ptr<BodyShared> bodies_;
+  FileCache open_files_;
+  DiskRoom disk_;
+  int64_t opened_us_ = 0;         // Monotonic.
+  uint64_t store_time_base_ = 0;  // At that moment.
+  Replayed recovered_;
+  int64_t recovery_micros_ = 0;
+  Index index_;
+
+  mutable absl::Mutex mutex_;
+  KeyTable keys_ ABSL_GUARDED_BY(mutex_);
+  engine::Ledger ledger_ ABSL_GUARDED_BY(mutex_);
+  Gathered gathered_ ABSL_GUARDED_BY(mutex_);
+  uint64_t durable_ ABSL_GUARDED_BY(mutex_) = 0;
+  LogPosition log_end_ ABSL_GUARDED_BY(mutex_);  // Behind that group.
+  std::map<uint64_t, std::vector<Waiter>> waiters_ ABSL_GUARDED_BY(mutex_);
+  // By domain, over durable heads.
+  absl::flat_hash_map<uint64_t, Sums> sums_ ABSL_GUARDED_BY(mutex_);
+  // Mailboxes that an update changed, with the last such group, not yet durable.
+  absl::flat_hash_map<uint64_t, uint64_t> unsettled_heads_ ABSL_GUARDED_BY(mutex_);
+  // Being opened: their receipt is looked for. True: settled meanwhile.
+  absl::flat_hash_map<TransactionId, bool> opening_ ABSL_GUARDED_BY(mutex_);
+  absl::flat_hash_map<TransactionId, std::vector<std::shared_ptr<SettleJob>>> settling_
+      ABSL_GUARDED_BY(mutex_);
+  uint64_t inflight_ ABSL_GUARDED_BY(mutex_) = 0;  // Octets being appended.
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+
+  // The newest snapshot; keys of groups that keys_ may forget when it reaches them.
+  SnapshotPtr snapshot_ ABSL_GUARDED_BY(mutex_);
+  std::deque<std::pair<uint64_t, std::vector<std::string>>> unforgotten_ ABSL_GUARDED_BY(mutex_);
+  std::multiset<uint64_t> fetches_ ABSL_GUARDED_BY(mutex_);
+
+  // Set while the log cannot be written. Its groups are cut off or not known to be.
+  absl::Status read_only_ ABSL_GUARDED_BY(mutex_);
+  bool try_repair_ ABSL_GUARDED_BY(mutex_) = false;
+  // Neither stored nor not stored, until the log goes on.
+  std::vector<Gathered> undecided_ ABSL_GUARDED_BY(mutex_);
+  absl::flat_hash_set<TransactionId> undecided_ids_ ABSL_GUARDED_BY(mutex_);
+
+  // The log thread's own.
+  std::unique_ptr<SegmentWriter> segment_;
+
+  // For Figures.
+  std::atomic<uint64_t> groups_written_{0}, commits_{0}, log_bytes_{0}, failed_groups_{0};
+
+  // The maintenance thread's own.
+  uint64_t expired_bucket_ = 0;
+
+  std::unique_ptr<IndexThread> index_thread_;
+  ThreadPool callbacks_{1};
+  std::thread log_thread_;
+  std::thread maintenance_thread_;
+};
+
+}  // namespace restante::embedded
+
+#endif  // RESTANTE_SERVER_ENGINE_EMBEDDED_ENGINE_IMPL_H_

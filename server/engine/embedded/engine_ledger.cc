@@ -1,0 +1,74 @@
+// What the ledger is told, and when.
+//
+// A group can fail after it was decided, and every later one with it; what is
+// true then is a durable state. So the ledger gets, of each mailbox, the largest
+// usage of all states that may come true: a delivery counts when it is decided,
+// room that an expunge makes counts when it is durable. Settings count when they
+// are durable.
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "server/engine/embedded/engine_impl.h"
+#include "server/engine/embedded/index_keys.h"
+
+namespace restante::embedded {
+
+void EmbeddedEngine::TellLedger(PartitionId partition) {
+  if (partition.kind == PartitionId::Kind::kDirectory) return;
+  const std::string key = HeadKey(partition);
+  const KeyTable::Found durable = keys_.AsOf(key, durable_);
+  stored::Head head;
+  if (durable.value == nullptr || !head.ParseFromString(*durable.value)) {
+    if (partition.kind == PartitionId::Kind::kMailbox) {
+      ledger_.EraseMailbox(partition.number);
+    } else {
+      ledger_.EraseDomain(partition.number);
+    }
+    return;
+  }
+  if (partition.kind == PartitionId::Kind::kDomain) {
+    ledger_.PutDomain(partition.number, head.domain());
+    return;
+  }
+  stored::MailboxHead& mailbox = *head.mutable_mailbox();
+  keys_.VisitAbove(key, durable_, [&](const std::string* value) {
+    stored::Head later;
+    if (value == nullptr || !later.ParseFromString(*value)) return;
+    mailbox.set_used_bytes(std::max(mailbox.used_bytes(), later.mailbox().used_bytes()));
+    mailbox.set_used_messages(std::max(mailbox.used_messages(), later.mailbox().used_messages()));
+  });
+  ledger_.PutMailbox(partition.number, mailbox);
+}
+
+void EmbeddedEngine::SumHead(PartitionId partition, uint64_t before, uint64_t after) {
+  if (partition.kind != PartitionId::Kind::kMailbox) return;
+  const std::string key = HeadKey(partition);
+  const auto add = [&](uint64_t group, bool plus) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    const KeyTable::Found found = keys_.AsOf(key, group);
+    stored::Head head;
+    if (found.value == nullptr || !head.ParseFromString(*found.value)) return;
+    Sums& sums = sums_[head.mailbox().domain()];
+    const uint64_t sign = plus ? 1 : ~uint64_t{0};
+    sums.used_bytes += sign * head.mailbox().used_bytes();
+    sums.used_messages += sign * head.mailbox().used_messages();
+    sums.mailboxes += sign;
+    if (sums.mailboxes == 0) sums_.erase(head.mailbox().domain());
+  };
+  // In this order, or a domain's only mailbox would take the sums with it.
+  add(after, true);
+  if (before != 0) add(before, false);
+}
+
+void EmbeddedEngine::TellDisk(std::vector<std::string>* lines) {
+  // What is written for transactions that still hold their reservation is not
+  // counted twice.
+  const uint64_t pending = bodies_->pending_file_bytes + inflight_;
+  const uint64_t bytes = files_->bytes();
+  const uint64_t used = bytes > pending ? bytes - pending : 0;
+  const uint64_t limit = disk_.limit();
+  if (!ledger_.SetDisk(limit, used)) return;
+  lines->push_back(absl::StrCat(ledger_.capacity().full ? "the disk is full: " : "the disk has room again: ",
+                                used, " bytes used of ", limit));
+}
+
+}  // namespace restante::embedded

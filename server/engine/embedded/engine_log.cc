@@ -1,0 +1,284 @@
+// The log thread: groups, one append and one sync each, strictly in order.
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "server/base/status_macros.h"
+#include "server/engine/embedded/crc32c.h"
+#include "server/engine/embedded/engine_impl.h"
+#include "server/engine/embedded/index_keys.h"
+
+namespace restante::embedded {
+
+bool EmbeddedEngine::LogHasWork() const {
+  return stopping_ || try_repair_ || (read_only_.ok() && !gathered_.keys.empty());
+}
+
+void EmbeddedEngine::RunLog() {
+  while (true) {
+    bool repair = false;
+    {
+      absl::MutexLock lock(&mutex_);
+      mutex_.Await(absl::Condition(this, &EmbeddedEngine::LogHasWork));
+      repair = std::exchange(try_repair_, false) && !read_only_.ok();
+      if (!repair && gathered_.keys.empty()) {
+        if (stopping_) return;
+        continue;
+      }
+    }
+    if (!repair) {
+      WriteGroup();
+    } else if (BeginSegment().ok()) {
+      Repaired();
+    }
+  }
+}
+
+EmbeddedEngine::Sealed EmbeddedEngine::Seal(LogPosition at) {
+  Sealed sealed;
+  // The places of the bodies are known now, and with them the segment's figures.
+  stored::SegmentFigures figures;
+  const std::string segment = SegmentKey(at.segment);
+  const KeyTable::Found known = keys_.Newest(segment);
+  if (known.value != nullptr) figures.ParseFromString(*known.value);
+  bool changed = known.value == nullptr;
+  for (const std::unique_ptr<Staged>& body : gathered_.bodies) {
+    if (body->own_file) continue;
+    const std::string key = BodyKey(body->id());
+    if (const KeyTable::Found found = keys_.Newest(key); found.value != nullptr) {
+      stored::BodyLocation location;
+      location.ParseFromString(*found.value);
+      location.set_file(at.segment);
+      location.set_offset(at.offset + sealed.bytes);
+      Set(key, location.SerializeAsString());
+      figures.set_live_bodies(figures.live_bodies() + 1);
+      figures.set_live_bytes(figures.live_bytes() + location.stored_bytes());
+      changed = true;
+    }
+    sealed.bytes += body->header.stored_bytes();
+  }
+  if (changed) Set(segment, figures.SerializeAsString());
+  // No number that a durable change uses may be given again.
+  std::string next_number;
+  PutOrdered64(bodies_->next_number.load(), &next_number);
+  if (const KeyTable::Found found = keys_.Newest(kNextNumberKey);
+      found.value == nullptr || *found.value != next_number) {
+    Set(kNextNumberKey, next_number);
+  }
+  sealed.gathered = std::exchange(gathered_, Gathered(gathered_.number + 1));
+  sealed.group.set_number(sealed.gathered.number);
+  sealed.group.set_bytes(sealed.bytes);
+  sealed.group.set_store_time_s(StoreTime());
+  for (const std::string& key : sealed.gathered.keys) {
+    const KeyTable::Found found = keys_.Newest(key);
+    if (found.value != nullptr) {
+      stored::Put& put = *sealed.group.add_puts();
+      put.set_key(key);
+      put.set_value(*found.value);
+    } else {
+      sealed.group.add_erased(key);
+    }
+  }
+  return sealed;
+}
+
+void EmbeddedEngine::WriteGroup() {
+  absl::Status status;
+  if (segment_->end().offset >= options_.segment_bytes) status = BeginSegment();
+  Sealed sealed;
+  {
+    absl::MutexLock lock(&mutex_);
+    sealed = Seal(segment_->end());
+  }
+  if (!status.ok()) {
+    Fail(std::move(sealed), status);
+    return;
+  }
+  std::vector<absl::string_view> pieces;
+  std::string headers;
+  for (const std::unique_ptr<Staged>& body : sealed.gathered.bodies) {
+    if (body->own_file) continue;
+    PutFixed32(body->header.header_crc32c, &headers);
+    pieces.push_back(body->encoded_header);
+    pieces.insert(pieces.end(), body->blocks.begin(), body->blocks.end());
+    pieces.push_back(body->table);
+  }
+  sealed.group.set_crc32c(Crc32c(headers));
+  const std::string payload = sealed.group.SerializeAsString();
+  RecordHeader header{.kind = RecordKind::kGroup,
+                      .payload_bytes = payload.size(),
+                      .size = payload.size(),
+                      .id = sealed.group.number(),
+                      .payload_crc32c = Crc32c(payload),
+                      .store = directory_.store()};
+  const std::string record = EncodeHeader(&header);
+  pieces.push_back(record);
+  pieces.push_back(payload);
+  const uint64_t bytes = sealed.bytes + header.stored_bytes();
+  {
+    absl::MutexLock lock(&mutex_);
+    inflight_ = bytes;
+  }
+  // One append, one sync; then the messages exist. The group record is last, and
+  // says what must stand before it, so that a torn group is no group.
+  status = segment_->Write(pieces);
+  log_bytes_ += bytes;
+  if (status.ok()) {
+    ++groups_written_;
+    Publish(std::move(sealed), segment_->end());
+  } else {
+    Fail(std::move(sealed), status);
+  }
+}
+
+void EmbeddedEngine::Publish(Sealed sealed, LogPosition end) {
+  std::vector<absl::AnyInvocable<void()>> callbacks;
+  std::vector<std::string> lines;
+  const uint64_t number = sealed.gathered.number;
+  for (std::unique_ptr<Staged>& body : sealed.gathered.bodies) body->Keep();
+  {
+    absl::MutexLock lock(&mutex_);
+    inflight_ = 0;
+    const uint64_t before = std::exchange(durable_, number);
+    log_end_ = end;
+    for (const std::string& key : sealed.gathered.keys) {
+      if (key[0] != 'h') continue;
+      const PartitionId partition = PartitionOfHeadKey(key);
+      SumHead(partition, before, number);
+      const auto it = unsettled_heads_.find(partition.number);
+      if (partition.kind != PartitionId::Kind::kMailbox) {
+        TellLedger(partition);
+      } else if (it != unsettled_heads_.end()) {
+        TellLedger(partition);
+        if (it->second <= number) unsettled_heads_.erase(it);
+      }
+    }
+    // In one step: the room is occupied now, and reserved no more.
+    TellDisk(&lines);
+    for (const TransactionId& transaction : sealed.gathered.transactions) EndCommit(transaction, &callbacks);
+    // First those who wait for the group, then those who settle what was in it.
+    std::vector<absl::AnyInvocable<void()>> waiting;
+    while (!waiters_.empty() && waiters_.begin()->first <= number) {
+      for (Waiter& waiter : waiters_.begin()->second) {
+        waiting.push_back([waiter = std::move(waiter)]() mutable { waiter(absl::OkStatus()); });
+      }
+      waiters_.erase(waiters_.begin());
+    }
+    for (auto& callback : callbacks) waiting.push_back(std::move(callback));
+    callbacks = std::move(waiting);
+    unforgotten_.emplace_back(number, std::move(sealed.gathered.keys));
+  }
+  Call(std::move(callbacks));
+  for (const std::string& line : lines) LogLine(LogLevel::kWarning, line);
+  if (!sealed.gathered.dead_files.empty()) {
+    pool_->Post([this, files = std::move(sealed.gathered.dead_files)] { RemoveBodyFiles(files); });
+  }
+  // Nobody reads it from memory any more.
+  const uint64_t bytes = sealed.bytes + sealed.group.ByteSizeLong();
+  sealed.gathered.bodies.clear();
+  index_thread_->Add(std::move(sealed.group), end, bytes);
+}
+
+void EmbeddedEngine::Fail(Sealed sealed, const absl::Status& cause) {
+  ++failed_groups_;
+  const bool full = absl::IsResourceExhausted(cause);
+  if (full) disk_.DropBallast();
+  {
+    absl::MutexLock lock(&mutex_);
+    read_only_ = cause;
+    // Everything that was decided since the last durable group is void: it rests
+    // on what failed. Nothing new is decided while read_only_ is set.
+    for (const std::string& key : sealed.gathered.keys) keys_.Cut(key, durable_);
+    for (const std::string& key : gathered_.keys) keys_.Cut(key, durable_);
+    for (const auto* keys : {&sealed.gathered.keys, &gathered_.keys}) {
+      for (const std::string& key : *keys) {
+        if (key[0] == 'h') TellLedger(PartitionOfHeadKey(key));
+      }
+    }
+    unsettled_heads_.clear();
+    undecided_.push_back(std::move(sealed.gathered));
+    undecided_.push_back(std::exchange(gathered_, Gathered(durable_ + 1)));
+    for (const Gathered& gathered : undecided_) {
+      undecided_ids_.insert(gathered.transactions.begin(), gathered.transactions.end());
+    }
+  }
+  // Either is enough: what was appended is away durably, or a new segment says
+  // durably that it does not count.
+  const bool cut = segment_->CutBack().ok();
+  const bool goes_on = BeginSegment().ok();
+  absl::Status verdict;
+  if (cut || goes_on) {
+    verdict = full ? absl::ResourceExhaustedError(cause.message()) : absl::AbortedError(cause.message());
+  } else {
+    verdict = absl::UnknownError(cause.message());
+  }
+  LogLine(LogLevel::kError, absl::StrCat("writing the log: ", cause.message(), "; ",
+                                         goes_on ? "what was in flight is refused, the log goes on"
+                                                 : (cut ? "what was in flight is refused, read-only"
+                                                        : "what was in flight is undecided, read-only")));
+  if (full) disk_.Measure().IgnoreError();
+  std::vector<absl::AnyInvocable<void()>> callbacks;
+  std::vector<std::string> lines;
+  std::vector<Gathered> dropped;
+  {
+    absl::MutexLock lock(&mutex_);
+    inflight_ = 0;
+    for (auto& [group, waiters] : waiters_) {
+      for (Waiter& waiter : waiters) {
+        callbacks.push_back([waiter = std::move(waiter), verdict]() mutable { waiter(verdict); });
+      }
+    }
+    waiters_.clear();
+    if (cut || goes_on) {
+      dropped = std::exchange(undecided_, {});
+      undecided_ids_.clear();
+      for (const Gathered& gathered : dropped) {
+        for (const TransactionId& transaction : gathered.transactions) EndCommit(transaction, &callbacks);
+      }
+    } else {
+      // Who waits to settle one of these is told that it takes longer.
+      for (auto& [transaction, jobs] : settling_) {
+        for (auto& job : jobs) callbacks.push_back([this, job] { RunSettle(job); });
+      }
+      settling_.clear();
+    }
+    if (goes_on) read_only_ = absl::OkStatus();
+    TellDisk(&lines);
+  }
+  Call(std::move(callbacks));
+  for (const std::string& line : lines) LogLine(LogLevel::kWarning, line);
+}
+
+absl::Status EmbeddedEngine::BeginSegment() {
+  uint64_t first_group = 0;
+  LogPosition end;
+  {
+    absl::MutexLock lock(&mutex_);
+    // (While a group is being sealed in a new segment, it is that group.)
+    first_group = durable_ + 1;
+    end = log_end_;
+  }
+  absl::StatusOr<std::unique_ptr<SegmentWriter>> segment =
+      SegmentWriter::Begin(*files_, directory_.segments(), end, first_group, directory_.store());
+  if (!segment.ok()) return segment.status();
+  segment_ = *std::move(segment);
+  return absl::OkStatus();
+}
+
+void EmbeddedEngine::Repaired() {
+  LogLine(LogLevel::kWarning, "the log goes on in a new segment: no longer read-only");
+  std::vector<absl::AnyInvocable<void()>> callbacks;
+  std::vector<Gathered> dropped;
+  {
+    absl::MutexLock lock(&mutex_);
+    // The new segment says where the log ended: these were not stored.
+    dropped = std::exchange(undecided_, {});
+    undecided_ids_.clear();
+    for (const Gathered& gathered : dropped) {
+      for (const TransactionId& transaction : gathered.transactions) EndCommit(transaction, &callbacks);
+    }
+    read_only_ = absl::OkStatus();
+  }
+  Call(std::move(callbacks));
+}
+
+}  // namespace restante::embedded

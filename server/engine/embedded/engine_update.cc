@@ -1,0 +1,269 @@
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "server/engine/embedded/engine_impl.h"
+#include "server/engine/embedded/index_keys.h"
+
+namespace restante::embedded {
+namespace {
+
+// Above this much that LevelDB has not taken yet, nothing more is decided.
+constexpr uint64_t kMaxBacklog = uint64_t{256} << 20;
+
+}  // namespace
+
+// One Update from call to result.
+struct EmbeddedEngine::UpdateJob {
+  PartitionId partition;
+  std::vector<std::string> keys;
+  engine::UpdateFn fn;
+  Done<absl::Status> done;
+
+  // From LevelDB, by index key, as of the first fetch. Whatever changed since is
+  // in keys_, which is asked first, so these never go stale.
+  absl::flat_hash_map<std::string, std::optional<std::string>> fetched;
+  SnapshotPtr snapshot;
+  // All keys of the partition as of that moment; asked for only to erase them.
+  bool wants_all_keys = false;
+  std::optional<std::vector<std::string>> all_keys;
+
+  // Decided: what to say, now (group 0) or when a group is durable.
+  absl::Status result;
+  uint64_t group = 0;
+};
+
+absl::Status EmbeddedEngine::Writable() const {
+  if (stopping_) return absl::CancelledError("the store is being closed");
+  if (!read_only_.ok()) return absl::UnavailableError(absl::StrCat("read-only: ", read_only_.message()));
+  if (index_thread_->backlog_bytes() > kMaxBacklog) {
+    return absl::UnavailableError("the index does not keep up");
+  }
+  return absl::OkStatus();
+}
+
+void EmbeddedEngine::Set(absl::string_view key, std::optional<std::string> value) {
+  if (keys_.Put(key, std::move(value), gathered_.number)) gathered_.keys.emplace_back(key);
+}
+
+void EmbeddedEngine::WhenDurable(uint64_t group, Waiter waiter) {
+  waiters_[group].push_back(std::move(waiter));
+}
+
+EmbeddedEngine::SnapshotPtr EmbeddedEngine::BeginFetch() {
+  if (snapshot_) fetches_.insert(snapshot_->group());
+  return snapshot_;
+}
+
+void EmbeddedEngine::EndFetch(uint64_t group) { fetches_.erase(fetches_.find(group)); }
+
+void EmbeddedEngine::Update(PartitionId partition, std::vector<std::string> keys, engine::UpdateFn fn,
+                            Done<absl::Status> done) {
+  auto job = std::make_shared<UpdateJob>();
+  job->partition = partition;
+  job->keys = std::move(keys);
+  job->fn = std::move(fn);
+  job->done = std::move(done);
+  RunUpdate(std::move(job));
+}
+
+void EmbeddedEngine::RunUpdate(std::shared_ptr<UpdateJob> job) {
+  std::vector<std::string> missing;
+  SnapshotPtr done_with;  // Let go outside the lock.
+  {
+    absl::MutexLock lock(&mutex_);
+    job->result = Writable();
+    job->group = 0;
+    bool fetch = false;
+    if (job->result.ok()) {
+      fetch = Decide(*job, &missing);
+      if (fetch && !job->snapshot) {
+        job->snapshot = BeginFetch();
+        if (!job->snapshot) {
+          fetch = false;
+          job->result = absl::UnavailableError("the index is being opened again");
+        }
+      }
+    }
+    if (!fetch) {
+      if (job->snapshot) EndFetch(job->snapshot->group());
+      done_with = std::move(job->snapshot);
+      if (job->group > durable_) {
+        WhenDurable(job->group, [job](const absl::Status& written) {
+          if (!written.ok() && !absl::IsUnknown(written) && !absl::IsCancelled(written)) {
+            job->done(absl::UnavailableError(written.message()));
+          } else {
+            job->done(written.ok() ? job->result : written);
+          }
+        });
+        return;
+      }
+    }
+    if (fetch) {
+      pool_->Post([this, job, missing = std::move(missing)] {
+        absl::Status status;
+        for (const std::string& key : missing) {
+          absl::StatusOr<std::optional<std::string>> value = job->snapshot->Get(key);
+          if (!value.ok()) status.Update(value.status());
+          if (!value.ok()) break;
+          const std::optional<GroupedValue> split = *value ? SplitGroup(**value) : std::nullopt;
+          job->fetched[key] = split ? std::make_optional(std::string(split->value)) : std::nullopt;
+        }
+        if (status.ok() && job->wants_all_keys && !job->all_keys) {
+          job->all_keys.emplace();
+          const std::string prefix = PartitionKey(job->partition, "");
+          status = job->snapshot->Visit(prefix, AfterPrefix(prefix),
+                                        [&](absl::string_view key, absl::string_view) {
+                                          job->all_keys->emplace_back(key);
+                                          return true;
+                                        });
+        }
+        if (status.ok()) {
+          RunUpdate(job);
+          return;
+        }
+        {
+          absl::MutexLock inner(&mutex_);
+          EndFetch(job->snapshot->group());
+        }
+        job->snapshot.reset();
+        job->done(status);
+      });
+      return;
+    }
+  }
+  done_with.reset();
+  job->done(job->result);
+}
+
+// Returns whether something has to be fetched first.
+bool EmbeddedEngine::Decide(UpdateJob& job, std::vector<std::string>* missing) {
+  while (true) {
+    // Errors and "no change" may rest on what is not durable yet: then they wait.
+    uint64_t seen = 0;
+    stored::Head head;
+    const KeyTable::Found found = keys_.Newest(HeadKey(job.partition));
+    seen = std::max(seen, found.group);
+    if (found.value != nullptr && !head.ParseFromString(*found.value)) {
+      job.result = absl::DataLossError(absl::StrCat("partition ", job.partition.number, ": damaged head"));
+      return false;
+    }
+    engine::Values values;
+    for (const std::string& key : job.keys) {
+      const std::string full = PartitionKey(job.partition, key);
+      const KeyTable::Found value = keys_.Newest(full);
+      if (value.known) {
+        seen = std::max(seen, value.group);
+        if (value.value != nullptr) values[key] = *value.value;
+      } else if (const auto it = job.fetched.find(full); it != job.fetched.end()) {
+        if (it->second) values[key] = *it->second;
+      } else {
+        missing->push_back(full);
+      }
+    }
+    if (!missing->empty()) return true;
+    // The directory is there from the beginning.
+    const bool exists = found.value != nullptr || job.partition.kind == PartitionId::Kind::kDirectory;
+    if (found.value == nullptr && exists) head.mutable_directory();
+    absl::StatusOr<engine::Verdict> verdict =
+        job.fn(engine::View{.head = exists ? &head : nullptr, .values = values});
+    if (!verdict.ok() || std::holds_alternative<engine::NoChange>(*verdict)) {
+      job.result = verdict.status();
+      job.group = seen;
+      return false;
+    }
+    if (auto* more = std::get_if<engine::NeedKeys>(&*verdict)) {
+      bool progress = false;
+      for (std::string& key : more->keys) {
+        if (std::find(job.keys.begin(), job.keys.end(), key) != job.keys.end()) continue;
+        job.keys.push_back(std::move(key));
+        progress = true;
+      }
+      if (progress) continue;
+      job.result = absl::InternalError("an update asks for the keys that it was given");
+      return false;
+    }
+    return Apply(job, std::get<engine::Change>(*verdict), missing);
+  }
+}
+
+bool EmbeddedEngine::Apply(UpdateJob& job, const engine::Change& change, std::vector<std::string>* missing) {
+  // References first: they may have to be fetched.
+  std::map<uint64_t, int64_t> references;
+  for (const BodyId body : change.released_bodies) --references[static_cast<uint64_t>(body)];
+  for (const BodyId body : change.added_bodies) ++references[static_cast<uint64_t>(body)];
+  std::map<uint64_t, stored::BodyLocation> locations;
+  for (const auto& [body, difference] : references) {
+    if (difference == 0) continue;
+    const std::string key = BodyKey(body);
+    const KeyTable::Found found = keys_.Newest(key);
+    std::optional<std::string> value;
+    if (found.known) {
+      if (found.value != nullptr) value = *found.value;
+    } else if (const auto it = job.fetched.find(key); it != job.fetched.end()) {
+      value = it->second;
+    } else {
+      missing->push_back(key);
+      continue;
+    }
+    stored::BodyLocation& location = locations[body];
+    if (!value || !location.ParseFromString(*value)) {
+      job.result = absl::DataLossError(absl::StrCat("body ", body, ": is not in the index"));
+      return false;
+    }
+    if (difference < 0 && location.references() < static_cast<uint64_t>(-difference)) {
+      job.result = absl::DataLossError(absl::StrCat("body ", body, ": has ", location.references(),
+                                                    " references, ", -difference, " are given up"));
+      return false;
+    }
+    location.set_references(static_cast<uint32_t>(location.references() + difference));
+  }
+  if (change.erase_partition && !job.all_keys) {
+    job.wants_all_keys = true;
+    return true;
+  }
+  if (!missing->empty()) return true;
+
+  for (const auto& [body, location] : locations) {
+    if (location.references() > 0) {
+      Set(BodyKey(body), location.SerializeAsString());
+      continue;
+    }
+    Set(BodyKey(body), std::nullopt);
+    if (location.own_file()) {
+      gathered_.dead_files.push_back(location.file());
+    } else if (location.file() != 0) {
+      // (One that is not written yet is in no figures yet.)
+      const std::string key = SegmentKey(location.file());
+      stored::SegmentFigures figures;
+      if (const KeyTable::Found found = keys_.Newest(key); found.value != nullptr) {
+        figures.ParseFromString(*found.value);
+      }
+      figures.set_live_bodies(figures.live_bodies() - 1);
+      figures.set_live_bytes(figures.live_bytes() - location.stored_bytes());
+      Set(key, figures.SerializeAsString());
+    }
+  }
+  if (change.erase_partition) {
+    absl::flat_hash_set<std::string> all(job.all_keys->begin(), job.all_keys->end());
+    const std::string prefix = PartitionKey(job.partition, "");
+    keys_.Visit(prefix, AfterPrefix(prefix), UINT64_MAX, [&](const std::string& key, const std::string*) {
+      all.insert(key);
+      return true;
+    });
+    for (const std::string& key : all) Set(key, std::nullopt);
+    Set(HeadKey(job.partition), std::nullopt);
+  } else {
+    for (const auto& [key, value] : change.puts) Set(PartitionKey(job.partition, key), value);
+    for (const std::string& key : change.erased) Set(PartitionKey(job.partition, key), std::nullopt);
+    Set(HeadKey(job.partition), change.head.SerializeAsString());
+  }
+  job.group = gathered_.number;
+  if (job.partition.kind == PartitionId::Kind::kMailbox) {
+    unsettled_heads_[job.partition.number] = job.group;
+    TellLedger(job.partition);
+  }
+  return false;
+}
+
+}  // namespace restante::embedded

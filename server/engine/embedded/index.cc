@@ -1,0 +1,218 @@
+#include "server/engine/embedded/index.h"
+
+#include <leveldb/cache.h>
+#include <leveldb/db.h>
+#include <leveldb/env.h>
+#include <leveldb/filter_policy.h>
+#include <leveldb/write_batch.h>
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
+#include "server/base/status_macros.h"
+#include "server/engine/embedded/index_keys.h"
+#include "server/engine/embedded/leveldb_env.h"
+
+namespace restante::embedded {
+namespace {
+
+// Small files: the index grows smoothly, and a memory table costs as much.
+constexpr size_t kWriteBuffer = size_t{4} << 20;
+constexpr size_t kBlockCache = size_t{16} << 20;
+constexpr int kOpenFiles = 256;
+constexpr int kBloomBits = 10;
+
+leveldb::Slice ToSlice(absl::string_view octets) { return {octets.data(), octets.size()}; }
+absl::string_view ToView(const leveldb::Slice& slice) { return {slice.data(), slice.size()}; }
+
+}  // namespace
+
+// An open database, and who has snapshots of it.
+class IndexDb {
+ public:
+  explicit IndexDb(std::unique_ptr<leveldb::DB> db) : db_(std::move(db)) {}
+
+  leveldb::DB* get() const { return db_.get(); }
+
+  const leveldb::Snapshot* Take() {
+    absl::MutexLock lock(&mutex_);
+    ++snapshots_;
+    return db_->GetSnapshot();
+  }
+  void Return(const leveldb::Snapshot* snapshot) {
+    absl::MutexLock lock(&mutex_);
+    db_->ReleaseSnapshot(snapshot);
+    --snapshots_;
+  }
+  // Closes the database when the last snapshot was returned.
+  void Close() {
+    absl::MutexLock lock(&mutex_);
+    mutex_.Await(absl::Condition(
+        +[](IndexDb* self) ABSL_EXCLUSIVE_LOCKS_REQUIRED(self->mutex_) { return self->snapshots_ == 0; },
+        this));
+    db_.reset();
+  }
+
+ private:
+  absl::Mutex mutex_;
+  int snapshots_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::unique_ptr<leveldb::DB> db_;
+};
+
+IndexSnapshot::IndexSnapshot(std::shared_ptr<IndexDb> db, uint64_t group)
+    : db_(std::move(db)), snapshot_(db_->Take()), group_(group) {}
+
+IndexSnapshot::~IndexSnapshot() { db_->Return(snapshot_); }
+
+absl::StatusOr<std::optional<std::string>> IndexSnapshot::Get(absl::string_view key) const {
+  leveldb::ReadOptions options;
+  options.verify_checksums = true;
+  options.snapshot = snapshot_;
+  std::string value;
+  const leveldb::Status status = db_->get()->Get(options, ToSlice(key), &value);
+  if (status.IsNotFound()) return std::nullopt;
+  if (!status.ok()) return Annotate(FromLevelDb(status), "index");
+  return value;
+}
+
+absl::Status IndexSnapshot::Visit(absl::string_view from, absl::string_view to, const Visitor& visit) const {
+  leveldb::ReadOptions options;
+  options.verify_checksums = true;
+  options.snapshot = snapshot_;
+  const std::unique_ptr<leveldb::Iterator> iterator(db_->get()->NewIterator(options));
+  for (iterator->Seek(ToSlice(from)); iterator->Valid(); iterator->Next()) {
+    const absl::string_view key = ToView(iterator->key());
+    if (!to.empty() && key >= to) break;
+    if (!visit(key, ToView(iterator->value()))) break;
+  }
+  return Annotate(FromLevelDb(iterator->status()), "index");
+}
+
+Index::Index(Files* files, std::string path)
+    : path_(std::move(path)),
+      env_(NewLevelDbEnv(files)),
+      logger_(NewSilentLogger()),
+      filter_(leveldb::NewBloomFilterPolicy(kBloomBits)),
+      cache_(leveldb::NewLRUCache(kBlockCache)) {}
+
+Index::~Index() { Close(); }
+
+absl::Status Index::Open(bool create) {
+  leveldb::Options options;
+  options.create_if_missing = create;
+  options.env = env_.get();
+  options.info_log = logger_.get();
+  options.write_buffer_size = kWriteBuffer;
+  options.max_open_files = kOpenFiles;
+  options.block_cache = cache_.get();
+  options.filter_policy = filter_.get();
+  // Mail addresses and envelopes: blocks compress well, and the index stays small.
+  options.compression = leveldb::kSnappyCompression;
+  if (!create && !env_->FileExists(JoinPath(path_, "CURRENT"))) {
+    return absl::NotFoundError(absl::StrCat(path_, ": no index"));
+  }
+  leveldb::DB* db = nullptr;
+  if (const leveldb::Status status = leveldb::DB::Open(options, path_, &db); !status.ok()) {
+    if (status.IsIOError()) return absl::UnavailableError(absl::StrCat(path_, ": ", status.ToString()));
+    return absl::DataLossError(absl::StrCat(path_, ": ", status.ToString()));
+  }
+  db_ = std::make_shared<IndexDb>(std::unique_ptr<leveldb::DB>(db));
+  return CheckMarkers();
+}
+
+void Index::Close() {
+  if (!db_) return;
+  db_->Close();
+  db_.reset();
+}
+
+absl::StatusOr<stored::Checkpoint> Index::ReadCheckpoint() const {
+  stored::Checkpoint checkpoint;
+  ASSIGN_OR_RETURN(const std::optional<std::string> value, Snapshot(0)->Get(kCheckpointKey));
+  if (value && !checkpoint.ParseFromString(*value)) {
+    return absl::DataLossError(absl::StrCat(path_, ": damaged checkpoint"));
+  }
+  return checkpoint;
+}
+
+absl::StatusOr<uint64_t> Index::LastGroup() const {
+  uint64_t last = 0;
+  RETURN_IF_ERROR(Snapshot(0)->Visit("g", "h", [&](absl::string_view key, absl::string_view) {
+    last = NumberOfKey(key);
+    return true;
+  }));
+  return last;
+}
+
+absl::Status Index::CheckMarkers() const {
+  ASSIGN_OR_RETURN(const stored::Checkpoint checkpoint, ReadCheckpoint());
+  // The batches between the last two checkpoints must link up: a damaged record
+  // of LevelDB's log is skipped by it without a word. Later ones are replayed.
+  uint64_t reached = checkpoint.previous_group();
+  absl::Status status = Snapshot(0)->Visit("g", "h", [&](absl::string_view key, absl::string_view value) {
+    const uint64_t last = NumberOfKey(key);
+    if (last > checkpoint.group()) return false;
+    if (last <= reached) return true;
+    if (value.size() != 8 || GetOrdered64(value, 0) > reached) return false;
+    reached = last;
+    return true;
+  });
+  RETURN_IF_ERROR(status);
+  if (reached < checkpoint.group()) {
+    return absl::DataLossError(absl::StrCat(path_, ": index damaged: changes after group ", reached,
+                                            " are missing, the checkpoint says ", checkpoint.group()));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Index::Apply(const std::vector<const stored::Group*>& groups) {
+  if (groups.empty()) return absl::OkStatus();
+  leveldb::WriteBatch batch;
+  for (const stored::Group* group : groups) {
+    for (const stored::Put& put : group->puts())
+      batch.Put(put.key(), WithGroup(group->number(), put.value()));
+    for (const std::string& key : group->erased()) batch.Delete(key);
+  }
+  std::string before;
+  PutOrdered64(groups.front()->number() - 1, &before);
+  batch.Put(MarkerKey(groups.back()->number()), before);
+  return FromLevelDb(db_->get()->Write(leveldb::WriteOptions(), &batch));
+}
+
+absl::Status Index::WriteCheckpoint(const stored::Checkpoint& checkpoint,
+                                    const std::vector<std::string>& erased) {
+  leveldb::WriteBatch batch;
+  batch.Put(ToSlice(kCheckpointKey), checkpoint.SerializeAsString());
+  for (const std::string& key : erased) batch.Delete(key);
+  RETURN_IF_ERROR(Snapshot(0)->Visit("g", MarkerKey(checkpoint.previous_group()),
+                                     [&](absl::string_view key, absl::string_view) {
+                                       batch.Delete(ToSlice(key));
+                                       return true;
+                                     }));
+  leveldb::WriteOptions options;
+  options.sync = true;
+  return FromLevelDb(db_->get()->Write(options, &batch));
+}
+
+absl::Status Index::RemoveRange(absl::string_view from, absl::string_view to) {
+  constexpr int kBatch = 10'000;
+  bool more = true;
+  while (more) {
+    leveldb::WriteBatch batch;
+    int count = 0;
+    RETURN_IF_ERROR(Snapshot(0)->Visit(from, to, [&](absl::string_view key, absl::string_view) {
+      batch.Delete(ToSlice(key));
+      return ++count < kBatch;
+    }));
+    more = count == kBatch;
+    if (count > 0) RETURN_IF_ERROR(FromLevelDb(db_->get()->Write(leveldb::WriteOptions(), &batch)));
+  }
+  return absl::OkStatus();
+}
+
+std::shared_ptr<const IndexSnapshot> Index::Snapshot(uint64_t group) const {
+  return std::make_shared<IndexSnapshot>(db_, group);
+}
+
+}  // namespace restante::embedded

@@ -1,0 +1,103 @@
+// The index: LevelDB, which can be lost and is made again from the log.
+//
+// Groups are applied in order, unsynced. A checkpoint is a synced write behind
+// them: everything up to its group is durable then, because LevelDB's log is
+// sequential and our Env syncs each log file before the next one begins. Groups
+// after the checkpoint may be there or not, with holes even; opening replays them
+// all from our log.
+//
+// Threads: Apply, WriteCheckpoint, RemoveKeys one at a time; the rest any.
+#ifndef RESTANTE_SERVER_ENGINE_EMBEDDED_INDEX_H_
+#define RESTANTE_SERVER_ENGINE_EMBEDDED_INDEX_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "restante/stored/v1/stored.pb.h"
+#include "server/engine/embedded/files.h"
+
+namespace leveldb {
+class Cache;
+class DB;
+class Env;
+class FilterPolicy;
+class Logger;
+class Snapshot;
+}  // namespace leveldb
+
+namespace restante::embedded {
+
+namespace stored = ::restante::stored::v1;
+
+class IndexDb;
+
+// The index at one moment: with all groups up to `group` and none later. Holds
+// the database open.
+class IndexSnapshot {
+ public:
+  IndexSnapshot(std::shared_ptr<IndexDb> db, uint64_t group);
+  ~IndexSnapshot();
+
+  uint64_t group() const { return group_; }
+  // With its group in front (SplitGroup); nullopt where there is none.
+  absl::StatusOr<std::optional<std::string>> Get(absl::string_view key) const;
+  // Keys in [from, to) (an empty `to`: the end), ascending, until `visit` returns
+  // false.
+  using Visitor = std::function<bool(absl::string_view key, absl::string_view value)>;
+  absl::Status Visit(absl::string_view from, absl::string_view to, const Visitor& visit) const;
+
+ private:
+  const std::shared_ptr<IndexDb> db_;
+  const leveldb::Snapshot* const snapshot_;
+  const uint64_t group_;
+};
+
+class Index {
+ public:
+  Index(Files* files, std::string path);
+  ~Index();
+
+  // Opens it. kNotFound: there is none (with `create`, an empty one is made
+  // instead); kDataLoss: it is damaged, also when a batch before the checkpoint
+  // is missing.
+  absl::Status Open(bool create);
+  // Waits until nobody has a snapshot any more.
+  void Close();
+
+  // Nothing was ever checkpointed: all zero.
+  absl::StatusOr<stored::Checkpoint> ReadCheckpoint() const;
+  // The last group of which a batch is found; 0: none.
+  absl::StatusOr<uint64_t> LastGroup() const;
+
+  // One batch. `groups` ascend and follow what was applied (or repeat it). Any
+  // error: the index has to be closed, opened and replayed.
+  absl::Status Apply(const std::vector<const stored::Group*>& groups);
+  // Everything applied is durable when it returns.
+  absl::Status WriteCheckpoint(const stored::Checkpoint& checkpoint,
+                               const std::vector<std::string>& erased = {});
+  // Not logged, not synced.
+  absl::Status RemoveRange(absl::string_view from, absl::string_view to);
+
+  std::shared_ptr<const IndexSnapshot> Snapshot(uint64_t group) const;
+
+ private:
+  absl::Status CheckMarkers() const;
+
+  const std::string path_;
+  const std::unique_ptr<leveldb::Env> env_;
+  const std::unique_ptr<leveldb::Logger> logger_;
+  const std::unique_ptr<const leveldb::FilterPolicy> filter_;
+  const std::unique_ptr<leveldb::Cache> cache_;
+  std::shared_ptr<IndexDb> db_;
+};
+
+}  // namespace restante::embedded
+
+#endif  // RESTANTE_SERVER_ENGINE_EMBEDDED_INDEX_H_

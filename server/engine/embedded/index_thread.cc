@@ -1,0 +1,149 @@
+#include "server/engine/embedded/index_thread.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "server/base/status_macros.h"
+
+namespace restante::embedded {
+namespace {
+
+constexpr size_t kBatchGroups = 64;
+constexpr uint64_t kBatchBytes = uint64_t{2} << 20;
+constexpr absl::Duration kRetryAfter = absl::Milliseconds(500);
+
+}  // namespace
+
+IndexThread::IndexThread(Index* index, stored::Checkpoint at, uint64_t since_checkpoint,
+                         uint64_t checkpoint_bytes, Callbacks callbacks)
+    : index_(index),
+      checkpoint_bytes_(checkpoint_bytes),
+      callbacks_(std::move(callbacks)),
+      reached_(std::move(at)),
+      checkpointed_group_(reached_.previous_group()),
+      since_checkpoint_(since_checkpoint) {
+  thread_ = std::thread([this] { Run(); });
+}
+
+IndexThread::~IndexThread() {
+  {
+    absl::MutexLock lock(&mutex_);
+    stopping_ = true;
+  }
+  thread_.join();
+}
+
+void IndexThread::Add(stored::Group group, LogPosition end, uint64_t bytes) {
+  const uint64_t group_bytes = group.ByteSizeLong();
+  backlog_bytes_ += group_bytes;
+  absl::MutexLock lock(&mutex_);
+  queue_.push_back(
+      {.group = std::move(group), .end = end, .log_bytes = bytes, .group_bytes = group_bytes, .task = {}});
+}
+
+void IndexThread::Checkpoint(std::vector<std::string> keys, absl::AnyInvocable<void(absl::Status)> done) {
+  Item item;
+  item.task = [this, keys = std::move(keys), done = std::move(done)]() mutable {
+    absl::Status status = works_ ? WriteCheckpoint(keys) : absl::UnavailableError("the index does not work");
+    done(status);
+    return status;
+  };
+  absl::MutexLock lock(&mutex_);
+  queue_.push_back(std::move(item));
+}
+
+void IndexThread::RemoveRange(std::string from, std::string to) {
+  Item item;
+  item.task = [this, from = std::move(from), to = std::move(to)] {
+    return works_ ? index_->RemoveRange(from, to) : absl::OkStatus();
+  };
+  absl::MutexLock lock(&mutex_);
+  queue_.push_back(std::move(item));
+}
+
+void IndexThread::Run() {
+  while (true) {
+    std::vector<Item> batch;
+    {
+      absl::MutexLock lock(&mutex_);
+      mutex_.Await(absl::Condition(
+          +[](IndexThread* self) ABSL_EXCLUSIVE_LOCKS_REQUIRED(self->mutex_) {
+            return self->stopping_ || !self->queue_.empty();
+          },
+          this));
+      uint64_t bytes = 0;
+      while (!queue_.empty() && batch.size() < kBatchGroups && bytes < kBatchBytes) {
+        const bool task = queue_.front().group.number() == 0;
+        if (task && !batch.empty()) break;
+        bytes += queue_.front().group_bytes;
+        batch.push_back(std::move(queue_.front()));
+        queue_.pop_front();
+        if (task) break;
+      }
+    }
+    if (batch.empty()) break;
+    const bool task = batch.front().group.number() == 0;
+    absl::Status status = task ? batch.front().task() : ApplyBatch(batch);
+    while (!status.ok()) {
+      Reopen(status);
+      if (task || !works_) break;
+      status = ApplyBatch(batch);
+    }
+  }
+  // So that the next start has nothing to replay.
+  if (works_) WriteCheckpoint({}).IgnoreError();
+}
+
+absl::Status IndexThread::ApplyBatch(std::vector<Item>& batch) {
+  if (!works_ || batch.empty()) return absl::OkStatus();
+  std::vector<const stored::Group*> groups;
+  for (const Item& item : batch) groups.push_back(&item.group);
+  RETURN_IF_ERROR(index_->Apply(groups));
+  const Item& last = batch.back();
+  reached_.set_group(last.group.number());
+  reached_.set_segment(last.end.segment);
+  reached_.set_offset(last.end.offset);
+  reached_.set_store_time_s(last.group.store_time_s());
+  callbacks_.snapshot(index_->Snapshot(last.group.number()));
+  for (const Item& item : batch) {
+    since_checkpoint_ += item.log_bytes;
+    backlog_bytes_ -= item.group_bytes;
+  }
+  batch.clear();
+  if (since_checkpoint_ < checkpoint_bytes_) return absl::OkStatus();
+  return WriteCheckpoint({});
+}
+
+absl::Status IndexThread::WriteCheckpoint(const std::vector<std::string>& erased) {
+  reached_.set_previous_group(checkpointed_group_);
+  RETURN_IF_ERROR(index_->WriteCheckpoint(reached_, erased));
+  checkpointed_group_ = reached_.group();
+  since_checkpoint_ = 0;
+  ++checkpoints_;
+  return absl::OkStatus();
+}
+
+void IndexThread::Reopen(absl::Status cause) {
+  works_ = false;
+  callbacks_.snapshot(nullptr);
+  callbacks_.log(absl::StrCat("the index is opened again: ", cause.message()));
+  while (!works_) {
+    // Waits for readers.
+    index_->Close();
+    ++reopened_;
+    cause = index_->Open(/*create=*/false);
+    if (cause.ok()) cause = callbacks_.replay(reached_.group());
+    if (cause.ok()) {
+      works_ = true;
+      callbacks_.log("the index works again");
+      callbacks_.snapshot(index_->Snapshot(reached_.group()));
+      return;
+    }
+    absl::MutexLock lock(&mutex_);
+    if (stopping_) return;
+    mutex_.AwaitWithTimeout(absl::Condition(&stopping_), kRetryAfter);
+  }
+}
+
+}  // namespace restante::embedded

@@ -1,0 +1,90 @@
+// Applies durable groups to the index, in order, and checkpoints it.
+//
+// The index failing loses nothing: it is closed, opened and replayed from the
+// log, as often as it takes; groups wait meanwhile, and readers are told.
+#ifndef RESTANTE_SERVER_ENGINE_EMBEDDED_INDEX_THREAD_H_
+#define RESTANTE_SERVER_ENGINE_EMBEDDED_INDEX_THREAD_H_
+
+#include <atomic>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/synchronization/mutex.h"
+#include "server/engine/embedded/index.h"
+#include "server/engine/embedded/segment_writer.h"
+
+namespace restante::embedded {
+
+class IndexThread {
+ public:
+  struct Callbacks {
+    // The index has everything up to this snapshot's group; null: it is being
+    // reopened. On the index thread.
+    std::function<void(std::shared_ptr<const IndexSnapshot>)> snapshot;
+    // Replays the log into the index up to a group.
+    std::function<absl::Status(uint64_t last_group)> replay;
+    std::function<void(const std::string& line)> log;
+  };
+
+  // `at` is what the index has; its previous_group the group of the checkpoint
+  // on disk, and `since_checkpoint` the octets of log behind that.
+  IndexThread(Index* index, stored::Checkpoint at, uint64_t since_checkpoint, uint64_t checkpoint_bytes,
+              Callbacks callbacks);
+  // Stops after everything that was added is applied, and checkpoints, if the
+  // index works.
+  ~IndexThread();
+
+  // A group that is durable; `end` is behind it, `bytes` what it took in the log.
+  void Add(stored::Group group, LogPosition end, uint64_t bytes);
+  // Makes the index durable up to everything added before, erases `keys` in the
+  // same step, and calls `done` on the index thread.
+  void Checkpoint(std::vector<std::string> keys, absl::AnyInvocable<void(absl::Status)> done);
+  // Removes keys of which no log tells.
+  void RemoveRange(std::string from, std::string to);
+
+  // Octets of groups that are not applied yet.
+  uint64_t backlog_bytes() const { return backlog_bytes_.load(std::memory_order_relaxed); }
+  uint64_t checkpoints() const { return checkpoints_.load(std::memory_order_relaxed); }
+  uint64_t reopened() const { return reopened_.load(std::memory_order_relaxed); }
+
+ private:
+  struct Item {
+    stored::Group group;  // Number 0: a task.
+    LogPosition end;
+    uint64_t log_bytes = 0;
+    uint64_t group_bytes = 0;
+    absl::AnyInvocable<absl::Status()> task;
+  };
+
+  void Run();
+  absl::Status ApplyBatch(std::vector<Item>& batch);
+  absl::Status WriteCheckpoint(const std::vector<std::string>& erased);
+  // Until it works, or the thread is to stop.
+  void Reopen(absl::Status cause);
+
+  Index* const index_;
+  const uint64_t checkpoint_bytes_;
+  const Callbacks callbacks_;
+
+  absl::Mutex mutex_;
+  std::deque<Item> queue_ ABSL_GUARDED_BY(mutex_);
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  std::atomic<uint64_t> backlog_bytes_{0}, checkpoints_{0}, reopened_{0};
+
+  // The thread's own.
+  stored::Checkpoint reached_;  // Applied; not yet written as a checkpoint.
+  uint64_t checkpointed_group_;
+  uint64_t since_checkpoint_;
+  bool works_ = true;
+
+  std::thread thread_;
+};
+
+}  // namespace restante::embedded
+
+#endif  // RESTANTE_SERVER_ENGINE_EMBEDDED_INDEX_THREAD_H_

@@ -1,0 +1,189 @@
+#include "server/engine/embedded/leveldb_env.h"
+
+#include <cstdarg>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/match.h"
+
+namespace restante::embedded {
+namespace {
+
+leveldb::Status ToLevelDb(const absl::Status& status) {
+  if (status.ok()) return leveldb::Status::OK();
+  const std::string text(status.message());
+  return absl::IsNotFound(status) ? leveldb::Status::NotFound(text) : leveldb::Status::IOError(text);
+}
+
+class SequentialFile : public leveldb::SequentialFile {
+ public:
+  explicit SequentialFile(std::unique_ptr<File> file) : file_(std::move(file)) {}
+  leveldb::Status Read(size_t n, leveldb::Slice* result, char* scratch) override {
+    const absl::StatusOr<size_t> read = file_->ReadAt(at_, n, scratch);
+    if (!read.ok()) return ToLevelDb(read.status());
+    at_ += *read;
+    *result = leveldb::Slice(scratch, *read);
+    return leveldb::Status::OK();
+  }
+  leveldb::Status Skip(uint64_t n) override {
+    at_ += n;
+    return leveldb::Status::OK();
+  }
+
+ private:
+  const std::unique_ptr<File> file_;
+  uint64_t at_ = 0;
+};
+
+class RandomAccessFile : public leveldb::RandomAccessFile {
+ public:
+  explicit RandomAccessFile(std::unique_ptr<File> file) : file_(std::move(file)) {}
+  leveldb::Status Read(uint64_t offset, size_t n, leveldb::Slice* result, char* scratch) const override {
+    const absl::StatusOr<size_t> read = file_->ReadAt(offset, n, scratch);
+    if (!read.ok()) return ToLevelDb(read.status());
+    *result = leveldb::Slice(scratch, *read);
+    return leveldb::Status::OK();
+  }
+
+ private:
+  const std::unique_ptr<File> file_;
+};
+
+class WritableFile : public leveldb::WritableFile {
+ public:
+  WritableFile(Files* files, std::string path, std::unique_ptr<File> file)
+      : files_(files), path_(std::move(path)), file_(std::move(file)) {}
+  ~WritableFile() override {
+    if (file_) Close();
+  }
+
+  leveldb::Status Append(const leveldb::Slice& data) override {
+    buffer_.append(data.data(), data.size());
+    return buffer_.size() < kBufferBytes ? leveldb::Status::OK() : Flush();
+  }
+  leveldb::Status Flush() override {
+    if (buffer_.empty()) return leveldb::Status::OK();
+    const absl::string_view piece = buffer_;
+    absl::Status status = file_->Append({piece});
+    buffer_.clear();
+    return ToLevelDb(status);
+  }
+  leveldb::Status Sync() override {
+    if (!named_) {
+      if (absl::Status status = files_->SyncDirectory(DirectoryOf(path_)); !status.ok()) {
+        return ToLevelDb(status);
+      }
+      named_ = true;
+    }
+    leveldb::Status status = Flush();
+    return status.ok() ? ToLevelDb(file_->Sync()) : status;
+  }
+  leveldb::Status Close() override {
+    leveldb::Status status = absl::EndsWith(path_, ".log") ? Sync() : Flush();
+    file_.reset();
+    return status;
+  }
+
+ private:
+  static constexpr size_t kBufferBytes = 64 << 10;
+
+  Files* const files_;
+  const std::string path_;
+  std::unique_ptr<File> file_;
+  std::string buffer_;
+  bool named_ = false;  // Its directory entry is durable.
+};
+
+class NoLock : public leveldb::FileLock {};
+
+class Env : public leveldb::EnvWrapper {
+ public:
+  explicit Env(Files* files) : EnvWrapper(leveldb::Env::Default()), files_(files) {}
+
+  leveldb::Status NewSequentialFile(const std::string& path, leveldb::SequentialFile** result) override {
+    return Open<SequentialFile>(path, result);
+  }
+  leveldb::Status NewRandomAccessFile(const std::string& path, leveldb::RandomAccessFile** result) override {
+    return Open<RandomAccessFile>(path, result);
+  }
+  leveldb::Status NewWritableFile(const std::string& path, leveldb::WritableFile** result) override {
+    return OpenWritable(path, Files::Mode::kCreate, result);
+  }
+  leveldb::Status NewAppendableFile(const std::string& path, leveldb::WritableFile** result) override {
+    return OpenWritable(path, Files::Mode::kAppend, result);
+  }
+  bool FileExists(const std::string& path) override { return files_->SizeOf(path).ok(); }
+  leveldb::Status GetChildren(const std::string& path, std::vector<std::string>* result) override {
+    absl::StatusOr<std::vector<std::string>> names = files_->List(path);
+    if (!names.ok()) return ToLevelDb(names.status());
+    *result = *std::move(names);
+    return leveldb::Status::OK();
+  }
+  leveldb::Status RemoveFile(const std::string& path) override { return ToLevelDb(files_->Remove(path)); }
+  leveldb::Status DeleteFile(const std::string& path) override { return RemoveFile(path); }
+  leveldb::Status CreateDir(const std::string& path) override {
+    return ToLevelDb(files_->MakeDirectory(path));
+  }
+  leveldb::Status RemoveDir(const std::string& path) override {
+    return ToLevelDb(files_->RemoveDirectory(path));
+  }
+  leveldb::Status DeleteDir(const std::string& path) override { return RemoveDir(path); }
+  leveldb::Status GetFileSize(const std::string& path, uint64_t* size) override {
+    const absl::StatusOr<uint64_t> found = files_->SizeOf(path);
+    *size = found.ok() ? *found : 0;
+    return ToLevelDb(found.status());
+  }
+  leveldb::Status RenameFile(const std::string& from, const std::string& to) override {
+    if (absl::Status status = files_->Rename(from, to); !status.ok()) return ToLevelDb(status);
+    // CURRENT names the new MANIFEST, and the old one is removed next.
+    return ToLevelDb(files_->SyncDirectory(DirectoryOf(to)));
+  }
+  leveldb::Status LockFile(const std::string&, leveldb::FileLock** lock) override {
+    *lock = new NoLock;
+    return leveldb::Status::OK();
+  }
+  leveldb::Status UnlockFile(leveldb::FileLock* lock) override {
+    delete lock;
+    return leveldb::Status::OK();
+  }
+  leveldb::Status NewLogger(const std::string&, leveldb::Logger** result) override {
+    *result = NewSilentLogger().release();
+    return leveldb::Status::OK();
+  }
+
+ private:
+  template <typename Ours, typename Theirs>
+  leveldb::Status Open(const std::string& path, Theirs** result) {
+    absl::StatusOr<std::unique_ptr<File>> file = files_->Open(path, Files::Mode::kRead);
+    *result = file.ok() ? new Ours(*std::move(file)) : nullptr;
+    return ToLevelDb(file.status());
+  }
+  leveldb::Status OpenWritable(const std::string& path, Files::Mode mode, leveldb::WritableFile** result) {
+    absl::StatusOr<std::unique_ptr<File>> file = files_->Open(path, mode);
+    *result = file.ok() ? new WritableFile(files_, path, *std::move(file)) : nullptr;
+    return ToLevelDb(file.status());
+  }
+
+  Files* const files_;
+};
+
+class SilentLogger : public leveldb::Logger {
+ public:
+  void Logv(const char*, std::va_list) override {}
+};
+
+}  // namespace
+
+std::unique_ptr<leveldb::Env> NewLevelDbEnv(Files* files) { return std::make_unique<Env>(files); }
+
+std::unique_ptr<leveldb::Logger> NewSilentLogger() { return std::make_unique<SilentLogger>(); }
+
+absl::Status FromLevelDb(const leveldb::Status& status) {
+  if (status.ok()) return absl::OkStatus();
+  const std::string text = status.ToString();
+  if (status.IsNotFound()) return absl::NotFoundError(text);
+  return status.IsCorruption() ? absl::DataLossError(text) : absl::UnavailableError(text);
+}
+
+}  // namespace restante::embedded

@@ -1,0 +1,31 @@
+// LevelDB's view of the disk, through our seam, without its two traps:
+//
+// - LevelDB's `sync` covers only its current log; one that is closed because a
+//   new one began may have an unsynced tail, and a checkpoint would not hold. Here
+//   a log is synced before it is closed.
+// - LevelDB syncs a new file but not always the directory that names it. Here the
+//   directory is synced before the first sync of a new file, and after each rename.
+#ifndef RESTANTE_SERVER_ENGINE_EMBEDDED_LEVELDB_ENV_H_
+#define RESTANTE_SERVER_ENGINE_EMBEDDED_LEVELDB_ENV_H_
+
+#include <leveldb/env.h>
+#include <leveldb/status.h>
+
+#include <memory>
+
+#include "absl/status/status.h"
+#include "server/engine/embedded/files.h"
+
+namespace restante::embedded {
+
+// `files` must outlive it. Its locks do nothing: the data directory has one.
+std::unique_ptr<leveldb::Env> NewLevelDbEnv(Files* files);
+
+// Throws LevelDB's own log lines away: what matters comes back as a status.
+std::unique_ptr<leveldb::Logger> NewSilentLogger();
+
+absl::Status FromLevelDb(const leveldb::Status& status);
+
+}  // namespace restante::embedded
+
+#endif  // RESTANTE_SERVER_ENGINE_EMBEDDED_LEVELDB_ENV_H_

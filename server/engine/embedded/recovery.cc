@@ -1,0 +1,121 @@
+#include "server/engine/embedded/recovery.h"
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "server/base/status_macros.h"
+#include "server/engine/embedded/segment_reader.h"
+
+namespace restante::embedded {
+namespace {
+
+absl::Status Missing(const std::string& directory, uint64_t segment) {
+  return absl::DataLossError(absl::StrCat(JoinPath(directory, SegmentName(segment)), ": segment is missing"));
+}
+
+// Segments from `first` on, each with its record.
+absl::StatusOr<std::vector<SegmentInfo>> ReadChain(Files& files, const std::string& directory, uint32_t store,
+                                                   uint64_t first, bool at_start, uint64_t* bytes) {
+  ASSIGN_OR_RETURN(const std::vector<std::string> names, files.List(directory));
+  std::vector<uint64_t> numbers;
+  for (const std::string& name : names) {
+    if (const uint64_t number = SegmentOfName(name); number >= first && number != 0)
+      numbers.push_back(number);
+  }
+  std::vector<SegmentInfo> chain;
+  for (const uint64_t number : numbers) {
+    const uint64_t expected = chain.empty() ? first : chain.back().number + 1;
+    if (number != expected) return Missing(directory, expected);
+    absl::StatusOr<SegmentInfo> info = ReadSegmentInfo(files, directory, number, store);
+    *bytes += kSegmentRecordBytes;
+    if (absl::IsOutOfRange(info.status()) && number == numbers.back() && !chain.empty()) {
+      // A crash while it was begun; no group was ever put into it.
+      if (at_start) RETURN_IF_ERROR(files.Remove(JoinPath(directory, SegmentName(number))));
+      break;
+    }
+    if (absl::IsOutOfRange(info.status())) return absl::DataLossError(info.status().message());
+    RETURN_IF_ERROR(info.status());
+    if (info->start.previous_segment + 1 != number) {
+      return absl::DataLossError(absl::StrCat(JoinPath(directory, SegmentName(number)),
+                                              ": says that it follows segment ",
+                                              info->start.previous_segment));
+    }
+    chain.push_back(*info);
+  }
+  if (chain.empty()) return Missing(directory, first);
+  return chain;
+}
+
+}  // namespace
+
+absl::StatusOr<Replayed> ReplayLog(Files& files, const std::string& directory, uint32_t store, Index& index,
+                                   std::optional<uint64_t> last_group) {
+  ASSIGN_OR_RETURN(const stored::Checkpoint checkpoint, index.ReadCheckpoint());
+  const uint64_t first = std::max<uint64_t>(checkpoint.segment(), 1);
+  Replayed result{
+      .end = {.segment = first, .offset = std::max<uint64_t>(checkpoint.offset(), kSegmentRecordBytes)},
+      .last_group = checkpoint.group(),
+      .store_time_s = checkpoint.store_time_s()};
+  ASSIGN_OR_RETURN(const std::vector<SegmentInfo> chain,
+                   ReadChain(files, directory, store, first, !last_group, &result.log_bytes));
+  for (size_t i = 0; i < chain.size(); ++i) {
+    const bool last = i + 1 == chain.size();
+    const std::string path = JoinPath(directory, SegmentName(chain[i].number));
+    if (i > 0) result.end = {.segment = chain[i].number, .offset = kSegmentRecordBytes};
+    if (i > 0 && chain[i].first_group != result.last_group + 1) {
+      return absl::DataLossError(
+          absl::StrCat(path, ": begins with group ", chain[i].first_group, ", not ", result.last_group + 1));
+    }
+    // What a successor says about this segment's end is the truth: what stands
+    // behind it was given up.
+    const uint64_t end = last ? chain[i].size : chain[i + 1].start.previous_end;
+    if (end > chain[i].size || end < result.end.offset) {
+      return absl::DataLossError(absl::StrCat(path, ": is ", chain[i].size, " bytes long, the log needs ",
+                                              std::max(end, result.end.offset)));
+    }
+    ASSIGN_OR_RETURN(std::unique_ptr<File> file,
+                     files.Open(path, last && !last_group ? Files::Mode::kAppend : Files::Mode::kRead));
+    File* const open = file.get();
+    SegmentReader reader(std::move(file), result.end.offset, end, result.last_group + 1, store);
+    absl::Status stopped;
+    while (!last_group || result.last_group < *last_group) {
+      absl::StatusOr<stored::Group> group = reader.Next();
+      if (!group.ok()) {
+        stopped = group.status();
+        break;
+      }
+      RETURN_IF_ERROR(index.Apply({&*group}));
+      ++result.groups;
+      result.last_group = group->number();
+      result.store_time_s = group->store_time_s();
+      result.log_bytes += reader.offset() - result.end.offset;
+      result.end.offset = reader.offset();
+    }
+    if (stopped.ok()) return result;
+    if (!absl::IsOutOfRange(stopped)) {
+      if (!absl::IsDataLoss(stopped)) return stopped;
+      const auto damaged = [&] {
+        return absl::DataLossError(
+            absl::StrCat(path, ": damaged at ", reader.offset(), ": ", stopped.message()));
+      };
+      if (!last || last_group) return damaged();
+      ASSIGN_OR_RETURN(const bool later, reader.LaterGroupFollows());
+      if (later) return damaged();
+      result.log_bytes += end - result.end.offset;
+      RETURN_IF_ERROR(open->Truncate(result.end.offset));
+    }
+    // A killed process may have left groups that are whole but were never synced.
+    if (last && !last_group) RETURN_IF_ERROR(open->Sync());
+  }
+  ASSIGN_OR_RETURN(const uint64_t indexed, index.LastGroup());
+  if (indexed > result.last_group) {
+    return absl::DataLossError(absl::StrCat(directory, ": the log ends with group ", result.last_group,
+                                            ", the index has seen ", indexed, ": the log's end is missing"));
+  }
+  return result;
+}
+
+}  // namespace restante::embedded

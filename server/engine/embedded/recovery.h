@@ -1,0 +1,39 @@
+// Brings the index up to date with the log.
+#ifndef RESTANTE_SERVER_ENGINE_EMBEDDED_RECOVERY_H_
+#define RESTANTE_SERVER_ENGINE_EMBEDDED_RECOVERY_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "server/engine/embedded/files.h"
+#include "server/engine/embedded/index.h"
+#include "server/engine/embedded/segment_writer.h"
+
+namespace restante::embedded {
+
+struct Replayed {
+  LogPosition end;  // Of the log, or of the last group that was asked for.
+  uint64_t last_group = 0;
+  uint64_t store_time_s = 0;  // When that was written.
+  uint64_t groups = 0;        // Replayed.
+  uint64_t log_bytes = 0;     // Read.
+};
+
+// Applies every group behind the index's checkpoint to the index, verifying all
+// octets of them on the way.
+//
+// Without `last_group` it is the start of the store: what a crash tore at the end
+// of the log is cut off, durably, and what is there is synced, for the next thing
+// is to show it to readers. With it, replaying ends behind that group, and nothing
+// in the log is touched.
+//
+// kDataLoss, naming the file: a segment is missing; the log is damaged before its
+// end; the index knows more than the log.
+absl::StatusOr<Replayed> ReplayLog(Files& files, const std::string& directory, uint32_t store, Index& index,
+                                   std::optional<uint64_t> last_group);
+
+}  // namespace restante::embedded
+
+#endif  // RESTANTE_SERVER_ENGINE_EMBEDDED_RECOVERY_H_
