@@ -124,7 +124,7 @@ class TestDisk:
 
 
 def test_racing_without_size_never_exceeds_the_limit_and_keeps_every_354(front, api):
-    room = 3_500_000
+    room = 3_800_000
     text = message(500_000)
     api.create_domain()
     api.create_mailbox("alice@example.org", max_bytes=room)
