@@ -134,8 +134,11 @@ void EmbeddedEngine::Open(TransactionId transaction, uint64_t disk_bytes,
         });
         return;
       }
-      answer = receipt.status();
-      if (receipt.ok()) answer = *std::move(receipt);
+      if (receipt.ok()) {
+        answer = *std::move(receipt);
+      } else {
+        answer = receipt.status();
+      }
     } else if (snapshot = BeginFetch(); snapshot) {
       opening_[transaction] = false;
       answered = false;

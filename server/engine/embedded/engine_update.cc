@@ -207,8 +207,14 @@ bool EmbeddedEngine::Apply(UpdateJob& job, const engine::Change& change, std::ve
       continue;
     }
     stored::BodyLocation& location = locations[body];
-    if (!value || !location.ParseFromString(*value)) {
-      job.result = absl::DataLossError(absl::StrCat("body ", body, ": is not in the index"));
+    if (!value) {
+      // Whoever saw it saw it go: the reader of a copy, or a group on its way.
+      job.result = absl::NotFoundError(absl::StrCat("body ", body, ": no such body"));
+      job.group = std::max(job.group, found.group);
+      return false;
+    }
+    if (!location.ParseFromString(*value)) {
+      job.result = absl::DataLossError(absl::StrCat("body ", body, ": damaged location"));
       return false;
     }
     if (difference < 0 && location.references() < static_cast<uint64_t>(-difference)) {
@@ -223,6 +229,27 @@ bool EmbeddedEngine::Apply(UpdateJob& job, const engine::Change& change, std::ve
     return true;
   }
   if (!missing->empty()) return true;
+  absl::flat_hash_set<std::string> all;
+  if (change.erase_partition) {
+    all.insert(job.all_keys->begin(), job.all_keys->end());
+    const std::string prefix = PartitionKey(job.partition, "");
+    keys_.Visit(prefix, AfterPrefix(prefix), UINT64_MAX,
+                [&](const std::string& key, const std::string* value) {
+                  if (value != nullptr) all.insert(key);
+                  if (value == nullptr) all.erase(key);
+                  return true;
+                });
+    uint64_t entries = 0;
+    for (const std::string& key : all) {
+      entries += engine::EntryUid(key.substr(kPartitionPrefixBytes)).has_value();
+    }
+    if (entries > 0) {
+      job.result = absl::FailedPreconditionError(
+          absl::StrCat("partition ", job.partition.number, ": still holds ", entries, " messages"));
+      job.group = keys_.Newest(HeadKey(job.partition)).group;
+      return false;
+    }
+  }
 
   for (const auto& [body, location] : locations) {
     if (location.references() > 0) {
@@ -245,12 +272,6 @@ bool EmbeddedEngine::Apply(UpdateJob& job, const engine::Change& change, std::ve
     }
   }
   if (change.erase_partition) {
-    absl::flat_hash_set<std::string> all(job.all_keys->begin(), job.all_keys->end());
-    const std::string prefix = PartitionKey(job.partition, "");
-    keys_.Visit(prefix, AfterPrefix(prefix), UINT64_MAX, [&](const std::string& key, const std::string*) {
-      all.insert(key);
-      return true;
-    });
     for (const std::string& key : all) Set(key, std::nullopt);
     Set(HeadKey(job.partition), std::nullopt);
   } else {
