@@ -116,17 +116,20 @@ class AppendCall : public grpc::ServerReadReactor<v1::AppendMessageRequest> {
     CO_ASSIGN_OR_RETURN(mail::AppendHeader header, HeaderOf(request_.header()));
     CO_ASSIGN_OR_RETURN(const std::optional<mail::MessageView> repeated,
                         co_await append_->Begin(std::move(header)));
-    if (repeated) {
-      *response_ = ToApi(*repeated);
-      co_return absl::OkStatus();
-    }
+    // What a repeated request sends is read to its end and dropped: a caller that
+    // sends everything before it looks for the answer gets it, too.
     while (true) {
       const bool more = co_await Read();
       if (!more) break;
       if (!request_.has_chunk()) co_return InvalidField("chunk", "is required in all requests but the first");
+      if (repeated) continue;
       CO_RETURN_IF_ERROR(co_await append_->Write(std::move(*request_.mutable_chunk())));
     }
     if (cancelled_) co_return absl::CancelledError("the caller went away");
+    if (repeated) {
+      *response_ = ToApi(*repeated);
+      co_return absl::OkStatus();
+    }
     CO_ASSIGN_OR_RETURN(const mail::MessageView stored, co_await append_->Finish());
     *response_ = ToApi(stored);
     co_return absl::OkStatus();
