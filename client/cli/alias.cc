@@ -54,7 +54,6 @@ absl::Status Remove(Context& context, const AliasOptions& options) {
 void AddAliasCommands(CLI::App& app, Context& context) {
   auto options = std::make_shared<AliasOptions>();
   CLI::App* group = app.add_subcommand("alias", "Further addresses of mailboxes.");
-  group->require_subcommand(1);
   group->footer("Example:\n  restante alias add info@example.org alice@example.org\n");
   auto run = [&context, options](absl::Status (*fn)(Context&, const AliasOptions&)) {
     return [&context, options, fn] { context.run = [options, fn](Context& c) { return fn(c, *options); }; };

@@ -4,6 +4,7 @@
 
 #include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "client/cli/names.h"
 #include "client/cli/output.h"
 #include "client/lib/crc32c.h"
@@ -126,7 +127,6 @@ int RunCommandLine(int argc, const char* const* argv, std::ostream& out, std::os
   Context context(out, err);
   CLI::App app("The operator's command line of a Restante mail store.", "restante");
   app.fallthrough();
-  app.require_subcommand(1);
   app.add_option("--store", context.store, "Address of the store.")
       ->type_name("ADDR")
       ->envname("RESTANTE_STORE")
@@ -162,6 +162,7 @@ int RunCommandLine(int argc, const char* const* argv, std::ostream& out, std::os
     // CLI11 reports by throwing, --help included.
     return app.exit(error, out, err) == 0 ? kDone : kUsage;
   }
+  if (!context.run) return Report(context, UsageError("a command is missing; --help lists them"));
   absl::Status status = context.run(context);
   out.flush();
   if (status.ok() && !out) status = absl::InternalError("standard output: not everything could be written");

@@ -143,7 +143,6 @@ absl::Status Delete(Context& context, const std::string& name) {
 void AddDomainCommands(CLI::App& app, Context& context) {
   auto options = std::make_shared<DomainOptions>();
   CLI::App* group = app.add_subcommand("domain", "Domains that the store hosts.");
-  group->require_subcommand(1);
   group->footer("Example:\n  restante domain create example.org --default-bytes 1G --max-bytes 50G\n");
   auto name = [&](CLI::App* command) {
     command->add_option("NAME", options->name, "The domain.")->required();

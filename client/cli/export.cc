@@ -54,7 +54,6 @@ absl::Status ExportMaildir(Context& context, const ExportArguments& arguments) {
 void AddExportCommand(CLI::App& app, Context& context) {
   auto arguments = std::make_shared<ExportArguments>();
   CLI::App* group = app.add_subcommand("export", "Copies a mailbox out of the store.");
-  group->require_subcommand(1);
   CLI::App* maildir = group->add_subcommand(
       "maildir",
       "Writes every message to a Maildir, with LF line ends where that is lossless and Return-Path and "

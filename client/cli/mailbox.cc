@@ -141,7 +141,6 @@ absl::Status Delete(Context& context, const MailboxOptions& options) {
 void AddMailboxCommands(CLI::App& app, Context& context) {
   auto options = std::make_shared<MailboxOptions>();
   CLI::App* group = app.add_subcommand("mailbox", "Mailboxes and their limits.");
-  group->require_subcommand(1);
   group->footer(
       "Examples:\n  restante mailbox create alice@example.org --bytes 200M --messages 10000\n"
       "  restante mailbox set alice@example.org --bytes 1G        raises the quota\n"

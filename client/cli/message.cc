@@ -3,6 +3,7 @@
 #include <memory>
 #include <vector>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "client/cli/context.h"
 #include "client/cli/names.h"
@@ -96,7 +97,6 @@ absl::Status Delete(Context& context, const MessageOptions& options) {
 void AddMessageCommands(CLI::App& app, Context& context) {
   auto options = std::make_shared<MessageOptions>();
   CLI::App* group = app.add_subcommand("message", "Messages of a mailbox.");
-  group->require_subcommand(1);
   group->footer(
       "Examples:\n  restante message list alice@example.org\n"
       "  restante message cat alice@example.org 42 > message.eml\n");
@@ -104,8 +104,15 @@ void AddMessageCommands(CLI::App& app, Context& context) {
                      absl::Status (*fn)(Context&, const MessageOptions&)) {
     CLI::App* sub = group->add_subcommand(name, help);
     sub->add_option("ADDRESS", options->address, "The mailbox.")->required();
-    if (with_uids)
-      sub->add_option("UID", options->uids, "Messages by their UID.")->required()->expected(1, -1);
+    if (with_uids) {
+      Check(sub->add_option("UID", options->uids, "Messages by their UID.")->required()->expected(1, -1),
+            [](const std::string& text) {
+              uint64_t uid = 0;
+              bool good =
+                  text.find_first_not_of("0123456789") == std::string::npos && absl::SimpleAtoi(text, &uid);
+              return good ? absl::OkStatus() : absl::InvalidArgumentError("`" + text + "` is not a UID");
+            });
+    }
     sub->add_option("--folder", options->folder, "The folder.")
         ->check(CLI::IsMember({"INBOX"}))
         ->capture_default_str();

@@ -71,7 +71,6 @@ absl::Status Recalculate(Context& context, const Selection& selection) {
 void AddQuotaCommands(CLI::App& app, Context& context) {
   auto selection = std::make_shared<Selection>();
   CLI::App* group = app.add_subcommand("quota", "How full mailboxes are.");
-  group->require_subcommand(1);
   group->footer(
       "Examples:\n  restante quota show alice@example.org\n  restante quota recalculate --domain "
       "example.org\n");

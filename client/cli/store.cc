@@ -38,7 +38,6 @@ absl::Status Verify(Context& context) {
 
 void AddStoreCommands(CLI::App& app, Context& context) {
   CLI::App* group = app.add_subcommand("store", "Upkeep of the store.");
-  group->require_subcommand(1);
   group->footer("Example:\n  restante store verify\n");
   group
       ->add_subcommand(
