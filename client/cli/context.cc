@@ -4,6 +4,8 @@
 
 #include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "client/cli/names.h"
 #include "client/cli/output.h"
@@ -49,7 +51,10 @@ int Report(const Context& context, const absl::Status& status) {
            "RESTANTE_STORE.\n";
     return kUnreachable;
   }
-  context.err << "restante: " << Printable(status.message()) << "\n";
+  context.err << "restante: "
+              << absl::StrJoin(absl::StrSplit(status.message(), '\n'), "\n",
+                               [](std::string* text, absl::string_view line) { *text += Printable(line); })
+              << "\n";
   if (std::optional<v1::BadRequest> bad = GetBadRequest(status)) {
     for (const auto& violation : bad->field_violations()) {
       context.err << "  " << Printable(violation.field()) << ": " << Printable(violation.description())
