@@ -3,6 +3,7 @@
 #define RESTANTE_TESTS_SMTP_MACHINE_H_
 
 #include <algorithm>
+#include <deque>
 #include <memory>
 #include <string>
 #include <utility>
@@ -55,7 +56,7 @@ class Machine : public DialogueTarget {
         continue;
       }
       const std::string piece = std::move(waiting_.front());
-      waiting_.erase(waiting_.begin());
+      waiting_.pop_front();
       session_->Input(piece);
     }
   }
@@ -121,7 +122,7 @@ class Machine : public DialogueTarget {
   std::vector<TransactionRecord> records_;
   int ids_ = 0;
   int answers_ = 0;
-  std::vector<std::string> waiting_;
+  std::deque<std::string> waiting_;
   bool last_was_send_ = false;
   bool end_of_input_ = false;
   size_t sent_ = 0;
