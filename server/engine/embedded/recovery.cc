@@ -107,8 +107,12 @@ absl::StatusOr<Replayed> ReplayLog(Files& files, const std::string& directory, u
       result.log_bytes += end - result.end.offset;
       RETURN_IF_ERROR(open->Truncate(result.end.offset));
     }
-    // A killed process may have left groups that are whole but were never synced.
-    if (last && !last_group) RETURN_IF_ERROR(open->Sync());
+    if (last && !last_group) {
+      // A killed process may have left groups that are whole but were never
+      // synced, and a segment whose name was not.
+      RETURN_IF_ERROR(open->Sync());
+      RETURN_IF_ERROR(files.SyncDirectory(directory));
+    }
   }
   ASSIGN_OR_RETURN(const uint64_t indexed, index.LastGroup());
   if (indexed > result.last_group) {
