@@ -43,7 +43,14 @@ class Api:
 
     def ready(self):
         """Waits for the store; for use after a restart."""
-        self.store.GetStatus(store.GetStatusRequest(), wait_for_ready=True, timeout=harness.PATIENCE)
+        def answers():
+            try:
+                return self.store.GetStatus(store.GetStatusRequest(), wait_for_ready=True, timeout=harness.PATIENCE)
+            except grpc.RpcError as error:
+                # The connection of before the restart.
+                assert error.code() == grpc.StatusCode.UNAVAILABLE, error
+
+        harness.poll(answers, "the store to answer")
 
     def create_domain(self, name="example.org", max_bytes=None, over_quota=None):
         self.mailbox.CreateDomain(mailbox.CreateDomainRequest(
