@@ -13,11 +13,11 @@
 #define RESTANTE_CONCAT(a, b) RESTANTE_CONCAT_INNER(a, b)
 
 // RETURN_IF_ERROR(expression): `expression` gives an absl::Status.
-#define RETURN_IF_ERROR(expression)                               \
-  do {                                                            \
-    if (absl::Status status_ = (expression); !status_.ok()) {     \
-      return status_;                                             \
-    }                                                             \
+#define RETURN_IF_ERROR(expression)                           \
+  do {                                                        \
+    if (absl::Status status_ = (expression); !status_.ok()) { \
+      return status_;                                         \
+    }                                                         \
   } while (false)
 
 // ASSIGN_OR_RETURN(lhs, expression): `expression` gives an absl::StatusOr.
