@@ -135,6 +135,8 @@ class EmbeddedEngine final : public engine::Engine {
 
   // --- deciding (engine_update.cc) ---
   void RunUpdate(std::shared_ptr<UpdateJob> job);
+  std::shared_ptr<UpdateJob> StepUpdate(std::shared_ptr<UpdateJob> job);
+  void Fetch(UpdateJob& job, const std::vector<std::string>& missing);
   bool Decide(UpdateJob& job, std::vector<std::string>* missing) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool Apply(UpdateJob& job, const engine::Change& change, std::vector<std::string>* missing)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -217,6 +219,8 @@ class EmbeddedEngine final : public engine::Engine {
   absl::flat_hash_map<uint64_t, Sums> sums_ ABSL_GUARDED_BY(mutex_);
   // Mailboxes that an update changed, with the last such group, not yet durable.
   absl::flat_hash_map<uint64_t, uint64_t> unsettled_heads_ ABSL_GUARDED_BY(mutex_);
+  // Partitions in which an update fetches, and those that were called after it.
+  absl::flat_hash_map<PartitionId, std::deque<std::shared_ptr<UpdateJob>>> fetching_ ABSL_GUARDED_BY(mutex_);
   // Being opened: their receipt is looked for. True: settled meanwhile.
   absl::flat_hash_map<TransactionId, bool> opening_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_map<TransactionId, std::vector<std::shared_ptr<SettleJob>>> settling_

@@ -28,6 +28,10 @@ struct EmbeddedEngine::UpdateJob {
   bool wants_all_keys = false;
   std::optional<std::vector<std::string>> all_keys;
 
+  absl::Status fetch_error;
+  // Others of the partition wait until this one is decided.
+  bool has_turn = false;
+
   // Decided: what to say, now (group 0) or when a group is durable.
   absl::Status result;
   uint64_t group = 0;
@@ -68,72 +72,85 @@ void EmbeddedEngine::Update(PartitionId partition, std::vector<std::string> keys
 }
 
 void EmbeddedEngine::RunUpdate(std::shared_ptr<UpdateJob> job) {
+  while (job) job = StepUpdate(std::move(job));
+}
+
+// Returns whose turn it is next in this partition, if somebody waited for it.
+std::shared_ptr<EmbeddedEngine::UpdateJob> EmbeddedEngine::StepUpdate(std::shared_ptr<UpdateJob> job) {
   std::vector<std::string> missing;
+  std::shared_ptr<UpdateJob> next;
   SnapshotPtr done_with;  // Let go outside the lock.
   {
     absl::MutexLock lock(&mutex_);
-    job->result = Writable();
-    job->group = 0;
-    bool fetch = false;
-    if (job->result.ok()) {
-      fetch = Decide(*job, &missing);
-      if (fetch && !job->snapshot) {
-        job->snapshot = BeginFetch();
-        if (!job->snapshot) {
-          fetch = false;
-          job->result = absl::UnavailableError("the index is being opened again");
-        }
-      }
+    // Updates of a partition are decided in the order in which they were called:
+    // none overtakes one that has to fetch first.
+    auto waiting = fetching_.find(job->partition);
+    if (waiting != fetching_.end() && !job->has_turn) {
+      waiting->second.push_back(std::move(job));
+      return nullptr;
     }
-    if (!fetch) {
-      if (job->snapshot) EndFetch(job->snapshot->group());
-      done_with = std::move(job->snapshot);
-      if (job->group > durable_) {
-        WhenDurable(job->group, [job](const absl::Status& written) {
-          if (!written.ok() && !absl::IsUnknown(written) && !absl::IsCancelled(written)) {
-            job->done(absl::UnavailableError(written.message()));
-          } else {
-            job->done(written.ok() ? job->result : written);
-          }
-        });
-        return;
+    job->result = job->fetch_error.ok() ? Writable() : job->fetch_error;
+    job->group = 0;
+    bool fetch = job->result.ok() && Decide(*job, &missing);
+    if (fetch && !job->snapshot) {
+      job->snapshot = BeginFetch();
+      if (!job->snapshot) {
+        fetch = false;
+        job->result = absl::UnavailableError("the index is being opened again");
       }
     }
     if (fetch) {
+      if (!job->has_turn) fetching_[job->partition];
+      job->has_turn = true;
       pool_->Post([this, job, missing = std::move(missing)] {
-        absl::Status status;
-        for (const std::string& key : missing) {
-          absl::StatusOr<std::optional<std::string>> value = job->snapshot->Get(key);
-          if (!value.ok()) status.Update(value.status());
-          if (!value.ok()) break;
-          const std::optional<GroupedValue> split = *value ? SplitGroup(**value) : std::nullopt;
-          job->fetched[key] = split ? std::make_optional(std::string(split->value)) : std::nullopt;
-        }
-        if (status.ok() && job->wants_all_keys && !job->all_keys) {
-          job->all_keys.emplace();
-          const std::string prefix = PartitionKey(job->partition, "");
-          status = job->snapshot->Visit(prefix, AfterPrefix(prefix),
-                                        [&](absl::string_view key, absl::string_view) {
-                                          job->all_keys->emplace_back(key);
-                                          return true;
-                                        });
-        }
-        if (status.ok()) {
-          RunUpdate(job);
-          return;
-        }
-        {
-          absl::MutexLock inner(&mutex_);
-          EndFetch(job->snapshot->group());
-        }
-        job->snapshot.reset();
-        job->done(status);
+        Fetch(*job, missing);
+        RunUpdate(job);
       });
-      return;
+      return nullptr;
+    }
+    if (job->has_turn) {
+      if (waiting->second.empty()) {
+        fetching_.erase(waiting);
+      } else {
+        next = std::move(waiting->second.front());
+        waiting->second.pop_front();
+        next->has_turn = true;
+      }
+    }
+    if (job->snapshot) EndFetch(job->snapshot->group());
+    done_with = std::move(job->snapshot);
+    if (job->group > durable_) {
+      WhenDurable(job->group, [job](const absl::Status& written) {
+        if (!written.ok() && !absl::IsUnknown(written) && !absl::IsCancelled(written)) {
+          job->done(absl::UnavailableError(written.message()));
+        } else {
+          job->done(written.ok() ? job->result : written);
+        }
+      });
+      return next;
     }
   }
   done_with.reset();
   job->done(job->result);
+  return next;
+}
+
+void EmbeddedEngine::Fetch(UpdateJob& job, const std::vector<std::string>& missing) {
+  for (const std::string& key : missing) {
+    absl::StatusOr<std::optional<std::string>> value = job.snapshot->Get(key);
+    job.fetch_error.Update(value.status());
+    if (!value.ok()) return;
+    const std::optional<GroupedValue> split = *value ? SplitGroup(**value) : std::nullopt;
+    job.fetched[key] = split ? std::make_optional(std::string(split->value)) : std::nullopt;
+  }
+  if (!job.wants_all_keys || job.all_keys) return;
+  job.all_keys.emplace();
+  const std::string prefix = PartitionKey(job.partition, "");
+  job.fetch_error =
+      job.snapshot->Visit(prefix, AfterPrefix(prefix), [&](absl::string_view key, absl::string_view) {
+        job.all_keys->emplace_back(key);
+        return true;
+      });
 }
 
 // Returns whether something has to be fetched first.

@@ -106,13 +106,16 @@ absl::Status IndexThread::ApplyBatch(std::vector<Item>& batch) {
   reached_.set_offset(last.end.offset);
   reached_.set_store_time_s(last.group.store_time_s());
   callbacks_.snapshot(index_->Snapshot(last.group.number()));
+  uint64_t applied = 0;
   for (const Item& item : batch) {
     since_checkpoint_ += item.log_bytes;
-    backlog_bytes_ -= item.group_bytes;
+    applied += item.group_bytes;
   }
   batch.clear();
-  if (since_checkpoint_ < checkpoint_bytes_) return absl::OkStatus();
-  return WriteCheckpoint({});
+  absl::Status status;
+  if (since_checkpoint_ >= checkpoint_bytes_) status = WriteCheckpoint({});
+  backlog_bytes_ -= applied;
+  return status;
 }
 
 absl::Status IndexThread::WriteCheckpoint(const std::vector<std::string>& erased) {
