@@ -174,7 +174,9 @@ class EmbeddedEngine final : public engine::Engine {
   // --- the log thread (engine_log.cc) ---
   void RunLog();
   bool LogHasWork() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void WriteGroup();
+  // With `roll` in a new segment, however full the present one is.
+  void WriteGroup(bool roll);
+  uint64_t SegmentLimit();
   Sealed Seal(LogPosition at) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Publish(Sealed sealed, LogPosition end);
   void Fail(Sealed sealed, const absl::Status& cause);
@@ -185,6 +187,7 @@ class EmbeddedEngine final : public engine::Engine {
   // --- looking after things (engine_maintenance.cc) ---
   void RunMaintenance();
   void ExpireReceipts();
+  bool NewestSegmentIsDead() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void RemoveDeadSegments();
   absl::Status CarryForward(uint64_t segment, uint64_t* last_group);
   absl::Status CarryKeys(const std::vector<std::pair<std::string, uint64_t>>& keys, bool erasures,
@@ -236,6 +239,8 @@ class EmbeddedEngine final : public engine::Engine {
   // Set while the log cannot be written. Its groups are cut off or not known to be.
   absl::Status read_only_ ABSL_GUARDED_BY(mutex_);
   bool try_repair_ ABSL_GUARDED_BY(mutex_) = false;
+  // The newest segment is to be left, for all its bodies are dead.
+  bool roll_ ABSL_GUARDED_BY(mutex_) = false;
   // Neither stored nor not stored, until the log goes on.
   std::vector<Gathered> undecided_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_set<TransactionId> undecided_ids_ ABSL_GUARDED_BY(mutex_);

@@ -1,4 +1,5 @@
 // The log thread: groups, one append and one sync each, strictly in order.
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -8,27 +9,35 @@
 #include "server/engine/embedded/index_keys.h"
 
 namespace restante::embedded {
+namespace {
+
+constexpr uint64_t kSegmentsOfAStore = 64;
+constexpr uint64_t kMinSegmentBytes = uint64_t{1} << 20;
+
+}  // namespace
 
 bool EmbeddedEngine::LogHasWork() const {
-  return stopping_ || try_repair_ || (read_only_.ok() && !gathered_.keys.empty());
+  return stopping_ || try_repair_ || roll_ || (read_only_.ok() && !gathered_.keys.empty());
 }
 
 void EmbeddedEngine::RunLog() {
   while (true) {
     bool repair = false;
+    bool roll = false;
     {
       absl::MutexLock lock(&mutex_);
       mutex_.Await(absl::Condition(this, &EmbeddedEngine::LogHasWork));
       repair = std::exchange(try_repair_, false) && !read_only_.ok();
-      if (!repair && gathered_.keys.empty()) {
+      roll = std::exchange(roll_, false) && read_only_.ok();
+      if (!repair && !roll && gathered_.keys.empty()) {
         if (stopping_) return;
         continue;
       }
     }
-    if (!repair) {
-      WriteGroup();
-    } else if (BeginSegment().ok()) {
-      Repaired();
+    if (repair) {
+      if (BeginSegment().ok()) Repaired();
+    } else {
+      WriteGroup(roll);
     }
   }
 }
@@ -52,6 +61,7 @@ EmbeddedEngine::Sealed EmbeddedEngine::Seal(LogPosition at) {
       Set(key, location.SerializeAsString());
       figures.set_live_bodies(figures.live_bodies() + 1);
       figures.set_live_bytes(figures.live_bytes() + location.stored_bytes());
+      figures.set_body_bytes(figures.body_bytes() + location.stored_bytes());
       changed = true;
     }
     sealed.bytes += body->header.stored_bytes();
@@ -81,9 +91,15 @@ EmbeddedEngine::Sealed EmbeddedEngine::Seal(LogPosition at) {
   return sealed;
 }
 
-void EmbeddedEngine::WriteGroup() {
+uint64_t EmbeddedEngine::SegmentLimit() {
+  // A small store has small segments, so that its room comes back in small pieces.
+  const uint64_t share = GetCapacity().limit / kSegmentsOfAStore;
+  return std::min(options_.segment_bytes, std::max(share, kMinSegmentBytes));
+}
+
+void EmbeddedEngine::WriteGroup(bool roll) {
   absl::Status status;
-  if (segment_->end().offset >= options_.segment_bytes) status = BeginSegment();
+  if (roll || segment_->end().offset >= SegmentLimit()) status = BeginSegment();
   Sealed sealed;
   {
     absl::MutexLock lock(&mutex_);

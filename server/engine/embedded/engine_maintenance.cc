@@ -11,6 +11,18 @@
 #include "server/engine/embedded/segment_reader.h"
 
 namespace restante::embedded {
+namespace {
+
+// What removing a segment must give back to be worth a new one.
+constexpr uint64_t kWorthRolling = uint64_t{1} << 20;
+
+// Removing a segment logs again what of the index is current in it. Unless most
+// of it was bodies, that would cost as much as it gives back, again and again.
+bool WorthRemoving(const stored::SegmentFigures& figures, uint64_t size) {
+  return figures.live_bodies() == 0 && figures.body_bytes() >= size / 2;
+}
+
+}  // namespace
 
 void EmbeddedEngine::RunMaintenance() {
   while (true) {
@@ -21,6 +33,7 @@ void EmbeddedEngine::RunMaintenance() {
       if (stopping_) return;
       TellDisk(&lines);
       try_repair_ = !read_only_.ok();
+      roll_ = NewestSegmentIsDead();
     }
     for (const std::string& line : lines) LogLine(LogLevel::kWarning, line);
     ExpireReceipts();
@@ -48,8 +61,15 @@ void EmbeddedEngine::RemoveBodyFiles(std::vector<uint64_t> bodies) {
   }
 }
 
+bool EmbeddedEngine::NewestSegmentIsDead() const {
+  const KeyTable::Found found = keys_.Newest(SegmentKey(log_end_.segment));
+  stored::SegmentFigures figures;
+  return found.value != nullptr && figures.ParseFromString(*found.value) &&
+         figures.body_bytes() >= kWorthRolling && WorthRemoving(figures, log_end_.offset);
+}
+
 void EmbeddedEngine::RemoveDeadSegments() {
-  std::vector<uint64_t> dead;
+  std::vector<std::pair<uint64_t, stored::SegmentFigures>> dead;
   {
     absl::MutexLock lock(&mutex_);
     if (!read_only_.ok()) return;
@@ -60,14 +80,17 @@ void EmbeddedEngine::RemoveDeadSegments() {
       // something, or is looked at again.
       if (value != nullptr && segment < log_end_.segment && figures.ParseFromString(*value) &&
           figures.live_bodies() == 0) {
-        dead.push_back(segment);
+        dead.emplace_back(segment, std::move(figures));
       }
       return true;
     });
   }
-  for (const uint64_t segment : dead) {
+  for (const auto& [segment, figures] : dead) {
     uint64_t carried = 0;
-    absl::Status status = CarryForward(segment, &carried);
+    const absl::StatusOr<SegmentInfo> info =
+        ReadSegmentInfo(*files_, directory_.segments(), segment, directory_.store());
+    if (info.ok() && !WorthRemoving(figures, info->size)) continue;
+    absl::Status status = info.ok() ? CarryForward(segment, &carried) : info.status();
     if (status.ok()) {
       // What was carried is durable, so it is in the index thread's queue, and the
       // checkpoint comes after it: from then on neither recovery nor a rebuilt index
