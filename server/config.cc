@@ -80,8 +80,13 @@ absl::Status StoreConfig::Check() const {
     return absl::InvalidArgumentError("--data-dir: is required, it says where the mail is kept");
   }
   RETURN_IF_ERROR(DefaultMessages().status());
-  if (!absl::StrContains(listen, ':')) {
-    return absl::InvalidArgumentError(absl::StrCat("--listen ", listen, ": is not HOST:PORT"));
+  uint32_t port = 0;
+  const size_t colon = listen.rfind(':');
+  if (!absl::StartsWith(listen, "unix:") &&
+      (colon == std::string::npos || colon == 0 || !absl::SimpleAtoi(listen.substr(colon + 1), &port) ||
+       port > 65535)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--listen ", listen, ": is not HOST:PORT with a port from 0 to 65535"));
   }
   if (!insecure && !IsLoopback(listen)) {
     return absl::InvalidArgumentError(

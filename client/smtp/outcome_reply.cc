@@ -60,7 +60,7 @@ OutcomeReply ReplyForOutcome(v1::Outcome outcome, UnknownRecipient unknown) {
 OutcomeReply ReplyForAll(absl::Span<const v1::Outcome> outcomes, UnknownRecipient unknown) {
   std::vector<v1::Outcome> failed;
   for (const v1::Outcome outcome : outcomes) {
-    if (outcome != v1::OUTCOME_WITHHELD && outcome != v1::OUTCOME_OK) failed.push_back(outcome);
+    if (outcome != v1::OUTCOME_OK) failed.push_back(outcome);
   }
   if (failed.empty()) return ReplyForOutcome(v1::OUTCOME_UNSPECIFIED, unknown);
 

@@ -32,7 +32,7 @@ OutcomeReply ReplyForOutcome(v1::Outcome outcome, UnknownRecipient unknown);
 // outcomes of all its accepted recipients. One outcome that all who failed share
 // is answered as such; else permanent only if every recipient is refused
 // permanently, and otherwise 452 4.2.2, or 452 4.3.1 if none failed for its own
-// mailbox. A recipient withheld for the others' sake is not refused permanently.
+// mailbox. A recipient that could have had it is not refused permanently.
 OutcomeReply ReplyForAll(absl::Span<const v1::Outcome> outcomes, UnknownRecipient unknown);
 
 }  // namespace restante::smtp

@@ -81,7 +81,7 @@ struct ReadResult {
 
 struct ScanPage {
   std::vector<std::pair<std::string, std::string>> items;  // Ascending by key.
-  bool more = false;  // There are further keys below `to`.
+  bool more = false;                                       // There are further keys below `to`.
 };
 
 // --- reservations -------------------------------------------------------------
@@ -99,8 +99,8 @@ struct Demand {
 // Limits of the server, which inheritance ends in, and of engines' bookkeeping.
 struct QuotaRules {
   stored::Limit default_bytes, default_messages;  // VALUE, else unlimited.
-  uint64_t grace_bytes = 0;         // `--quota-grace`
-  int64_t soft_after_us = 30'000'000;  // `--reserve-idle`
+  uint64_t grace_bytes = 0;                       // `--quota-grace`
+  int64_t soft_after_us = 30'000'000;             // `--reserve-idle`
   uint32_t deliveries_per_mailbox = 256;
 };
 
@@ -195,16 +195,16 @@ class Engine {
                     Done<absl::StatusOr<ScanPage>> done) = 0;
 
   // Numbers of the partitions of a kind above `after`, ascending, with heads.
-  virtual void ListPartitions(
-      PartitionId::Kind kind, uint64_t after, size_t limit,
-      Done<absl::StatusOr<std::vector<std::pair<uint64_t, stored::Head>>>> done) = 0;
+  virtual void ListPartitions(PartitionId::Kind kind, uint64_t after, size_t limit,
+                              Done<absl::StatusOr<std::vector<std::pair<uint64_t, stored::Head>>>> done) = 0;
 
   // --- transactions ----------------------------------------------------------
 
   // Opens a transaction and reserves `disk_bytes` of the disk for it, softly.
   // A receipt or tombstone of the id is the result if there is one; nothing is
   // opened then.
-  virtual void Open(TransactionId transaction, uint64_t disk_bytes, Done<absl::StatusOr<OpenResult>> done) = 0;
+  virtual void Open(TransactionId transaction, uint64_t disk_bytes,
+                    Done<absl::StatusOr<OpenResult>> done) = 0;
 
   // Reserves room in a mailbox and its domain, softly: after
   // QuotaRules::soft_after_us somebody else may take it until Confirm.
@@ -254,7 +254,8 @@ class Engine {
 
   // Octets [offset, offset+length) of a body, cut at its end; `length` at most
   // 1 MiB. Verified. kNotFound: no such body (any more).
-  virtual void ReadBody(BodyId body, uint64_t offset, uint64_t length, Done<absl::StatusOr<std::string>> done) = 0;
+  virtual void ReadBody(BodyId body, uint64_t offset, uint64_t length,
+                        Done<absl::StatusOr<std::string>> done) = 0;
 
   // --- the whole -----------------------------------------------------------------
 

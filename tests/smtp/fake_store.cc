@@ -138,11 +138,6 @@ v1::Receipts FakeStore::ReceiptsOf(const State& state) {
     if (receipt.outcome() != v1::OUTCOME_OK) ++failed;
   }
   result.set_committed(all_or_none ? failed == 0 : failed < state.accepted.size());
-  if (all_or_none && failed > 0) {
-    for (v1::Receipt& r : *result.mutable_receipts()) {
-      if (r.outcome() == v1::OUTCOME_OK) r.set_outcome(v1::OUTCOME_WITHHELD);
-    }
-  }
   return result;
 }
 

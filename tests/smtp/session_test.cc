@@ -51,11 +51,10 @@ TEST(OutcomeReply, OneReplyForAllIsPermanentOnlyIfEveryOneIs) {
   };
   const auto kGone = v1::OUTCOME_NO_SUCH_MAILBOX;
   EXPECT_EQ(all({kGone, v1::OUTCOME_MAILBOX_DISABLED}), "550 5.1.1");
-  EXPECT_EQ(all({kGone, v1::OUTCOME_WITHHELD}), "452 4.2.2");
   EXPECT_EQ(all({kGone, v1::OUTCOME_OK}), "452 4.2.2");
   EXPECT_EQ(all({v1::OUTCOME_MESSAGE_TOO_LARGE, v1::OUTCOME_DISK_FULL}), "452 4.3.1");
   EXPECT_EQ(all({v1::OUTCOME_UNAVAILABLE, v1::OUTCOME_UNAVAILABLE}), "451 4.3.0");
-  EXPECT_EQ(all({v1::OUTCOME_WITHHELD}), "451 4.3.0");
+  EXPECT_EQ(all({v1::OUTCOME_OK}), "451 4.3.0");
   EXPECT_EQ(all({}), "451 4.3.0");
 }
 
