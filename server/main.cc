@@ -146,7 +146,7 @@ int Run(const StoreConfig& config) {
 
   rpc::DeliveryService delivery_service(&deliveries);
   rpc::MailboxService mailbox_service(&provisioning, &messages);
-  rpc::MessageService message_service(&messages);
+  rpc::MessageService message_service(&messages, config.transaction_idle);
   rpc::StoreService store_service(engine.get(), &provisioning, &messages, &deliveries);
 
   int port = 0;

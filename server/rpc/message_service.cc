@@ -77,7 +77,8 @@ Task<absl::Status> BatchDelete(mail::Messages* messages, const v1::BatchDeleteMe
 
 }  // namespace
 
-MessageService::MessageService(mail::Messages* messages) : messages_(messages) {}
+MessageService::MessageService(mail::Messages* messages, absl::Duration append_idle)
+    : messages_(messages), append_idle_(append_idle) {}
 
 grpc::ServerUnaryReactor* MessageService::ListMessages(grpc::CallbackServerContext* context,
                                                        const v1::ListMessagesRequest* request,
@@ -98,7 +99,7 @@ grpc::ServerWriteReactor<v1::ReadMessageResponse>* MessageService::ReadMessage(
 
 grpc::ServerReadReactor<v1::AppendMessageRequest>* MessageService::AppendMessage(
     grpc::CallbackServerContext* context, v1::Message* response) {
-  return StartAppendMessage(messages_, context, response);
+  return StartAppendMessage(messages_, context, append_idle_, response);
 }
 
 grpc::ServerUnaryReactor* MessageService::DeleteMessage(grpc::CallbackServerContext* context,

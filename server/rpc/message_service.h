@@ -2,6 +2,7 @@
 #ifndef RESTANTE_SERVER_RPC_MESSAGE_SERVICE_H_
 #define RESTANTE_SERVER_RPC_MESSAGE_SERVICE_H_
 
+#include "absl/time/time.h"
 #include "restante/v1/message.grpc.pb.h"
 #include "server/mail/messages.h"
 
@@ -9,8 +10,9 @@ namespace restante::rpc {
 
 class MessageService final : public v1::MessageService::CallbackService {
  public:
-  // `messages` outlives the service and its calls.
-  explicit MessageService(mail::Messages* messages);
+  // `messages` outlives the service and its calls. `append_idle`: how long an
+  // AppendMessage may send nothing (`--transaction-idle`).
+  explicit MessageService(mail::Messages* messages, absl::Duration append_idle = absl::Minutes(10));
 
   grpc::ServerUnaryReactor* ListMessages(grpc::CallbackServerContext* context,
                                          const v1::ListMessagesRequest* request,
@@ -30,6 +32,7 @@ class MessageService final : public v1::MessageService::CallbackService {
 
  private:
   mail::Messages* const messages_;
+  const absl::Duration append_idle_;
 };
 
 }  // namespace restante::rpc

@@ -1,13 +1,18 @@
 #include "server/rpc/message_streams.h"
 
+#include <grpcpp/alarm.h>
+
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
 #include "server/base/task.h"
 #include "server/mail/append.h"
 #include "server/mail/names.h"
@@ -71,18 +76,64 @@ class ReadCall : public grpc::ServerWriteReactor<v1::ReadMessageResponse> {
   std::atomic<bool> cancelled_{false};
 };
 
+// Cancels a call that is not fed in time. The alarm may go off while the call
+// ends: whoever comes first says so to the other.
+class IdleWatch {
+ public:
+  IdleWatch(grpc::CallbackServerContext* context, absl::Duration idle)
+      : shared_(std::make_shared<Shared>()), idle_(idle) {
+    shared_->context = context;
+  }
+
+  // Time counts from now on. Not while it counts already.
+  void Begin() {
+    alarm_.emplace();
+    alarm_->Set(std::chrono::system_clock::now() + absl::ToChronoMicroseconds(idle_),
+                [shared = shared_](bool expired) {
+                  absl::MutexLock lock(&shared->mutex);
+                  if (expired && shared->context != nullptr) shared->context->TryCancel();
+                });
+  }
+  void End() {
+    if (alarm_) alarm_->Cancel();
+  }
+  // The call is about to be finished; its context must not be touched any more.
+  void LetGo() {
+    End();
+    absl::MutexLock lock(&shared_->mutex);
+    shared_->context = nullptr;
+  }
+
+ private:
+  struct Shared {
+    absl::Mutex mutex;
+    grpc::CallbackServerContext* context ABSL_GUARDED_BY(mutex) = nullptr;
+  };
+  const std::shared_ptr<Shared> shared_;
+  const absl::Duration idle_;
+  std::optional<grpc::Alarm> alarm_;
+};
+
 class AppendCall : public grpc::ServerReadReactor<v1::AppendMessageRequest> {
  public:
-  AppendCall(mail::Messages* messages, grpc::CallbackServerContext* context, v1::Message* response)
-      : context_(context), response_(response), append_(std::make_unique<mail::Append>(messages)) {
+  AppendCall(mail::Messages* messages, grpc::CallbackServerContext* context, absl::Duration idle,
+             v1::Message* response)
+      : context_(context),
+        response_(response),
+        idle_(context, idle),
+        append_(std::make_unique<mail::Append>(messages)) {
     Start<absl::Status>(Run(), [this](absl::Status status) {
       // What was not stored is given up before the caller hears of it.
       append_.reset();
+      idle_.LetGo();
       Finish(ToGrpcStatus(status));
     });
   }
 
-  void OnReadDone(bool ok) override { std::exchange(read_, nullptr)(ok); }
+  void OnReadDone(bool ok) override {
+    idle_.End();
+    std::exchange(read_, nullptr)(ok);
+  }
   void OnCancel() override { cancelled_ = true; }
   void OnDone() override { delete this; }
 
@@ -90,6 +141,7 @@ class AppendCall : public grpc::ServerReadReactor<v1::AppendMessageRequest> {
   Await<bool> Read() {
     return Await<bool>([this](absl::AnyInvocable<void(bool)> done) {
       read_ = std::move(done);
+      idle_.Begin();
       StartRead(&request_);
     });
   }
@@ -137,6 +189,7 @@ class AppendCall : public grpc::ServerReadReactor<v1::AppendMessageRequest> {
 
   grpc::CallbackServerContext* const context_;
   v1::Message* const response_;
+  IdleWatch idle_;
   std::unique_ptr<mail::Append> append_;
   v1::AppendMessageRequest request_;
   absl::AnyInvocable<void(bool)> read_;
@@ -152,8 +205,9 @@ grpc::ServerWriteReactor<v1::ReadMessageResponse>* StartReadMessage(mail::Messag
 
 grpc::ServerReadReactor<v1::AppendMessageRequest>* StartAppendMessage(mail::Messages* messages,
                                                                       grpc::CallbackServerContext* context,
+                                                                      absl::Duration idle,
                                                                       v1::Message* response) {
-  return new AppendCall(messages, context, response);
+  return new AppendCall(messages, context, idle, response);
 }
 
 }  // namespace restante::rpc

@@ -599,6 +599,28 @@ TEST_F(MessageServiceTest, ACancelledAppendGivesItsRoomBack) {
   EXPECT_EQ(mailbox.usage().messages(), 0u);
 }
 
+TEST_F(MessageServiceTest, AnAppendThatSendsNothingIsEnded) {
+  rpc::MessageService impatient(messages_.get(), absl::Milliseconds(50));
+  grpc::ServerBuilder builder;
+  builder.RegisterService(&impatient);
+  const std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
+  const auto stub = v1::MessageService::NewStub(server->InProcessChannel(grpc::ChannelArguments()));
+  grpc::ClientContext context;
+  v1::Message message;
+  auto writer = stub->AppendMessage(&context, &message);
+  v1::AppendMessageRequest request;
+  request.mutable_header()->set_parent(alice_);
+  request.mutable_header()->set_size_bytes(1000);
+  ASSERT_TRUE(writer->Write(request));
+  // And nothing more: this waits until the service has enough.
+  EXPECT_EQ(writer->Finish().error_code(), StatusCode::CANCELLED);
+  v1::Mailbox mailbox;
+  do {
+    ASSERT_TRUE(GetMailbox(alice_, &mailbox).ok());
+  } while (mailbox.usage().reserved_bytes() != 0);
+  server->Shutdown();
+}
+
 TEST_F(MessageServiceTest, ARepeatedAppendIsAnsweredWithTheFirstResult) {
   const auto with_id = [](v1::AppendMessageRequest::Header& header) {
     header.set_request_id(std::string(16, 'q'));

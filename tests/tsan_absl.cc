@@ -1,0 +1,109 @@
+// For builds under ThreadSanitizer only: Debian's Abseil is not instrumented, so
+// TSan does not see that its Mutex and Notification order anything, and reports a
+// race for whatever they guard. These definitions stand in front of the library's
+// own (a program's symbols come first), call them, and tell TSan.
+#include <dlfcn.h>
+
+#include "absl/synchronization/mutex.h"
+#include "absl/synchronization/notification.h"
+
+extern "C" {
+void __tsan_acquire(void* address);
+void __tsan_release(void* address);
+void AnnotateIgnoreReadsBegin(const char* file, int line);
+void AnnotateIgnoreReadsEnd(const char* file, int line);
+}
+
+namespace {
+
+// The library evaluates conditions of other threads while it holds the lock.
+class IgnoreReads {
+ public:
+  IgnoreReads() { AnnotateIgnoreReadsBegin(__FILE__, __LINE__); }
+  ~IgnoreReads() { AnnotateIgnoreReadsEnd(__FILE__, __LINE__); }
+};
+
+template <typename Function>
+Function Library(const char* mangled_name) {
+  return reinterpret_cast<Function>(dlsym(RTLD_NEXT, mangled_name));
+}
+
+}  // namespace
+
+namespace absl {
+ABSL_NAMESPACE_BEGIN
+
+void Mutex::Lock() {
+  static const auto library = Library<void (*)(Mutex*)>("_ZN4absl7debian35Mutex4LockEv");
+  library(this);
+  __tsan_acquire(this);
+}
+
+void Mutex::Unlock() {
+  static const auto library = Library<void (*)(Mutex*)>("_ZN4absl7debian35Mutex6UnlockEv");
+  __tsan_release(this);
+  const IgnoreReads ignore;
+  library(this);
+}
+
+bool Mutex::TryLock() {
+  static const auto library = Library<bool (*)(Mutex*)>("_ZN4absl7debian35Mutex7TryLockEv");
+  const bool locked = library(this);
+  if (locked) __tsan_acquire(this);
+  return locked;
+}
+
+void Mutex::Await(const Condition& condition) {
+  static const auto library =
+      Library<void (*)(Mutex*, const Condition&)>("_ZN4absl7debian35Mutex5AwaitERKNS0_9ConditionE");
+  __tsan_release(this);
+  {
+    const IgnoreReads ignore;
+    library(this, condition);
+  }
+  __tsan_acquire(this);
+}
+
+bool Mutex::AwaitWithTimeout(const Condition& condition, absl::Duration timeout) {
+  static const auto library = Library<bool (*)(Mutex*, const Condition&, absl::Duration)>(
+      "_ZN4absl7debian35Mutex16AwaitWithTimeoutERKNS0_9ConditionENS0_8DurationE");
+  __tsan_release(this);
+  bool holds = false;
+  {
+    const IgnoreReads ignore;
+    holds = library(this, condition, timeout);
+  }
+  __tsan_acquire(this);
+  return holds;
+}
+
+void Notification::Notify() {
+  static const auto library = Library<void (*)(Notification*)>("_ZN4absl7debian312Notification6NotifyEv");
+  __tsan_release(this);
+  const IgnoreReads ignore;
+  library(this);
+}
+
+Notification::~Notification() {
+  mutex_.Lock();
+  mutex_.Unlock();
+  __tsan_acquire(this);
+}
+
+void Notification::WaitForNotification() const {
+  static const auto library =
+      Library<void (*)(const Notification*)>("_ZNK4absl7debian312Notification19WaitForNotificationEv");
+  library(this);
+  __tsan_acquire(const_cast<Notification*>(this));
+}
+
+bool Notification::WaitForNotificationWithTimeout(absl::Duration timeout) const {
+  static const auto library = Library<bool (*)(const Notification*, absl::Duration)>(
+      "_ZNK4absl7debian312Notification30WaitForNotificationWithTimeoutENS0_8DurationE");
+  const bool notified = library(this, timeout);
+  __tsan_acquire(const_cast<Notification*>(this));
+  return notified;
+}
+
+ABSL_NAMESPACE_END
+}  // namespace absl
