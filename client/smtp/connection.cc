@@ -27,6 +27,7 @@ Connection::Connection(tcp::socket socket, std::string client, const SessionOpti
     : socket_(std::move(socket)),
       read_buffer_(read_buffer),
       wake_(socket_.get_executor(), steady_clock::time_point::max()),
+      patience_(options->settle_timeout),
       active_(steady_clock::now()),
       session_(options, host, std::move(client), [this] { Wake(); }) {}
 
@@ -45,6 +46,7 @@ asio::awaitable<void> Connection::Run() {
     if (!session_.wants_input()) {
       std::error_code cancelled;
       waiting_ = Waiting::kForStore;
+      active_ = steady_clock::now();
       co_await wake_.async_wait(asio::redirect_error(asio::use_awaitable, cancelled));
       waiting_ = Waiting::kForNothing;
       continue;
@@ -130,6 +132,10 @@ void Connection::Sweep(steady_clock::time_point now, std::chrono::milliseconds i
       if (now - active_ >= kLinger) Kill();
       break;
     case Waiting::kForStore:
+      // The library tells when the store is lost; this is for one that lives and
+      // never says what became of a Commit. Neither would be true: no reply.
+      if (now - active_ >= patience_) Kill();
+      break;
     case Waiting::kForNothing:
       active_ = now;
       break;

@@ -56,6 +56,8 @@ class Connection {
   asio::steady_timer wake_;
   bool killed_ = false;
   Waiting waiting_ = Waiting::kForNothing;
+  // How long the store's word is waited for.
+  const std::chrono::milliseconds patience_;
   // When the peer was last seen to do something, as of the last sweep.
   std::chrono::steady_clock::time_point active_;
   uint64_t seen_progress_ = 0;
