@@ -212,6 +212,21 @@ TEST(Server, ASilentTextIsToldSoAndNothingIsStored) {
   EXPECT_EQ(server.store().aborted, 1u);
 }
 
+TEST(Server, AStoreThatNeverTellsOfACommitEndsTheConnectionWithoutAReply) {
+  ServerOptions options;
+  options.session.settle_timeout = milliseconds(100);
+  options.idle_timeout = milliseconds(100);
+  LoopServer server(Protocol::kSmtp, options);
+  server.store().hold_at = {FakeStore::Step::kCommit};
+  Client client(&server);
+  client.Send("HELO c\r\nMAIL FROM:<a@b.c>\r\nRCPT TO:<alice@x>\r\nDATA\r\ntext\r\n.\r\n");
+  EXPECT_THAT(client.Read("354"), HasSubstr("\r\n354 "));
+  EXPECT_EQ(client.Read("a reply"), "");
+  EXPECT_TRUE(client.ClosedByServer());
+  ASSERT_EQ(server.records().size(), 1u);
+  EXPECT_EQ(server.records()[0].end, TransactionEnd::kUnknown);
+}
+
 TEST(Server, DrainingLetsATransactionEndAndTakesNoNewPeer) {
   LoopServer server(Protocol::kSmtp, {});
   Client idle(&server);
