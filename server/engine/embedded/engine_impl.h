@@ -190,8 +190,7 @@ class EmbeddedEngine final : public engine::Engine {
   bool NewestSegmentIsDead() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void RemoveDeadSegments();
   absl::Status CarryForward(uint64_t segment, uint64_t* last_group);
-  absl::Status CarryKeys(const std::vector<std::pair<std::string, uint64_t>>& keys, bool erasures,
-                         uint64_t* last_group);
+  absl::Status CarryKeys(const std::vector<std::pair<std::string, uint64_t>>& keys, uint64_t* last_group);
   void RemoveBodyFiles(std::vector<uint64_t> bodies);
 
   // --- verifying (engine_verify.cc) ---

@@ -158,7 +158,7 @@ absl::Status EmbeddedEngine::CarryForward(uint64_t segment, uint64_t* last_group
       }
     }
     if (keys.size() >= kBatch || !group.ok()) {
-      RETURN_IF_ERROR(CarryKeys(keys, oldest < segment, last_group));
+      RETURN_IF_ERROR(CarryKeys(keys, last_group));
       keys.clear();
     }
     if (!group.ok()) return absl::OkStatus();
@@ -166,7 +166,7 @@ absl::Status EmbeddedEngine::CarryForward(uint64_t segment, uint64_t* last_group
 }
 
 // `keys` with the group that put them; 0: erased. What is still so is logged again.
-absl::Status EmbeddedEngine::CarryKeys(const std::vector<std::pair<std::string, uint64_t>>& keys, bool,
+absl::Status EmbeddedEngine::CarryKeys(const std::vector<std::pair<std::string, uint64_t>>& keys,
                                        uint64_t* last_group) {
   SnapshotPtr snapshot;
   {
