@@ -31,6 +31,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "server/engine/types.h"
+#include "server/engine/upkeep.h"
 
 namespace restante::engine {
 
@@ -268,6 +269,28 @@ class Engine {
   // reports each problem as one line. `progress` gets the bodies checked so far.
   virtual void VerifyBodies(std::function<void(uint64_t)> progress,
                             Done<absl::StatusOr<std::vector<std::string>>> done) = 0;
+
+  // --- upkeep; kUnimplemented where an engine has no such thing ---------------------
+
+  // Reads every stored octet and compares it with its checksums, at most
+  // `bytes_per_second` (0: as fast as it goes). Damage is a finding, not an error.
+  virtual void Scrub(uint64_t /*bytes_per_second*/, UpkeepReport /*report*/, Done<absl::Status> done) {
+    done(absl::UnimplementedError("this engine keeps nothing that could be scrubbed"));
+  }
+
+  // Gives back the room of what was deleted, now and completely, where the
+  // background would take its time. `done_bytes`: given back so far.
+  virtual void Compact(UpkeepReport /*report*/, Done<absl::Status> done) {
+    done(absl::UnimplementedError("this engine keeps nothing that could be compacted"));
+  }
+
+  // Makes `directory`, on the engine's machine, a backup of one moment of the
+  // store; what an earlier backup left there is used again. kFailedPrecondition:
+  // it holds something else.
+  virtual void Backup(std::string /*directory*/, UpkeepReport /*report*/,
+                      Done<absl::StatusOr<BackupSummary>> done) {
+    done(absl::UnimplementedError("this engine keeps nothing that could be backed up"));
+  }
 
   // Figures for operators, by name with unit; `open_transactions` always.
   virtual std::map<std::string, uint64_t> Figures() = 0;

@@ -54,6 +54,7 @@ class FaultyFiles : public Files {
   absl::Status Rename(const std::string& from, const std::string& to) override {
     return real_->Rename(from, to);
   }
+  absl::Status Link(const std::string& from, const std::string& to) override { return real_->Link(from, to); }
   absl::Status Remove(const std::string& path) override { return real_->Remove(path); }
   absl::Status MakeDirectory(const std::string& path) override { return real_->MakeDirectory(path); }
   absl::Status RemoveDirectory(const std::string& path) override { return real_->RemoveDirectory(path); }

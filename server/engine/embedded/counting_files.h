@@ -24,6 +24,10 @@ class CountingFiles : public Files {
 
   absl::StatusOr<std::unique_ptr<File>> Open(const std::string& path, Mode mode) override;
   absl::Status Rename(const std::string& from, const std::string& to) override;
+  // (Not counted: the octets are there once.)
+  absl::Status Link(const std::string& from, const std::string& to) override {
+    return files_->Link(from, to);
+  }
   absl::Status Remove(const std::string& path) override;
   absl::Status MakeDirectory(const std::string& path) override { return files_->MakeDirectory(path); }
   absl::Status RemoveDirectory(const std::string& path) override { return files_->RemoveDirectory(path); }

@@ -30,6 +30,8 @@ DiskRoom::DiskRoom(CountingFiles* files, Files* plain, std::string directory, st
 absl::Status DiskRoom::Measure() {
   absl::MutexLock lock(&mutex_);
   ASSIGN_OR_RETURN(Files::Space space, plain_->SpaceAt(directory_));
+  // No inodes are no space: a segment, a large body and an index file need one.
+  if (space.available_files == 0) space.available = 0;
   const uint64_t reserve = wanted_reserve_.value_or(std::min(space.total / 20, kLargestReserve));
   const uint64_t ballast =
       std::min(wanted_ballast_.value_or(std::min(reserve / 2, kLargestBallast)), reserve);

@@ -60,6 +60,9 @@ class Files {
   virtual absl::StatusOr<std::unique_ptr<File>> Open(const std::string& path, Mode mode) = 0;
   // Over an existing file. Durable with the next SyncDirectory.
   virtual absl::Status Rename(const std::string& from, const std::string& to) = 0;
+  // A second name, where there is none yet, for the same file. kUnimplemented:
+  // not possible between these two places (another file system).
+  virtual absl::Status Link(const std::string& from, const std::string& to) = 0;
   virtual absl::Status Remove(const std::string& path) = 0;
   // With its parents; one that exists is no error.
   virtual absl::Status MakeDirectory(const std::string& path) = 0;
@@ -75,6 +78,8 @@ class Files {
   struct Space {
     uint64_t total = 0;
     uint64_t available = 0;  // To this process, octets.
+    // Files that can still be made; UINT64_MAX where that is not counted.
+    uint64_t available_files = UINT64_MAX;
   };
   virtual absl::StatusOr<Space> SpaceAt(const std::string& path) = 0;
   // kUnavailable: somebody has it.

@@ -140,6 +140,14 @@ class PosixFiles : public Files {
     return rename(from.c_str(), to.c_str()) == 0 ? absl::OkStatus() : ErrnoStatus(errno, from, "rename");
   }
 
+  absl::Status Link(const std::string& from, const std::string& to) override {
+    if (link(from.c_str(), to.c_str()) == 0) return absl::OkStatus();
+    if (errno == EXDEV || errno == EPERM || errno == EMLINK) {
+      return absl::UnimplementedError(ErrnoStatus(errno, to, "link").message());
+    }
+    return ErrnoStatus(errno, to, "link");
+  }
+
   absl::Status Remove(const std::string& path) override {
     return unlink(path.c_str()) == 0 ? absl::OkStatus() : ErrnoStatus(errno, path, "remove");
   }
@@ -196,11 +204,10 @@ class PosixFiles : public Files {
   absl::StatusOr<Space> SpaceAt(const std::string& path) override {
     struct statvfs space = {};
     if (statvfs(path.c_str(), &space) != 0) return ErrnoStatus(errno, path, "statvfs");
-    // No inodes are no space: a segment, a large body and an index file need one.
     // (f_files is 0 where a file system does not count them.)
-    const bool inodes = space.f_files == 0 || space.f_favail > 0;
     return Space{.total = space.f_blocks * space.f_frsize,
-                 .available = inodes ? space.f_bavail * space.f_frsize : 0};
+                 .available = space.f_bavail * space.f_frsize,
+                 .available_files = space.f_files == 0 ? UINT64_MAX : space.f_favail};
   }
 
   absl::StatusOr<std::unique_ptr<FileLock>> Lock(const std::string& path) override {

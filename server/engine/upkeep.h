@@ -1,0 +1,44 @@
+// Upkeep: what is done to a whole store while mail flows, and what it finds.
+#ifndef RESTANTE_SERVER_ENGINE_UPKEEP_H_
+#define RESTANTE_SERVER_ENGINE_UPKEEP_H_
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace restante::engine {
+
+// A place that does not hold what was written there.
+struct Damage {
+  std::string file;     // Its path.
+  uint64_t offset = 0;  // Octets from its beginning.
+  std::string problem;  // What is wrong, with the numbers.
+  // What is lost with it: mailbox partition and UID. Empty: no message is.
+  std::vector<std::pair<uint64_t, uint64_t>> messages;
+};
+
+// How far it is. `total_bytes` may change on the way, for mail flows.
+struct UpkeepProgress {
+  uint64_t done_bytes = 0, total_bytes = 0;
+  std::vector<Damage> damages;  // Found since the last call.
+};
+
+// Called now and then, one call at a time, on any thread; returns whether to go
+// on. If not, the work ends soon with kCancelled.
+using UpkeepReport = std::function<bool(UpkeepProgress)>;
+
+// What a backup consists of when it is done.
+struct BackupSummary {
+  uint64_t files = 0, bytes = 0;  // In all.
+  uint64_t copied_bytes = 0;      // Written by this run.
+  uint64_t linked_files = 0;      // Hard links to files of the store.
+  uint64_t kept_files = 0;        // There from an earlier run.
+  uint64_t bodies = 0;            // Message texts that it holds.
+  uint64_t moment = 0;            // The store's last change in it, ascending.
+};
+
+}  // namespace restante::engine
+
+#endif  // RESTANTE_SERVER_ENGINE_UPKEEP_H_
