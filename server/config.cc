@@ -14,6 +14,8 @@ namespace restante {
 void StoreConfig::Register(OptionTable& options) {
   options.String("data-dir", &data_dir, "DIR", "Where the mail is kept; one store owns it.");
   options.Bool("create", &create, "Make a new store if the data directory is missing or empty.");
+  options.Bool("rebuild-index", &rebuild_index,
+               "Throw the index away and make it again from the log, once, at this start.");
   options.Choice("engine", &engine, {"embedded", "memory"},
                  "What keeps the mail; memory keeps it until the program ends, for trials.");
   options.String("listen", &listen, "ADDR", "Address of the gRPC API.");
@@ -42,6 +44,10 @@ void StoreConfig::Register(OptionTable& options) {
                "Room that mail leaves free on the file system; auto: the smaller of 5% of it and 1G.", "auto",
                kUnset);
   options.Size("body-memory", &body_memory, "Memory for messages under way; above it they go to files.");
+
+  options.Size("compaction-rate", &compaction_rate,
+               "What giving back the room of deleted mail writes a second at most, while there is room; 0: "
+               "only by command.");
 
   options.String("recipient-delimiter", &recipient_delimiter, "CHARS",
                  "Characters that begin a detail in a local part (user+detail); empty: none.");

@@ -15,6 +15,7 @@ namespace restante {
 struct StoreConfig {
   std::string data_dir;
   bool create = false;
+  bool rebuild_index = false;
   std::string engine = "embedded";
   std::string listen = "127.0.0.1:8354";
   bool insecure = false;
@@ -36,6 +37,7 @@ struct StoreConfig {
   uint64_t max_disk = kUnset;
   uint64_t disk_reserve = kUnset;
   uint64_t body_memory = uint64_t{64} << 20;
+  uint64_t compaction_rate = uint64_t{32} << 20;
 
   std::string recipient_delimiter = "+";
   std::string postmaster;

@@ -68,11 +68,13 @@ absl::StatusOr<std::unique_ptr<engine::Engine>> OpenEngine(const StoreConfig& co
   embedded::Options options;
   options.data_dir = config.data_dir;
   options.create = config.create;
+  options.rebuild_index = config.rebuild_index;
   options.rules = RulesOf(config);
   options.clock = Clock::System();
   if (config.max_disk != StoreConfig::kUnset) options.max_disk = config.max_disk;
   if (config.disk_reserve != StoreConfig::kUnset) options.disk_reserve = config.disk_reserve;
   options.body_memory = config.body_memory;
+  options.compaction_bytes_per_second = config.compaction_rate;
   return embedded::Open(std::move(options));
 }
 

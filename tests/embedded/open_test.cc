@@ -90,8 +90,8 @@ TEST_F(OpenStore, OneThatIsInUseIsRefused) {
 TEST_F(OpenStore, ANewerFormatIsRefusedWithBothVersions) {
   MakeStore();
   const std::string format = ReadFile(path_ / "FORMAT");
-  WriteFile(path_ / "FORMAT", absl::StrReplaceAll(format, {{"format 1", "format 999"}}));
-  ExpectRefused(true, absl::StatusCode::kFailedPrecondition, {"format 999", "up to 1"});
+  WriteFile(path_ / "FORMAT", absl::StrReplaceAll(format, {{"format 2", "format 999"}}));
+  ExpectRefused(true, absl::StatusCode::kFailedPrecondition, {"format 999", "up to 2"});
 }
 
 TEST_F(OpenStore, ALostFormatFileIsNoReasonToBeginAnew) {

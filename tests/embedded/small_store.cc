@@ -248,6 +248,9 @@ void SmallStore::AwaitFigure(const std::string& name, absl::FunctionRef<bool(uin
   while (!reached(Figure(name))) {
     if (std::chrono::steady_clock::now() > deadline) {
       std::fprintf(stderr, "%s stays %llu\n", name.c_str(), static_cast<unsigned long long>(Figure(name)));
+      for (const auto& [other, value] : engine->Figures()) {
+        std::fprintf(stderr, "  %s %llu\n", other.c_str(), static_cast<unsigned long long>(value));
+      }
       std::abort();
     }
     std::this_thread::yield();

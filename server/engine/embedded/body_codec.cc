@@ -1,14 +1,12 @@
 #include "server/engine/embedded/body_codec.h"
 
-#include <zstd.h>
-
 #include <algorithm>
-#include <memory>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "server/base/status_macros.h"
 #include "server/engine/embedded/crc32c.h"
+#include "server/engine/embedded/zstd_block.h"
 
 namespace restante::embedded {
 namespace {
@@ -16,38 +14,6 @@ namespace {
 // A table entry: stored length, its top bit set if compressed, and CRC32C.
 constexpr size_t kTableEntryBytes = 8;
 constexpr uint32_t kCompressed = uint32_t{1} << 31;
-constexpr int kLevel = 1;
-// Below this nothing is gained.
-constexpr size_t kSmallest = 256;
-
-struct FreeCompressor {
-  void operator()(ZSTD_CCtx* context) const { ZSTD_freeCCtx(context); }
-};
-struct FreeDecompressor {
-  void operator()(ZSTD_DCtx* context) const { ZSTD_freeDCtx(context); }
-};
-
-// Empty if it is not worth it.
-std::string Compressed(absl::string_view block) {
-  if (block.size() < kSmallest) return "";
-  thread_local const std::unique_ptr<ZSTD_CCtx, FreeCompressor> context(ZSTD_createCCtx());
-  // What does not fit into 95 % is refused by zstd itself.
-  std::string out(block.size() - block.size() / 20, '\0');
-  const size_t bytes =
-      ZSTD_compressCCtx(context.get(), out.data(), out.size(), block.data(), block.size(), kLevel);
-  if (ZSTD_isError(bytes)) return "";
-  out.resize(bytes);
-  out.shrink_to_fit();
-  return out;
-}
-
-absl::StatusOr<std::string> Decompressed(absl::string_view stored, size_t size) {
-  thread_local const std::unique_ptr<ZSTD_DCtx, FreeDecompressor> context(ZSTD_createDCtx());
-  std::string out(size, '\0');
-  const size_t bytes = ZSTD_decompressDCtx(context.get(), out.data(), size, stored.data(), stored.size());
-  if (ZSTD_isError(bytes) || bytes != size) return absl::DataLossError("cannot be decompressed");
-  return out;
-}
 
 uint64_t BlocksOf(uint64_t size) { return size / kBlockBytes + (size % kBlockBytes != 0); }
 
@@ -176,7 +142,7 @@ absl::Status CheckPayload(const RecordHeader& header, absl::string_view payload)
     return absl::DataLossError(
         absl::StrCat("record of ", header.payload_bytes, " bytes, ", payload.size(), " there"));
   }
-  if (header.codec == Codec::kPlain) {
+  if (header.codec != Codec::kBlocks) {
     if (Crc32c(payload) != header.payload_crc32c) return absl::DataLossError("record with a wrong checksum");
     return absl::OkStatus();
   }

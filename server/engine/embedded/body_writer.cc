@@ -172,6 +172,7 @@ void Staged::Keep() {
   if (!own_file || kept_) return;
   kept_ = true;
   shared_->pending_file_bytes -= file_bytes;
+  shared_->kept_file_bytes += file_bytes;
   absl::MutexLock lock(&shared_->mutex);
   shared_->pending_files.erase(id());
 }

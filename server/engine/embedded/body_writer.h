@@ -34,6 +34,8 @@ struct BodyShared {
   // Octets in body files that no durable group names. The reservations of their
   // transactions cover them.
   std::atomic<uint64_t> pending_file_bytes{0};
+  // And in those that one names.
+  std::atomic<uint64_t> kept_file_bytes{0};
 
   absl::Mutex mutex;
   // Body files that are no entry's yet and no rubbish.

@@ -35,7 +35,7 @@ absl::Status Denied(const std::string& path, const absl::Status& status) {
                               "); it must belong to the user that the store runs as"));
 }
 
-absl::StatusOr<uint64_t> ReadFormat(Files& files, const std::string& path) {
+absl::Status ReadFormat(Files& files, const std::string& path, DataDir* directory) {
   ASSIGN_OR_RETURN(const std::string text, ReadWholeFile(files, JoinPath(path, kFormatFile)));
   const std::vector<absl::string_view> lines = absl::StrSplit(text, '\n');
   uint64_t version = 0;
@@ -49,12 +49,12 @@ absl::StatusOr<uint64_t> ReadFormat(Files& files, const std::string& path) {
                    absl::StrCat("has format ", version, ", this program knows formats up to ", kFormatVersion,
                                 "; use the newer program that wrote it"));
   }
-  uint64_t store_id = 0;
+  directory->format = version;
   if (version == 0 || lines[1].substr(0, 6) != "store " ||
-      !absl::SimpleHexAtoi(lines[1].substr(6), &store_id)) {
+      !absl::SimpleHexAtoi(lines[1].substr(6), &directory->store_id)) {
     return Refused(absl::StatusCode::kDataLoss, path, "its FORMAT file is damaged; restore it from a backup");
   }
-  return store_id;
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::unique_ptr<FileLock>> TakeLock(Files& files, const std::string& path) {
@@ -109,16 +109,22 @@ absl::Status Create(Files& files, DataDir& directory) {
     RETURN_IF_ERROR(files.SyncDirectory(part));
   }
   // From the moment that FORMAT is durable it is a store.
-  const std::string fresh = JoinPath(path, kNewFormatFile);
-  RETURN_IF_ERROR(WriteSynced(
-      files, fresh, absl::StrFormat("%s%d\nstore %016x\n", kTitle, kFormatVersion, directory.store_id)));
-  RETURN_IF_ERROR(files.Rename(fresh, JoinPath(path, kFormatFile)));
-  RETURN_IF_ERROR(files.SyncDirectory(path));
+  RETURN_IF_ERROR(WriteFormat(files, directory));
   RETURN_IF_ERROR(files.Remove(JoinPath(path, kCreatingFile)));
   return files.SyncDirectory(DirectoryOf(path));
 }
 
 }  // namespace
+
+absl::Status WriteFormat(Files& files, DataDir& directory) {
+  const std::string fresh = JoinPath(directory.path, kNewFormatFile);
+  RETURN_IF_ERROR(WriteSynced(
+      files, fresh, absl::StrFormat("%s%d\nstore %016x\n", kTitle, kFormatVersion, directory.store_id)));
+  RETURN_IF_ERROR(files.Rename(fresh, JoinPath(directory.path, kFormatFile)));
+  RETURN_IF_ERROR(files.SyncDirectory(directory.path));
+  directory.format = kFormatVersion;
+  return absl::OkStatus();
+}
 
 absl::StatusOr<DataDir> OpenDataDir(Files& files, const std::string& path, bool create) {
   DataDir directory;
@@ -145,9 +151,8 @@ absl::StatusOr<DataDir> OpenDataDir(Files& files, const std::string& path, bool 
     return std::find(names->begin(), names->end(), name) != names->end();
   };
   if (has(kFormatFile)) {
-    absl::StatusOr<uint64_t> store_id = ReadFormat(files, directory.path);
-    if (!store_id.ok()) return Denied(path, store_id.status());
-    directory.store_id = *store_id;
+    if (absl::Status read = ReadFormat(files, directory.path, &directory); !read.ok())
+      return Denied(path, read);
     ASSIGN_OR_RETURN(directory.lock, TakeLock(files, directory.path));
     if (has(kCreatingFile)) RETURN_IF_ERROR(files.Remove(JoinPath(directory.path, kCreatingFile)));
     return directory;

@@ -11,11 +11,12 @@
 
 namespace restante::embedded {
 
-inline constexpr uint64_t kFormatVersion = 1;
+inline constexpr uint64_t kFormatVersion = 2;
 
 struct DataDir {
   std::string path;
   uint64_t store_id = 0;
+  uint64_t format = kFormatVersion;
   std::unique_ptr<FileLock> lock;
 
   std::string segments() const { return JoinPath(path, "segments"); }
@@ -28,6 +29,10 @@ struct DataDir {
 // Finds the store in `path` and locks it; with `create`, makes one where nothing
 // is, or where making one was interrupted. Errors as embedded::Open says.
 absl::StatusOr<DataDir> OpenDataDir(Files& files, const std::string& path, bool create);
+
+// Says durably that the store has the present format. Before anything is written
+// that older programs do not know.
+absl::Status WriteFormat(Files& files, DataDir& directory);
 
 }  // namespace restante::embedded
 

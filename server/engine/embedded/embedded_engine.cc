@@ -6,6 +6,7 @@
 #include "absl/memory/memory.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
 #include "server/base/status_macros.h"
 #include "server/engine/embedded/engine_impl.h"
 #include "server/engine/embedded/index_keys.h"
@@ -54,6 +55,7 @@ absl::StatusOr<std::unique_ptr<engine::Engine>> EmbeddedEngine::Open(Options opt
                         absl::StartsWith(text, path) ? std::string(text) : absl::StrCat(path, ": ", text));
   }
   engine->Start();
+  RETURN_IF_ERROR(Annotate(engine->Upgrade(), path));
   return engine;
 }
 
@@ -77,10 +79,17 @@ EmbeddedEngine::EmbeddedEngine(Options options, DataDir directory, std::shared_p
 
 absl::Status EmbeddedEngine::Recover() {
   const int64_t began_us = options_.clock->MonotonicMicros();
+  if (options_.rebuild_index) {
+    ASSIGN_OR_RETURN(Rebuilt rebuilt, RebuildIndex(*files_, directory_));
+    LogLine(LogLevel::kWarning,
+            absl::StrCat("the index was made again from ", rebuilt.groups, " groups in ", rebuilt.segments,
+                         " segments; groups with a damaged body: ", rebuilt.damaged_groups));
+    corrections_ = std::move(rebuilt.corrections);
+  }
   if (absl::Status opened = index_.Open(/*create=*/false); !opened.ok()) {
-    return absl::Status(
-        opened.code(),
-        absl::StrCat(opened.message(), "; the index is lost, restore the directory from a backup"));
+    if (absl::IsUnavailable(opened)) return opened;
+    return absl::Status(opened.code(), absl::StrCat(opened.message(), "; the index is lost, start once with ",
+                                                    "--rebuild-index to make it again from the log"));
   }
   ASSIGN_OR_RETURN(recovered_, ReplayLog(*files_, directory_.segments(), directory_.store(), index_,
                                          /*last_group=*/std::nullopt));
@@ -95,6 +104,7 @@ absl::Status EmbeddedEngine::Recover() {
   }
   RETURN_IF_ERROR(LoadPinned());
   RETURN_IF_ERROR(CheckSegments());
+  if (!options_.rebuild_index) RETURN_IF_ERROR(FindUpgrade());
   RETURN_IF_ERROR(RemoveLeftovers());
   ASSIGN_OR_RETURN(segment_, SegmentWriter::GoOn(*files_, directory_.segments(), recovered_.end));
   RETURN_IF_ERROR(disk_.Measure());
@@ -158,6 +168,59 @@ absl::Status EmbeddedEngine::CheckSegments() {
   return missing;
 }
 
+absl::Status EmbeddedEngine::FindUpgrade() {
+  absl::MutexLock lock(&mutex_);
+  if (directory_.format >= 2) return absl::OkStatus();
+  absl::Status status;
+  std::set<uint64_t> known;
+  keys_.Visit("s", AfterPrefix("s"), durable_, [&](const std::string& key, const std::string* value) {
+    const uint64_t segment = NumberOfKey(key);
+    known.insert(segment);
+    stored::SegmentFigures figures;
+    if (segment >= log_end_.segment || !figures.ParseFromString(*value)) return true;
+    // Its successor says where it ends. If that is gone it was cut there.
+    const absl::StatusOr<SegmentInfo> next =
+        ReadSegmentInfo(*files_, directory_.segments(), segment + 1, directory_.store());
+    absl::StatusOr<uint64_t> end = next.status();
+    if (next.ok()) {
+      end = next->start.previous_end;
+    } else if (absl::IsNotFound(next.status())) {
+      end = files_->SizeOf(JoinPath(directory_.segments(), SegmentName(segment)));
+    }
+    status = end.status();
+    if (!status.ok()) return false;
+    figures.set_end(*end);
+    corrections_.emplace_back(key, figures.SerializeAsString());
+    return true;
+  });
+  RETURN_IF_ERROR(status);
+  for (uint64_t segment = 1; segment < log_end_.segment; ++segment) {
+    if (!known.contains(segment)) corrections_.emplace_back(SegmentKey(segment), std::nullopt);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status EmbeddedEngine::Upgrade() {
+  if (!corrections_.empty()) {
+    absl::Notification durable;
+    absl::Status status;
+    {
+      absl::MutexLock lock(&mutex_);
+      for (auto& [key, value] : corrections_) Set(key, std::move(value));
+      WhenDurable(gathered_.number, [&](const absl::Status& written) {
+        status = written;
+        durable.Notify();
+      });
+    }
+    durable.WaitForNotification();
+    RETURN_IF_ERROR(status);
+    corrections_.clear();
+  }
+  if (directory_.format < kFormatVersion) RETURN_IF_ERROR(WriteFormat(*files_, directory_));
+  compaction_thread_ = std::thread([this] { RunCompaction(); });
+  return absl::OkStatus();
+}
+
 absl::Status EmbeddedEngine::RemoveLeftovers() {
   SnapshotPtr snapshot;
   absl::flat_hash_set<uint64_t> segments;
@@ -168,6 +231,19 @@ absl::Status EmbeddedEngine::RemoveLeftovers() {
       segments.insert(NumberOfKey(key));
       return true;
     });
+  }
+  // What was replayed is not replayed again, and a segment behind the checkpoint
+  // may go.
+  if (recovered_.groups > 0) {
+    ASSIGN_OR_RETURN(const stored::Checkpoint last, index_.ReadCheckpoint());
+    stored::Checkpoint checkpoint;
+    checkpoint.set_group(recovered_.last_group);
+    checkpoint.set_segment(recovered_.end.segment);
+    checkpoint.set_offset(recovered_.end.offset);
+    checkpoint.set_store_time_s(recovered_.store_time_s);
+    checkpoint.set_previous_group(last.group());
+    // (Else everything is as before: the next one gets it.)
+    index_.WriteCheckpoint(checkpoint).IgnoreError();
   }
   // A segment that the index has let go, and whose removal a crash cut off. (The
   // newest may hold no group yet, and so not be known.)
@@ -184,7 +260,11 @@ absl::Status EmbeddedEngine::RemoveLeftovers() {
     const uint64_t body = BodyOfFileName(name);
     if (body != 0) {
       ASSIGN_OR_RETURN(const std::optional<std::string> location, snapshot->Get(BodyKey(body)));
-      if (location) continue;
+      if (location) {
+        ASSIGN_OR_RETURN(const uint64_t size, files_->SizeOf(JoinPath(directory_.bodies(), name)));
+        bodies_->kept_file_bytes += size;
+        continue;
+      }
     } else if (!absl::EndsWith(name, ".part")) {
       continue;
     }
@@ -232,6 +312,7 @@ EmbeddedEngine::~EmbeddedEngine() {
   }
   if (log_thread_.joinable()) {
     maintenance_thread_.join();
+    if (compaction_thread_.joinable()) compaction_thread_.join();
     log_thread_.join();
   }
   // What waits for a group was told by the log thread; reads end by themselves.
@@ -301,6 +382,9 @@ std::map<std::string, uint64_t> EmbeddedEngine::Figures() {
   figures["index_checkpoints"] = index_thread_->checkpoints();
   figures["index_reopened"] = index_thread_->reopened();
   figures["disk_used_bytes"] = files_->bytes();
+  figures["index_disk_bytes"] = IndexDiskBytes();
+  figures["compacted_segments"] = compacted_segments_;
+  figures["compacted_bytes"] = compacted_bytes_;
   figures["ballast_bytes"] = disk_.ballast_bytes();
   figures["body_memory_bytes"] = bodies_->memory;
   figures["store_time_seconds"] = StoreTime();
@@ -309,12 +393,23 @@ std::map<std::string, uint64_t> EmbeddedEngine::Figures() {
   figures["keys_in_memory"] = keys_.size();
   figures["durable_group"] = durable_;
   figures["segment"] = log_end_.segment;
-  uint64_t segments = 0;
-  keys_.Visit("s", AfterPrefix("s"), durable_, [&](const std::string&, const std::string* value) {
-    segments += value != nullptr;
+  // What is stored and what of it lives: the space that compaction can give back.
+  uint64_t segments = 0, log_bytes = 0, live_bytes = 0;
+  keys_.Visit("s", AfterPrefix("s"), durable_, [&](const std::string& key, const std::string* value) {
+    stored::SegmentFigures of;
+    if (value == nullptr || !of.ParseFromString(*value)) return true;
+    ++segments;
+    log_bytes += NumberOfKey(key) >= log_end_.segment ? log_end_.offset : of.end();
+    live_bytes += of.live_bytes();
     return true;
   });
   figures["segments"] = segments;
+  figures["segments_bytes"] = log_bytes;
+  figures["segments_live_body_bytes"] = live_bytes;
+  figures["body_files_bytes"] = bodies_->kept_file_bytes;
+  uint64_t logical = 0;
+  for (const auto& [domain, sums] : sums_) logical += sums.used_bytes;
+  figures["logical_bytes"] = logical;
   return figures;
 }
 

@@ -43,6 +43,11 @@ struct Options {
   uint64_t segment_bytes = uint64_t{128} << 20;
   // Octets of log between checkpoints of the index.
   uint64_t checkpoint_bytes = uint64_t{64} << 20;
+  // What compaction writes at most while there is room; 0: it only runs when it is
+  // told to.
+  uint64_t compaction_bytes_per_second = uint64_t{32} << 20;
+  // Throws the index away and makes it again from the log.
+  bool rebuild_index = false;
   // Receipts are kept at least this long, of store time.
   uint64_t receipt_seconds = 24 * 60 * 60;
   // Between looks at the disk and at what there is to clean up.

@@ -26,6 +26,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/synchronization/mutex.h"
 #include "server/engine/embedded/body_writer.h"
+#include "server/engine/embedded/compaction_policy.h"
 #include "server/engine/embedded/counting_files.h"
 #include "server/engine/embedded/data_dir.h"
 #include "server/engine/embedded/disk_room.h"
@@ -34,6 +35,7 @@
 #include "server/engine/embedded/index.h"
 #include "server/engine/embedded/index_thread.h"
 #include "server/engine/embedded/key_table.h"
+#include "server/engine/embedded/rebuild.h"
 #include "server/engine/embedded/recovery.h"
 #include "server/engine/embedded/segment_writer.h"
 #include "server/engine/embedded/thread_pool.h"
@@ -84,6 +86,7 @@ class EmbeddedEngine final : public engine::Engine {
   void VerifyBodies(std::function<void(uint64_t)> progress,
                     Done<absl::StatusOr<std::vector<std::string>>> done) override;
   std::map<std::string, uint64_t> Figures() override;
+  void Compact(engine::UpkeepReport report, Done<absl::Status> done) override;
   absl::string_view name() const override { return "embedded"; }
 
  private:
@@ -119,7 +122,11 @@ class EmbeddedEngine final : public engine::Engine {
   absl::Status RemoveLeftovers();
   absl::Status LoadPinned();
   absl::Status CheckSegments();
+  // What the log of a store of format 1 does not say.
+  absl::Status FindUpgrade();
   void Start();
+  // Logs corrections_, and says that the store has the present format.
+  absl::Status Upgrade();
 
   uint64_t StoreTime() const;
   uint64_t ReceiptBucket() const { return StoreTime() / options_.receipt_seconds; }
@@ -177,6 +184,8 @@ class EmbeddedEngine final : public engine::Engine {
   // With `roll` in a new segment, however full the present one is.
   void WriteGroup(bool roll);
   uint64_t SegmentLimit();
+  // Of the newest version; zero where there are none.
+  stored::SegmentFigures FiguresOf(uint64_t segment) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Sealed Seal(LogPosition at) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Publish(Sealed sealed, LogPosition end);
   void Fail(Sealed sealed, const absl::Status& cause);
@@ -187,18 +196,42 @@ class EmbeddedEngine final : public engine::Engine {
   // --- looking after things (engine_maintenance.cc) ---
   void RunMaintenance();
   void ExpireReceipts();
-  bool NewestSegmentIsDead() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void RemoveDeadSegments();
-  absl::Status CarryForward(uint64_t segment, uint64_t* last_group);
-  absl::Status CarryKeys(const std::vector<std::pair<std::string, uint64_t>>& keys, uint64_t* last_group);
   void RemoveBodyFiles(std::vector<uint64_t> bodies);
+  // One that nothing durable names. Any thread.
+  void RemoveFile(const std::string& path);
+
+  // --- giving room back (engine_compaction.cc) ---
+  struct Piece;
+  struct CompactJob {
+    engine::UpkeepReport report;
+    Done<absl::Status> done;
+  };
+  // Octets given back so far and those that were known to be dead; whether to go on.
+  using CompactReport = std::function<bool(uint64_t done_bytes, uint64_t total_bytes)>;
+  void RunCompaction();
+  bool CompactionHasWork() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status CompactByRules(const CompactionRules& rules, const CompactReport& report);
+  std::vector<SegmentUse> SegmentUses() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool CountIsDue() const;
+  absl::Status CountKeys();
+  absl::Status LeaveNewestSegment();
+  // `carried`: octets that were written for it.
+  absl::Status EmptySegment(uint64_t segment, bool paced, uint64_t* carried);
+  absl::Status Breathe(uint64_t bytes);
+  absl::Status Carry(uint64_t segment, const File& file, const Piece& piece, uint64_t* bytes);
+  absl::StatusOr<std::unique_ptr<Staged>> ReadRecord(const File& file, uint64_t body,
+                                                     const stored::BodyLocation& location) const;
+  absl::Status DropSegment(uint64_t segment);
+  uint64_t IndexDiskBytes() const;
+  bool IndexIsStale();
+  absl::Status CompactIndex();
 
   // --- verifying (engine_verify.cc) ---
   struct VerifyJob;
   absl::StatusOr<std::vector<std::string>> Verify(VerifyJob& job);
 
   const Options options_;
-  const DataDir directory_;
+  DataDir directory_;  // Its format may rise in Upgrade.
   const std::shared_ptr<CountingFiles> files_;
   const std::shared_ptr<ThreadPool> pool_;
   const std::shared_ptr<BodyShared> bodies_;
@@ -208,6 +241,7 @@ class EmbeddedEngine final : public engine::Engine {
   uint64_t store_time_base_ = 0;  // At that moment.
   Replayed recovered_;
   int64_t recovery_micros_ = 0;
+  Corrections corrections_;  // Of the figures; logged before anything else.
   Index index_;
 
   mutable absl::Mutex mutex_;
@@ -238,7 +272,7 @@ class EmbeddedEngine final : public engine::Engine {
   // Set while the log cannot be written. Its groups are cut off or not known to be.
   absl::Status read_only_ ABSL_GUARDED_BY(mutex_);
   bool try_repair_ ABSL_GUARDED_BY(mutex_) = false;
-  // The newest segment is to be left, for all its bodies are dead.
+  // The newest segment is to be left, so that it can be emptied.
   bool roll_ ABSL_GUARDED_BY(mutex_) = false;
   // Neither stored nor not stored, until the log goes on.
   std::vector<Gathered> undecided_ ABSL_GUARDED_BY(mutex_);
@@ -249,14 +283,28 @@ class EmbeddedEngine final : public engine::Engine {
 
   // For Figures.
   std::atomic<uint64_t> groups_written_{0}, commits_{0}, log_bytes_{0}, failed_groups_{0};
+  std::atomic<uint64_t> compacted_segments_{0}, compacted_bytes_{0};
 
   // The maintenance thread's own.
   uint64_t expired_bucket_ = 0;
+
+  // The compaction thread's own: of closed segments the first group and, as last
+  // counted, the octets of keys that live in them; those that could not be emptied.
+  std::map<uint64_t, uint64_t> first_groups_, live_key_bytes_;
+  std::set<uint64_t> stuck_segments_;
+  // All keys and octets when they were counted, and changes_ at that moment
+  // (UINT64_MAX: never).
+  uint64_t counted_keys_ = 0, counted_bytes_ = 0, counted_changes_ = UINT64_MAX;
+  uint64_t index_compacted_at_ = UINT64_MAX;
+  // Keys that groups changed since the start.
+  std::atomic<uint64_t> changes_{0};
+  std::vector<CompactJob> compact_jobs_ ABSL_GUARDED_BY(mutex_);
 
   std::unique_ptr<IndexThread> index_thread_;
   ThreadPool callbacks_{1};
   std::thread log_thread_;
   std::thread maintenance_thread_;
+  std::thread compaction_thread_;
 };
 
 }  // namespace restante::embedded

@@ -1,11 +1,13 @@
 // The log thread: groups, one append and one sync each, strictly in order.
 #include <algorithm>
+#include <map>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "server/base/status_macros.h"
 #include "server/engine/embedded/crc32c.h"
 #include "server/engine/embedded/engine_impl.h"
+#include "server/engine/embedded/group_record.h"
 #include "server/engine/embedded/index_keys.h"
 
 namespace restante::embedded {
@@ -42,31 +44,52 @@ void EmbeddedEngine::RunLog() {
   }
 }
 
+stored::SegmentFigures EmbeddedEngine::FiguresOf(uint64_t segment) const {
+  stored::SegmentFigures figures;
+  const KeyTable::Found found = keys_.Newest(SegmentKey(segment));
+  if (found.value != nullptr) figures.ParseFromString(*found.value);
+  return figures;
+}
+
 EmbeddedEngine::Sealed EmbeddedEngine::Seal(LogPosition at) {
   Sealed sealed;
-  // The places of the bodies are known now, and with them the segment's figures.
-  stored::SegmentFigures figures;
-  const std::string segment = SegmentKey(at.segment);
-  const KeyTable::Found known = keys_.Newest(segment);
-  if (known.value != nullptr) figures.ParseFromString(*known.value);
-  bool changed = known.value == nullptr;
+  // The places of the bodies are known now, and with them the segments' figures.
+  std::map<uint64_t, stored::SegmentFigures> figures;
+  const auto figures_of = [&](uint64_t segment) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) -> auto& {
+    const auto it = figures.find(segment);
+    return it != figures.end() ? it->second : figures.emplace(segment, FiguresOf(segment)).first->second;
+  };
+  if (keys_.Newest(SegmentKey(at.segment)).value == nullptr) figures_of(at.segment);
+  if (at.segment != log_end_.segment) figures_of(log_end_.segment).set_end(log_end_.offset);
   for (const std::unique_ptr<Staged>& body : gathered_.bodies) {
     if (body->own_file) continue;
+    const uint64_t stored_bytes = body->header.stored_bytes();
+    stored::SegmentFigures& here = figures_of(at.segment);
+    here.set_body_bytes(here.body_bytes() + stored_bytes);
     const std::string key = BodyKey(body->id());
     if (const KeyTable::Found found = keys_.Newest(key); found.value != nullptr) {
       stored::BodyLocation location;
       location.ParseFromString(*found.value);
+      if (location.file() != 0) {
+        // It moves here.
+        stored::SegmentFigures& there = figures_of(location.file());
+        there.set_live_bodies(there.live_bodies() - 1);
+        there.set_live_bytes(there.live_bytes() - stored_bytes);
+      }
       location.set_file(at.segment);
       location.set_offset(at.offset + sealed.bytes);
       Set(key, location.SerializeAsString());
-      figures.set_live_bodies(figures.live_bodies() + 1);
-      figures.set_live_bytes(figures.live_bytes() + location.stored_bytes());
-      figures.set_body_bytes(figures.body_bytes() + location.stored_bytes());
-      changed = true;
+      here.set_live_bodies(here.live_bodies() + 1);
+      here.set_live_bytes(here.live_bytes() + stored_bytes);
     }
-    sealed.bytes += body->header.stored_bytes();
+    sealed.bytes += stored_bytes;
   }
-  if (changed) Set(segment, figures.SerializeAsString());
+  uint64_t erased = 0;
+  for (const std::string& key : gathered_.keys) {
+    if (keys_.Newest(key).value == nullptr) erased += key.size();
+  }
+  if (erased > 0) figures_of(at.segment).set_erased_bytes(figures_of(at.segment).erased_bytes() + erased);
+  for (const auto& [segment, value] : figures) Set(SegmentKey(segment), value.SerializeAsString());
   // No number that a durable change uses may be given again.
   std::string next_number;
   PutOrdered64(bodies_->next_number.load(), &next_number);
@@ -119,17 +142,10 @@ void EmbeddedEngine::WriteGroup(bool roll) {
     pieces.push_back(body->table);
   }
   sealed.group.set_crc32c(Crc32c(headers));
-  const std::string payload = sealed.group.SerializeAsString();
-  RecordHeader header{.kind = RecordKind::kGroup,
-                      .payload_bytes = payload.size(),
-                      .size = payload.size(),
-                      .id = sealed.group.number(),
-                      .payload_crc32c = Crc32c(payload),
-                      .store = directory_.store()};
-  const std::string record = EncodeHeader(&header);
-  pieces.push_back(record);
-  pieces.push_back(payload);
-  const uint64_t bytes = sealed.bytes + header.stored_bytes();
+  const GroupRecord record = EncodeGroup(sealed.group, directory_.store(), directory_.format >= 2);
+  pieces.push_back(record.header);
+  pieces.push_back(record.payload);
+  const uint64_t bytes = sealed.bytes + record.stored_bytes();
   {
     absl::MutexLock lock(&mutex_);
     inflight_ = bytes;
@@ -188,6 +204,7 @@ void EmbeddedEngine::Publish(Sealed sealed, LogPosition end) {
   if (!sealed.gathered.dead_files.empty()) {
     pool_->Post([this, files = std::move(sealed.gathered.dead_files)] { RemoveBodyFiles(files); });
   }
+  changes_ += static_cast<uint64_t>(sealed.group.puts_size() + sealed.group.erased_size());
   // Nobody reads it from memory any more.
   const uint64_t bytes = sealed.bytes + sealed.group.ByteSizeLong();
   sealed.gathered.bodies.clear();

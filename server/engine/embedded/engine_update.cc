@@ -278,14 +278,10 @@ bool EmbeddedEngine::Apply(UpdateJob& job, const engine::Change& change, std::ve
       gathered_.dead_files.push_back(location.file());
     } else if (location.file() != 0) {
       // (One that is not written yet is in no figures yet.)
-      const std::string key = SegmentKey(location.file());
-      stored::SegmentFigures figures;
-      if (const KeyTable::Found found = keys_.Newest(key); found.value != nullptr) {
-        figures.ParseFromString(*found.value);
-      }
+      stored::SegmentFigures figures = FiguresOf(location.file());
       figures.set_live_bodies(figures.live_bodies() - 1);
       figures.set_live_bytes(figures.live_bytes() - location.stored_bytes());
-      Set(key, figures.SerializeAsString());
+      Set(SegmentKey(location.file()), figures.SerializeAsString());
     }
   }
   if (change.erase_partition) {

@@ -52,6 +52,9 @@ class IndexSnapshot {
   // false.
   using Visitor = std::function<bool(absl::string_view key, absl::string_view value)>;
   absl::Status Visit(absl::string_view from, absl::string_view to, const Visitor& visit) const;
+  // Has LevelDB drop what was overwritten and erased by now, file by file, while
+  // others read and write. Takes long.
+  void CompactIndex() const;
 
  private:
   const std::shared_ptr<IndexDb> db_;
@@ -66,7 +69,7 @@ class Index {
 
   // Opens it. kNotFound: there is none (with `create`, an empty one is made
   // instead); kDataLoss: it is damaged, also when a batch before the checkpoint
-  // is missing.
+  // is missing, or when it was being made again and that was not finished.
   absl::Status Open(bool create);
   // Waits until nobody has a snapshot any more.
   void Close();
@@ -80,8 +83,10 @@ class Index {
   // error: the index has to be closed, opened and replayed.
   absl::Status Apply(const std::vector<const stored::Group*>& groups);
   // Everything applied is durable when it returns.
-  absl::Status WriteCheckpoint(const stored::Checkpoint& checkpoint,
-                               const std::vector<std::string>& erased = {});
+  absl::Status WriteCheckpoint(const stored::Checkpoint& checkpoint);
+  // In between it is no index yet; what EndRebuild returns from is one.
+  absl::Status BeginRebuild();
+  absl::Status EndRebuild(const stored::Checkpoint& checkpoint, std::vector<std::string> erased);
   // Not logged, not synced.
   absl::Status RemoveRange(absl::string_view from, absl::string_view to);
 
@@ -89,6 +94,7 @@ class Index {
 
  private:
   absl::Status CheckMarkers() const;
+  absl::Status WriteSynced(const stored::Checkpoint& checkpoint, const std::vector<std::string>& erased);
 
   const std::string path_;
   const std::unique_ptr<leveldb::Env> env_;

@@ -42,10 +42,10 @@ void IndexThread::Add(stored::Group group, LogPosition end, uint64_t bytes) {
       {.group = std::move(group), .end = end, .log_bytes = bytes, .group_bytes = group_bytes, .task = {}});
 }
 
-void IndexThread::Checkpoint(std::vector<std::string> keys, absl::AnyInvocable<void(absl::Status)> done) {
+void IndexThread::Checkpoint(absl::AnyInvocable<void(absl::Status)> done) {
   Item item;
-  item.task = [this, keys = std::move(keys), done = std::move(done)]() mutable {
-    absl::Status status = works_ ? WriteCheckpoint(keys) : absl::UnavailableError("the index does not work");
+  item.task = [this, done = std::move(done)]() mutable {
+    absl::Status status = works_ ? WriteCheckpoint() : absl::UnavailableError("the index does not work");
     done(status);
     return status;
   };
@@ -92,7 +92,7 @@ void IndexThread::Run() {
     }
   }
   // So that the next start has nothing to replay.
-  if (works_) WriteCheckpoint({}).IgnoreError();
+  if (works_) WriteCheckpoint().IgnoreError();
 }
 
 absl::Status IndexThread::ApplyBatch(std::vector<Item>& batch) {
@@ -113,14 +113,14 @@ absl::Status IndexThread::ApplyBatch(std::vector<Item>& batch) {
   }
   batch.clear();
   absl::Status status;
-  if (since_checkpoint_ >= checkpoint_bytes_) status = WriteCheckpoint({});
+  if (since_checkpoint_ >= checkpoint_bytes_) status = WriteCheckpoint();
   backlog_bytes_ -= applied;
   return status;
 }
 
-absl::Status IndexThread::WriteCheckpoint(const std::vector<std::string>& erased) {
+absl::Status IndexThread::WriteCheckpoint() {
   reached_.set_previous_group(checkpointed_group_);
-  RETURN_IF_ERROR(index_->WriteCheckpoint(reached_, erased));
+  RETURN_IF_ERROR(index_->WriteCheckpoint(reached_));
   checkpointed_group_ = reached_.group();
   since_checkpoint_ = 0;
   ++checkpoints_;

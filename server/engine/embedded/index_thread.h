@@ -41,9 +41,9 @@ class IndexThread {
 
   // A group that is durable; `end` is behind it, `bytes` what it took in the log.
   void Add(stored::Group group, LogPosition end, uint64_t bytes);
-  // Makes the index durable up to everything added before, erases `keys` in the
-  // same step, and calls `done` on the index thread.
-  void Checkpoint(std::vector<std::string> keys, absl::AnyInvocable<void(absl::Status)> done);
+  // Makes the index durable up to everything added before, and calls `done` on the
+  // index thread.
+  void Checkpoint(absl::AnyInvocable<void(absl::Status)> done);
   // Removes keys of which no log tells.
   void RemoveRange(std::string from, std::string to);
 
@@ -63,7 +63,7 @@ class IndexThread {
 
   void Run();
   absl::Status ApplyBatch(std::vector<Item>& batch);
-  absl::Status WriteCheckpoint(const std::vector<std::string>& erased);
+  absl::Status WriteCheckpoint();
   // Until it works, or the thread is to stop.
   void Reopen(absl::Status cause);
 

@@ -63,7 +63,7 @@ absl::StatusOr<RecordHeader> DecodeHeader(absl::string_view octets, uint32_t sto
   if (kind < 1 || kind > 3) return absl::DataLossError(absl::StrCat("record of kind ", kind));
   header.kind = static_cast<RecordKind>(kind);
   const int codec = static_cast<uint8_t>(octets[6]);
-  if (codec > 1 || octets[7] != 0) return absl::DataLossError(absl::StrCat("record of codec ", codec));
+  if (codec > 2 || octets[7] != 0) return absl::DataLossError(absl::StrCat("record of codec ", codec));
   header.codec = static_cast<Codec>(codec);
   header.payload_bytes = GetFixed64(octets, 8);
   header.size = GetFixed64(octets, 16);

@@ -16,17 +16,19 @@ inline constexpr absl::string_view kMagic = "RSTR";
 inline constexpr uint8_t kRecordVersion = 1;
 
 enum class RecordKind : uint8_t { kSegment = 1, kBody = 2, kGroup = 3 };
-enum class Codec : uint8_t { kPlain = 0, kBlocks = 1 };
+// Plain; blocks of a body; the whole payload by zstd (groups).
+enum class Codec : uint8_t { kPlain = 0, kBlocks = 1, kZstd = 2 };
 
 struct RecordHeader {
   RecordKind kind = RecordKind::kGroup;
   Codec codec = Codec::kPlain;
   uint64_t payload_bytes = 0;
-  // Body: logical octets. Segment: number of its first group. Group: as payload.
+  // Body: logical octets. Segment: number of its first group. Group: octets of the
+  // payload before it was compressed.
   uint64_t size = 0;
   // Body id, group number or segment number.
   uint64_t id = 0;
-  // Plain: of the payload. Blocks: of the block table, which has those of the blocks.
+  // Of the payload as it is stored. Blocks: of the block table, which has those of the blocks.
   uint32_t payload_crc32c = 0;
   // Body: of its logical octets. Else 0.
   uint32_t content_crc32c = 0;

@@ -10,6 +10,7 @@
 #include "server/base/status_macros.h"
 #include "server/engine/embedded/body_codec.h"
 #include "server/engine/embedded/crc32c.h"
+#include "server/engine/embedded/group_record.h"
 
 namespace restante::embedded {
 namespace {
@@ -81,43 +82,57 @@ absl::StatusOr<stored::Group> SegmentReader::Next() {
   if (offset_ == end_) return absl::OutOfRangeError("end of segment");
   uint64_t at = offset_;
   uint32_t headers_crc32c = 0;
+  const auto damaged = [&](absl::Status status) -> absl::StatusOr<stored::Group> {
+    if (!accept_damaged_bodies_ || !absl::IsDataLoss(status)) return status;
+    absl::StatusOr<stored::Group> group = FindGroup();
+    return absl::IsDataLoss(group.status()) ? status : std::move(group);
+  };
   while (true) {
     ASSIGN_OR_RETURN(const absl::string_view octets, Peek(at, kHeaderBytes));
-    ASSIGN_OR_RETURN(const RecordHeader header, DecodeHeader(octets, store_));
-    if (header.payload_bytes > end_ - at - kHeaderBytes) return absl::DataLossError("record that is cut off");
-    if (header.kind == RecordKind::kBody) {
+    const absl::StatusOr<RecordHeader> header = DecodeHeader(octets, store_);
+    if (!header.ok()) return damaged(header.status());
+    if (header->payload_bytes > end_ - at - kHeaderBytes) {
+      return damaged(absl::DataLossError("record that is cut off"));
+    }
+    if (header->kind == RecordKind::kBody) {
       if (verify_bodies_) {
-        ASSIGN_OR_RETURN(const absl::string_view payload, Peek(at + kHeaderBytes, header.payload_bytes));
-        RETURN_IF_ERROR(CheckPayload(header, payload));
+        ASSIGN_OR_RETURN(const absl::string_view payload, Peek(at + kHeaderBytes, header->payload_bytes));
+        if (absl::Status bad = CheckPayload(*header, payload); !bad.ok()) return damaged(bad);
       }
       std::string crc;
-      PutFixed32(header.header_crc32c, &crc);
+      PutFixed32(header->header_crc32c, &crc);
       headers_crc32c = Crc32c(crc, headers_crc32c);
-      at += header.stored_bytes();
+      at += header->stored_bytes();
       continue;
     }
-    if (header.kind != RecordKind::kGroup) return absl::DataLossError("segment record in the middle");
-    if (header.id != number_) {
-      return absl::DataLossError(absl::StrCat("group ", header.id, " where ", number_, " is expected"));
-    }
-    ASSIGN_OR_RETURN(const absl::string_view payload, Peek(at + kHeaderBytes, header.payload_bytes));
-    RETURN_IF_ERROR(CheckPayload(header, payload));
-    stored::Group group;
-    if (!group.ParseFromArray(payload.data(), static_cast<int>(payload.size())) ||
-        group.number() != number_ || group.bytes() != at - offset_ || group.crc32c() != headers_crc32c) {
-      return absl::DataLossError(absl::StrCat("group ", number_, " does not agree with its records"));
-    }
-    offset_ = at + header.stored_bytes();
-    ++number_;
+    absl::StatusOr<stored::Group> group = TakeGroup(*header, at, &headers_crc32c);
+    if (!group.ok()) return damaged(group.status());
     return group;
   }
 }
 
-absl::StatusOr<bool> SegmentReader::LaterGroupFollows() {
-  for (uint64_t at = offset_; at + kHeaderBytes <= end_;) {
+absl::StatusOr<stored::Group> SegmentReader::TakeGroup(const RecordHeader& header, uint64_t at,
+                                                       const uint32_t* headers_crc32c) {
+  if (header.kind != RecordKind::kGroup) return absl::DataLossError("segment record in the middle");
+  if (header.id != number_) {
+    return absl::DataLossError(absl::StrCat("group ", header.id, " where ", number_, " is expected"));
+  }
+  ASSIGN_OR_RETURN(const absl::string_view payload, Peek(at + kHeaderBytes, header.payload_bytes));
+  ASSIGN_OR_RETURN(stored::Group group, DecodeGroup(header, payload));
+  if (group.bytes() != at - offset_ || (headers_crc32c != nullptr && group.crc32c() != *headers_crc32c)) {
+    return absl::DataLossError(absl::StrCat("group ", number_, " does not agree with its records"));
+  }
+  offset_ = at + header.stored_bytes();
+  ++number_;
+  return group;
+}
+
+absl::StatusOr<uint64_t> SegmentReader::FindRecord(uint64_t from,
+                                                   absl::FunctionRef<bool(const RecordHeader&)> wanted) {
+  for (uint64_t at = from; at + kHeaderBytes <= end_;) {
     ASSIGN_OR_RETURN(const absl::string_view octets,
                      Peek(at, std::max<uint64_t>(kReadAhead / 2, kHeaderBytes)));
-    if (octets.size() < kHeaderBytes) return false;
+    if (octets.size() < kHeaderBytes) break;
     const size_t found = octets.find(kMagic);
     if (found == absl::string_view::npos) {
       at += octets.size() - (kMagic.size() - 1);
@@ -126,10 +141,36 @@ absl::StatusOr<bool> SegmentReader::LaterGroupFollows() {
     at += found;
     ASSIGN_OR_RETURN(const absl::string_view candidate, Peek(at, kHeaderBytes));
     const absl::StatusOr<RecordHeader> header = DecodeHeader(candidate, store_);
-    if (header.ok() && header->kind == RecordKind::kGroup && header->id > number_) return true;
+    if (header.ok() && wanted(*header)) return at;
     ++at;
   }
-  return false;
+  return end_;
+}
+
+absl::StatusOr<stored::Group> SegmentReader::FindGroup() {
+  uint64_t at = offset_;
+  while (true) {
+    RecordHeader header;
+    ASSIGN_OR_RETURN(at, FindRecord(at, [&](const RecordHeader& candidate) {
+                       header = candidate;
+                       return candidate.kind == RecordKind::kGroup && candidate.id == number_;
+                     }));
+    if (at == end_) return absl::DataLossError(absl::StrCat("group ", number_, " is not found"));
+    absl::StatusOr<stored::Group> group = TakeGroup(header, at, nullptr);
+    if (group.ok()) {
+      ++damaged_groups_;
+      return group;
+    }
+    if (!absl::IsDataLoss(group.status())) return group.status();
+    ++at;
+  }
+}
+
+absl::StatusOr<bool> SegmentReader::LaterGroupFollows() {
+  ASSIGN_OR_RETURN(const uint64_t at, FindRecord(offset_, [&](const RecordHeader& header) {
+                     return header.kind == RecordKind::kGroup && header.id > number_;
+                   }));
+  return at != end_;
 }
 
 }  // namespace restante::embedded

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -47,6 +48,9 @@ class SegmentReader {
 
   // Whether bodies are verified too, or skipped (true by default).
   void set_verify_bodies(bool verify) { verify_bodies_ = verify; }
+  // Whether a group counts although a body record of it is damaged (false by
+  // default): its changes are what its own record says.
+  void set_accept_damaged_bodies(bool accept) { accept_damaged_bodies_ = accept; }
 
   // The next group. kOutOfRange: none, the end was reached exactly. kDataLoss:
   // what stands at offset() is no whole group with the expected number.
@@ -61,7 +65,20 @@ class SegmentReader {
   // latter was damaged, not torn.
   absl::StatusOr<bool> LaterGroupFollows();
 
+  // Groups that were accepted with a damaged body record so far.
+  uint64_t damaged_groups() const { return damaged_groups_; }
+
  private:
+  // The group record at `at` if it is `number_`, whole, and says that its group
+  // began at offset_; kDataLoss otherwise. `headers_crc32c`: of the body records
+  // that were seen; null: they are not compared.
+  absl::StatusOr<stored::Group> TakeGroup(const RecordHeader& header, uint64_t at,
+                                          const uint32_t* headers_crc32c);
+  // Looks for that record behind a damaged body record; kDataLoss: none.
+  absl::StatusOr<stored::Group> FindGroup();
+  // Where the first record from `from` on stands whose header is `wanted`; the
+  // end if there is none.
+  absl::StatusOr<uint64_t> FindRecord(uint64_t from, absl::FunctionRef<bool(const RecordHeader&)> wanted);
   // Octets [at, at + bytes), fewer at the end; valid until the next call.
   absl::StatusOr<absl::string_view> Peek(uint64_t at, uint64_t bytes);
 
@@ -71,6 +88,8 @@ class SegmentReader {
   uint64_t offset_;
   uint64_t number_;
   bool verify_bodies_ = true;
+  bool accept_damaged_bodies_ = false;
+  uint64_t damaged_groups_ = 0;
   std::string buffer_;
   uint64_t buffer_at_ = 0;
 };

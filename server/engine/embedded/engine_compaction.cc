@@ -1,0 +1,529 @@
+// The compaction thread: segments that hold too little that lives are emptied into
+// the log's end, a piece with each group, and removed. FORMAT.md, "Compaction".
+#include <algorithm>
+#include <utility>
+
+#include "absl/cleanup/cleanup.h"
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
+#include "absl/time/time.h"
+#include "server/base/status_macros.h"
+#include "server/engine/embedded/body_codec.h"
+#include "server/engine/embedded/engine_impl.h"
+#include "server/engine/embedded/index_keys.h"
+#include "server/engine/embedded/segment_reader.h"
+
+namespace restante::embedded {
+namespace {
+
+// What one group gets of it: deliveries in that group wait for it, too.
+constexpr size_t kPieceKeys = 1000;
+constexpr uint64_t kPieceBytes = uint64_t{1} << 20;
+
+// Fewer are not worth counting again.
+constexpr uint64_t kFewChanges = 5'000;
+constexpr uint64_t kFewKeyBytes = uint64_t{64} << 10;
+// LevelDB lags behind what was erased; this much is no matter.
+constexpr uint64_t kIndexSlack = uint64_t{8} << 20;
+// Of a key and its value in a group record.
+constexpr uint64_t kFraming = 8;
+// While keys are counted, others get the disk and the processor, too.
+constexpr uint64_t kBreatheEvery = 4096;
+
+// By command: all that is dead but crumbs.
+constexpr CompactionRules kThorough{.dead_share = 0.02, .newest_dead_bytes = 64 << 10, .erased_share = 0.01};
+
+}  // namespace
+
+// What is carried with one group.
+struct EmbeddedEngine::Piece {
+  struct Key {
+    std::string key;
+    uint64_t group = 0;  // Which put it; 0: it was erased.
+  };
+  std::vector<Key> keys;
+  std::vector<uint64_t> bodies;  // That were put into the segment.
+  uint64_t bytes = 0;            // Of these.
+
+  bool empty() const { return keys.empty() && bodies.empty(); }
+  bool full() const { return keys.size() >= kPieceKeys || bytes >= kPieceBytes; }
+};
+
+void EmbeddedEngine::Compact(engine::UpkeepReport report, Done<absl::Status> done) {
+  absl::Status refused;
+  {
+    absl::MutexLock lock(&mutex_);
+    refused = Writable();
+    if (refused.ok()) compact_jobs_.push_back({std::move(report), std::move(done)});
+  }
+  if (!refused.ok()) done(refused);
+}
+
+bool EmbeddedEngine::CompactionHasWork() const { return stopping_ || !compact_jobs_.empty(); }
+
+void EmbeddedEngine::RunCompaction() {
+  while (true) {
+    std::vector<CompactJob> jobs;
+    {
+      absl::MutexLock lock(&mutex_);
+      mutex_.AwaitWithTimeout(absl::Condition(this, &EmbeddedEngine::CompactionHasWork),
+                              options_.maintenance_interval);
+      jobs = std::exchange(compact_jobs_, {});
+      if (stopping_ && jobs.empty()) return;
+    }
+    if (jobs.empty()) {
+      if (options_.compaction_bytes_per_second != 0) {
+        const absl::Status status =
+            CompactByRules(CompactionRules(), [](uint64_t, uint64_t) { return true; });
+        if (!status.ok() && !absl::IsCancelled(status)) {
+          LogLine(LogLevel::kWarning, absl::StrCat("compaction: ", status.message()));
+        }
+      }
+      continue;
+    }
+    for (CompactJob& job : jobs) {
+      const auto report = [&](uint64_t done_bytes, uint64_t total_bytes) {
+        return job.report({.done_bytes = done_bytes, .total_bytes = total_bytes, .damages = {}});
+      };
+      counted_changes_ = UINT64_MAX;  // Know all that is dead.
+      CallOne(std::move(job.done), CompactByRules(kThorough, report));
+    }
+  }
+}
+
+absl::Status EmbeddedEngine::CompactByRules(const CompactionRules& rules, const CompactReport& report) {
+  const bool thorough = rules.dead_share < CompactionRules().dead_share;
+  uint64_t reclaimed = 0, total = 0, last = UINT64_MAX;
+  if (CountIsDue()) RETURN_IF_ERROR(CountKeys());
+  for (bool first = true;; first = false) {
+    std::vector<SegmentUse> uses;
+    {
+      absl::MutexLock lock(&mutex_);
+      RETURN_IF_ERROR(Writable());
+      if (!thorough && !compact_jobs_.empty()) return absl::OkStatus();
+      uses = SegmentUses();
+    }
+    if (first) {
+      for (size_t i = 0; i < uses.size(); ++i) total += DeadBytes(uses[i], i == 0);
+      if (thorough && !uses.empty()) last = uses.back().number;
+    }
+    // A command ends, however much is deleted meanwhile.
+    while (!uses.empty() && uses.back().number > last) uses.pop_back();
+    if (!report(reclaimed, total)) return absl::CancelledError("compaction was given up");
+    const std::optional<uint64_t> segment = ChooseSegment(uses, rules);
+    if (!segment) break;
+    const auto use =
+        std::find_if(uses.begin(), uses.end(), [&](const SegmentUse& u) { return u.number == *segment; });
+    if (use->newest) {
+      RETURN_IF_ERROR(LeaveNewestSegment());
+      continue;
+    }
+    uint64_t carried = 0;
+    absl::Status status = EmptySegment(*segment, !thorough, &carried);
+    if (status.ok()) status = DropSegment(*segment);
+    if (!status.ok()) {
+      if (absl::IsCancelled(status) || absl::IsUnavailable(status)) return status;
+      // Not again before the next start: it is damaged, or cannot be read.
+      stuck_segments_.insert(*segment);
+      LogLine(LogLevel::kWarning, absl::StrCat("segment ", *segment, " is not removed: ", status.message()));
+      continue;
+    }
+    reclaimed += use->size > carried ? use->size - carried : 0;
+    ++compacted_segments_;
+  }
+  if (thorough || IndexIsStale()) return CompactIndex();
+  return absl::OkStatus();
+}
+
+// --- what lives where -----------------------------------------------------------
+
+std::vector<SegmentUse> EmbeddedEngine::SegmentUses() const {
+  std::vector<SegmentUse> uses;
+  keys_.Visit("s", AfterPrefix("s"), durable_, [&](const std::string& key, const std::string* value) {
+    SegmentUse use;
+    use.number = NumberOfKey(key);
+    stored::SegmentFigures figures;
+    if (value == nullptr || !figures.ParseFromString(*value)) return true;
+    use.newest = use.number >= log_end_.segment;
+    const uint64_t end = use.newest ? log_end_.offset : figures.end();
+    use.stuck = stuck_segments_.contains(use.number) || end < kSegmentRecordBytes;
+    use.size = end - std::min<uint64_t>(end, kSegmentRecordBytes);
+    use.body_bytes = figures.body_bytes();
+    use.live_bytes = figures.live_bytes();
+    use.erased_bytes = figures.erased_bytes();
+    if (const auto it = live_key_bytes_.find(use.number); it != live_key_bytes_.end()) {
+      use.live_key_bytes = it->second;
+    }
+    uses.push_back(use);
+    return true;
+  });
+  return uses;
+}
+
+// Counting reads all keys, so it waits until enough was changed, or has come to
+// segments that were not counted yet, to be worth that.
+bool EmbeddedEngine::CountIsDue() const {
+  if (counted_changes_ == UINT64_MAX) return true;
+  if (changes_ - counted_changes_ > std::max(kFewChanges, counted_keys_ / 2)) return true;
+  uint64_t uncounted = 0;
+  absl::MutexLock lock(&mutex_);
+  for (const SegmentUse& use : SegmentUses()) {
+    if (!use.newest && !use.live_key_bytes) uncounted += use.size - std::min(use.size, use.body_bytes);
+  }
+  return uncounted > std::max(kFewKeyBytes, counted_bytes_ / 2);
+}
+
+// Every value in the index says which group wrote it, and with that which segment
+// has to keep it.
+absl::Status EmbeddedEngine::CountKeys() {
+  SnapshotPtr snapshot;
+  std::vector<uint64_t> segments;
+  const uint64_t changes = changes_;
+  {
+    absl::MutexLock lock(&mutex_);
+    snapshot = snapshot_;
+    keys_.Visit("s", AfterPrefix("s"), durable_, [&](const std::string& key, const std::string* value) {
+      if (value != nullptr && NumberOfKey(key) < log_end_.segment) segments.push_back(NumberOfKey(key));
+      return true;
+    });
+  }
+  if (!snapshot) return absl::UnavailableError("the index is being opened again");
+  std::map<uint64_t, uint64_t> by_first_group;  // Closed segments.
+  std::map<uint64_t, uint64_t> live;
+  for (const uint64_t segment : segments) {
+    auto it = first_groups_.find(segment);
+    if (it == first_groups_.end()) {
+      const absl::StatusOr<SegmentInfo> info =
+          ReadSegmentInfo(*files_, directory_.segments(), segment, directory_.store());
+      if (!info.ok()) continue;  // Damaged: not known, and so left alone.
+      it = first_groups_.emplace(segment, info->first_group).first;
+    }
+    by_first_group[it->second] = segment;
+    live[segment] = 0;
+  }
+  const uint64_t bucket = ReceiptBucket();
+  uint64_t keys = 0, bytes = 0;
+  absl::Status stopped;
+  const auto count = [&](absl::string_view key, absl::string_view stored_value) {
+    if (++keys % kBreatheEvery == 0) {
+      absl::MutexLock lock(&mutex_);
+      if (mutex_.AwaitWithTimeout(absl::Condition(&stopping_), absl::Milliseconds(1))) {
+        stopped = absl::CancelledError("the store is being closed");
+        return false;
+      }
+    }
+    bytes += key.size() + stored_value.size();
+    if (key[0] == 'r' && NumberOfKey(key) + 1 < bucket) return true;
+    const std::optional<GroupedValue> value = SplitGroup(stored_value);
+    if (!value) return true;
+    auto it = by_first_group.upper_bound(value->group);
+    if (it != by_first_group.begin())
+      live[std::prev(it)->second] += key.size() + value->value.size() + kFraming;
+    return true;
+  };
+  // All that is logged: not the markers and the checkpoint.
+  const std::pair<std::string, std::string> ranges[] = {{"b", "g"}, {"h", "m"}, {"n", ""}};
+  for (const auto& [from, to] : ranges) {
+    RETURN_IF_ERROR(snapshot->Visit(from, to, count));
+    RETURN_IF_ERROR(stopped);
+  }
+  live_key_bytes_ = std::move(live);
+  counted_keys_ = keys;
+  counted_bytes_ = bytes;
+  counted_changes_ = changes;
+  return absl::OkStatus();
+}
+
+// --- emptying one -----------------------------------------------------------------
+
+absl::Status EmbeddedEngine::LeaveNewestSegment() {
+  absl::Notification durable;
+  absl::Status status;
+  {
+    absl::MutexLock lock(&mutex_);
+    RETURN_IF_ERROR(Writable());
+    roll_ = true;
+    WhenDurable(gathered_.number, [&](const absl::Status& written) {
+      status = written;
+      durable.Notify();
+    });
+  }
+  durable.WaitForNotification();
+  return status;
+}
+
+absl::Status EmbeddedEngine::EmptySegment(uint64_t segment, bool paced, uint64_t* carried) {
+  ASSIGN_OR_RETURN(const SegmentInfo info,
+                   ReadSegmentInfo(*files_, directory_.segments(), segment, directory_.store()));
+  uint64_t end = 0;
+  bool oldest = true;
+  {
+    absl::MutexLock lock(&mutex_);
+    keys_.Visit("s", AfterPrefix("s"), durable_, [&](const std::string& key, const std::string* value) {
+      stored::SegmentFigures figures;
+      if (value == nullptr || !figures.ParseFromString(*value)) return true;
+      if (NumberOfKey(key) < segment) oldest = false;
+      if (NumberOfKey(key) == segment) end = figures.end();
+      return NumberOfKey(key) < segment;
+    });
+  }
+  const std::string path = JoinPath(directory_.segments(), SegmentName(segment));
+  ASSIGN_OR_RETURN(const std::shared_ptr<const File> bodies, open_files_.Get(path));
+  ASSIGN_OR_RETURN(std::unique_ptr<File> file, files_->Open(path, Files::Mode::kRead));
+  SegmentReader reader(std::move(file), kSegmentRecordBytes, end, info.first_group, directory_.store());
+  reader.set_verify_bodies(false);
+  reader.set_accept_damaged_bodies(true);
+  const uint64_t bucket = ReceiptBucket();
+  Piece piece;
+  bool more = true;
+  while (more) {
+    absl::StatusOr<stored::Group> group = reader.Next();
+    more = group.ok();
+    if (!more && !absl::IsOutOfRange(group.status())) return Annotate(group.status(), path);
+    if (more) {
+      for (const stored::Put& put : group->puts()) {
+        const char kind = put.key().empty() ? '\0' : put.key()[0];
+        // (Nobody asks for old receipts.)
+        if (kind == 'r' && NumberOfKey(put.key()) + 1 < bucket) continue;
+        if (put.key() == SegmentKey(segment)) continue;
+        piece.keys.push_back({put.key(), group->number()});
+        stored::BodyLocation location;
+        if (kind == 'b' && location.ParseFromString(put.value()) && !location.own_file() &&
+            location.file() == segment) {
+          piece.bodies.push_back(NumberOfKey(put.key()));
+          piece.bytes += location.stored_bytes();
+        }
+      }
+      if (!oldest) {
+        for (const std::string& key : group->erased()) piece.keys.push_back({key, 0});
+      }
+    }
+    if (piece.full() || (!more && !piece.empty())) {
+      uint64_t bytes = 0;
+      RETURN_IF_ERROR(Carry(segment, *bodies, piece, &bytes));
+      *carried += bytes;
+      compacted_bytes_ += bytes;
+      piece = Piece();
+      if (paced) RETURN_IF_ERROR(Breathe(bytes));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status EmbeddedEngine::Breathe(uint64_t bytes) {
+  absl::MutexLock lock(&mutex_);
+  // While mail is refused for want of room, nothing is gained by sparing the disk.
+  if (ledger_.capacity().full) return absl::OkStatus();
+  const absl::Duration pause =
+      absl::Seconds(static_cast<double>(bytes) / static_cast<double>(options_.compaction_bytes_per_second));
+  if (mutex_.AwaitWithTimeout(absl::Condition(&stopping_), pause)) {
+    return absl::CancelledError("the store is being closed");
+  }
+  return absl::OkStatus();
+}
+
+// Logs again what of `piece` is still so: keys whose version is the one in the
+// segment, and bodies that still lie there.
+absl::Status EmbeddedEngine::Carry(uint64_t segment, const File& file, const Piece& piece, uint64_t* bytes) {
+  SnapshotPtr snapshot;
+  {
+    absl::MutexLock lock(&mutex_);
+    RETURN_IF_ERROR(Writable());
+    snapshot = BeginFetch();
+    if (!snapshot) return absl::UnavailableError("the index is being opened again");
+  }
+  absl::Cleanup end_fetch = [&] {
+    {
+      absl::MutexLock lock(&mutex_);
+      EndFetch(snapshot->group());
+    }
+    snapshot.reset();  // Outside the lock.
+  };
+  // As of the snapshot; what is newer is in keys_.
+  absl::flat_hash_map<std::string, std::optional<std::string>> fetched;
+  const auto fetch = [&](const std::string& key) -> absl::Status {
+    if (fetched.contains(key)) return absl::OkStatus();
+    ASSIGN_OR_RETURN(std::optional<std::string> value, snapshot->Get(key));
+    fetched[key] = std::move(value);
+    return absl::OkStatus();
+  };
+  for (const Piece::Key& key : piece.keys) RETURN_IF_ERROR(fetch(key.key));
+  for (const uint64_t body : piece.bodies) RETURN_IF_ERROR(fetch(BodyKey(body)));
+
+  struct Version {
+    std::optional<std::string> value;
+    uint64_t group = 0;
+  };
+  const auto newest = [&](const std::string& key) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    const KeyTable::Found found = keys_.Newest(key);
+    if (found.known) {
+      return found.value == nullptr ? Version{} : Version{.value = *found.value, .group = found.group};
+    }
+    const std::optional<std::string>& value = fetched.at(key);
+    const std::optional<GroupedValue> split = value ? SplitGroup(*value) : std::nullopt;
+    return split ? Version{.value = std::string(split->value), .group = split->group} : Version{};
+  };
+  const auto lies_here = [&](uint64_t body, stored::BodyLocation* location)
+                             ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+                               const Version version = newest(BodyKey(body));
+                               return version.value && location->ParseFromString(*version.value) &&
+                                      !location->own_file() && location->file() == segment;
+                             };
+
+  // Read first what seems to live, without the lock.
+  std::vector<std::pair<uint64_t, stored::BodyLocation>> living;
+  {
+    absl::MutexLock lock(&mutex_);
+    for (const uint64_t body : piece.bodies) {
+      stored::BodyLocation location;
+      if (lies_here(body, &location)) living.emplace_back(body, std::move(location));
+    }
+  }
+  absl::Status damaged;
+  std::vector<std::unique_ptr<Staged>> records;
+  for (const auto& [body, location] : living) {
+    absl::StatusOr<std::unique_ptr<Staged>> record = ReadRecord(file, body, location);
+    // It stays where it is, and with it the segment; the others go.
+    if (!record.ok()) {
+      damaged.Update(Annotate(record.status(), absl::StrCat("body ", body, " at ", location.offset())));
+      continue;
+    }
+    records.push_back(*std::move(record));
+  }
+
+  absl::Notification durable;
+  absl::Status status;
+  bool wait = false;
+  {
+    absl::MutexLock lock(&mutex_);
+    RETURN_IF_ERROR(Writable());
+    for (const Piece::Key& key : piece.keys) {
+      const Version version = newest(key.key);
+      if (version.group != key.group) continue;
+      Set(key.key, version.value);
+      *bytes += key.key.size() + (version.value ? version.value->size() : 0);
+      wait = true;
+    }
+    for (std::unique_ptr<Staged>& record : records) {
+      // Its new place is entered when the group is sealed, if it is held then.
+      stored::BodyLocation location;
+      if (!lies_here(record->id(), &location)) continue;
+      Set(BodyKey(record->id()), location.SerializeAsString());
+      *bytes += record->header.stored_bytes();
+      gathered_.bodies.push_back(std::move(record));
+      wait = true;
+    }
+    if (wait) {
+      WhenDurable(gathered_.number, [&](const absl::Status& written) {
+        status = written;
+        durable.Notify();
+      });
+    }
+  }
+  std::move(end_fetch).Invoke();
+  if (wait) durable.WaitForNotification();
+  if (!status.ok()) return absl::UnavailableError(status.message());
+  return damaged;
+}
+
+// The record as it is, every octet verified.
+absl::StatusOr<std::unique_ptr<Staged>> EmbeddedEngine::ReadRecord(
+    const File& file, uint64_t body, const stored::BodyLocation& location) const {
+  std::string octets(location.stored_bytes(), '\0');
+  ASSIGN_OR_RETURN(const size_t read, file.ReadAt(location.offset(), octets.size(), octets.data()));
+  octets.resize(read);
+  auto record = std::make_unique<Staged>(bodies_);
+  ASSIGN_OR_RETURN(record->header, DecodeHeader(octets, directory_.store()));
+  if (record->header.kind != RecordKind::kBody || record->header.id != body) {
+    return absl::DataLossError("another record is there");
+  }
+  record->encoded_header = octets.substr(0, kHeaderBytes);
+  octets.erase(0, kHeaderBytes);
+  RETURN_IF_ERROR(CheckPayload(record->header, octets));
+  record->blocks.push_back(std::move(octets));
+  return record;
+}
+
+// --- removing it --------------------------------------------------------------------
+
+absl::Status EmbeddedEngine::DropSegment(uint64_t segment) {
+  absl::Notification durable, checkpointed;
+  absl::Status status;
+  {
+    absl::MutexLock lock(&mutex_);
+    RETURN_IF_ERROR(Writable());
+    stored::SegmentFigures figures;
+    const KeyTable::Found found = keys_.Newest(SegmentKey(segment));
+    if (found.value == nullptr || !figures.ParseFromString(*found.value)) {
+      return absl::InternalError("it has no figures");
+    }
+    if (figures.live_bodies() != 0) {
+      return absl::DataLossError(absl::StrCat(figures.live_bodies(), " bodies are still in it"));
+    }
+    Set(SegmentKey(segment), std::nullopt);
+    WhenDurable(gathered_.number, [&](const absl::Status& written) {
+      status = written;
+      durable.Notify();
+    });
+  }
+  durable.WaitForNotification();
+  if (!status.ok()) return absl::UnavailableError(status.message());
+  // All that was carried is durable in the log, so it is in the index thread's
+  // queue, and the checkpoint comes after it: from then on neither recovery nor a
+  // rebuilt index needs the segment.
+  index_thread_->Checkpoint([&](absl::Status written) {
+    status = std::move(written);
+    checkpointed.Notify();
+  });
+  checkpointed.WaitForNotification();
+  // (The file is then a leftover, which the next start removes.)
+  RETURN_IF_ERROR(status);
+  RemoveFile(JoinPath(directory_.segments(), SegmentName(segment)));
+  live_key_bytes_.erase(segment);
+  first_groups_.erase(segment);
+  std::vector<std::string> lines;
+  {
+    absl::MutexLock lock(&mutex_);
+    TellDisk(&lines);
+  }
+  for (const std::string& line : lines) LogLine(LogLevel::kWarning, line);
+  return absl::OkStatus();
+}
+
+void EmbeddedEngine::RemoveFile(const std::string& path) {
+  open_files_.Forget(path);
+  // What is left is removed by the next start: nothing names it any more.
+  files_->Remove(path).IgnoreError();
+}
+
+// --- the index ----------------------------------------------------------------------
+
+uint64_t EmbeddedEngine::IndexDiskBytes() const {
+  const absl::StatusOr<std::vector<std::string>> names = files_->List(directory_.index());
+  uint64_t bytes = 0;
+  if (!names.ok()) return 0;
+  for (const std::string& name : *names) {
+    if (const auto size = files_->SizeOf(JoinPath(directory_.index(), name)); size.ok()) bytes += *size;
+  }
+  return bytes;
+}
+
+// LevelDB compresses: an index that takes more than its content is mostly not it.
+bool EmbeddedEngine::IndexIsStale() {
+  if (counted_changes_ == index_compacted_at_) return false;  // Not twice for one count.
+  return counted_changes_ != UINT64_MAX && IndexDiskBytes() > counted_bytes_ + kIndexSlack;
+}
+
+absl::Status EmbeddedEngine::CompactIndex() {
+  SnapshotPtr snapshot;
+  {
+    absl::MutexLock lock(&mutex_);
+    snapshot = snapshot_;
+  }
+  if (!snapshot) return absl::UnavailableError("the index is being opened again");
+  index_compacted_at_ = counted_changes_;
+  snapshot->CompactIndex();
+  return absl::OkStatus();
+}
+
+}  // namespace restante::embedded
