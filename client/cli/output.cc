@@ -183,10 +183,11 @@ void Printer::Flush() {
   rows_.clear();
 }
 
-Progress::Progress(std::string what) : what_(std::move(what)), terminal_(isatty(STDERR_FILENO) == 1) {}
+Progress::Progress(std::string what, bool octets)
+    : what_(std::move(what)), octets_(octets), terminal_(isatty(STDERR_FILENO) == 1) {}
 
-Progress::~Progress() {
-  if (shown_) std::fputs("\r\033[K", stderr);
+void Progress::Hide() {
+  if (std::exchange(shown_, false)) std::fputs("\r\033[K", stderr);
 }
 
 void Progress::Show(uint64_t done, uint64_t total) {
@@ -201,9 +202,9 @@ void Progress::Show(uint64_t done, uint64_t total) {
     uint64_t full = std::min(kBar, done * kBar / total);
     bar = absl::StrCat(" [", std::string(full, '#'), std::string(kBar - full, '.'), "]");
   }
-  std::string of = total > 0 ? absl::StrCat("/", total) : "";
-  std::fprintf(stderr, "\r\033[K%s%s %s%s", what_.c_str(), bar.c_str(), absl::StrCat(done).c_str(),
-               of.c_str());
+  const auto text = [this](uint64_t n) { return octets_ ? FormatSize(n) : absl::StrCat(n); };
+  std::fprintf(stderr, "\r\033[K%s%s %s%s", what_.c_str(), bar.c_str(), text(done).c_str(),
+               total > 0 ? absl::StrCat("/", text(total)).c_str() : "");
   std::fflush(stderr);
 }
 

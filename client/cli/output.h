@@ -75,13 +75,17 @@ class Printer {
 // A bar on standard error while something runs, if that is a terminal.
 class Progress {
  public:
-  explicit Progress(std::string what);
-  ~Progress();
+  // `octets`: what is counted, else things.
+  explicit Progress(std::string what, bool octets = false);
+  ~Progress() { Hide(); }
   // `total` may be 0: not known.
   void Show(uint64_t done, uint64_t total);
+  // Makes room for a line, until Show.
+  void Hide();
 
  private:
   const std::string what_;
+  const bool octets_;
   const bool terminal_;
   int64_t shown_at_ = 0;
   bool shown_ = false;

@@ -3,6 +3,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "client/cli/context.h"
+#include "client/cli/long_work.h"
 #include "client/cli/output.h"
 #include "server/base/status_macros.h"
 
@@ -11,25 +12,22 @@ namespace {
 
 absl::Status Verify(Context& context) {
   uint64_t problems = 0;
-  v1::VerifyResponse last;
-  {
-    Progress progress("verifying mailboxes");
-    RETURN_IF_ERROR(context.client().Verify([&](const v1::VerifyResponse& response) {
-      for (const std::string& problem : response.problems()) {
-        ++problems;
-        context.err << "restante: " << Printable(problem) << "\n";
-      }
-      last = response;
-      progress.Show(response.checked_mailboxes(), response.total_mailboxes());
-    }));
-  }
+  LongWork<v1::VerifyResponse> work;
+  work.what = "verifying mailboxes";
+  work.progress = [](const v1::VerifyResponse& response) {
+    return std::pair(response.checked_mailboxes(), response.total_mailboxes());
+  };
+  work.findings = [&](const v1::VerifyResponse& response) {
+    problems += static_cast<uint64_t>(response.problems_size());
+    return std::vector<std::string>(response.problems().begin(), response.problems().end());
+  };
+  ASSIGN_OR_RETURN(const v1::VerifyResponse last, Watch(context, &Client::Verify, v1::VerifyRequest(), work));
   Record record;
   record.Number("checked_mailboxes", last.checked_mailboxes())
       .Number("checked_messages", last.checked_messages())
       .Number("checked_bodies", last.checked_bodies())
       .Number("problems", problems);
   Printer(context.out, context.json()).One(record);
-  if (!last.done()) return absl::DataLossError("the store ended the check before its end");
   if (problems > 0) return absl::DataLossError(absl::StrCat(problems, " problems found"));
   return absl::OkStatus();
 }

@@ -100,6 +100,28 @@ struct Client::Stubs {
     return response;
   }
 
+  // A call that tells its progress; the last response has `done`.
+  template <typename Stub, typename Request, typename Response>
+  absl::Status Watch(Stub& stub,
+                     std::unique_ptr<grpc::ClientReader<Response>> (Stub::*method)(grpc::ClientContext*,
+                                                                                   const Request&),
+                     const Request& request, const std::function<void(const Response&)>& progress) {
+    grpc::ClientContext context;
+    Patience patience(deadline, &context);
+    auto reader = (stub.*method)(&context, request);
+    Response response;
+    bool done = false;
+    while (reader->Read(&response)) {
+      patience.Heard();
+      progress(response);
+      done = response.done();
+    }
+    absl::Status status = ToStatus(reader->Finish());
+    if (patience.Over()) return Idle();
+    if (status.ok() && !done) return absl::DataLossError("the store ended the work before its end");
+    return status;
+  }
+
   absl::Status Idle() const {
     return absl::DeadlineExceededError(absl::StrCat("nothing came for ", deadline.count(), " ms"));
   }
@@ -235,17 +257,9 @@ absl::StatusOr<v1::StoreStatus> Client::GetStatus(const v1::GetStatusRequest& re
   return stubs_->Call(*stubs_->store, &v1::StoreService::Stub::GetStatus, request);
 }
 
-absl::Status Client::Verify(const std::function<void(const v1::VerifyResponse&)>& progress) {
-  grpc::ClientContext context;
-  Patience patience(stubs_->deadline, &context);
-  auto reader = stubs_->store->Verify(&context, v1::VerifyRequest());
-  v1::VerifyResponse response;
-  while (reader->Read(&response)) {
-    patience.Heard();
-    progress(response);
-  }
-  absl::Status status = ToStatus(reader->Finish());
-  return patience.Over() ? stubs_->Idle() : status;
+absl::Status Client::Verify(const v1::VerifyRequest& request,
+                            const std::function<void(const v1::VerifyResponse&)>& progress) {
+  return stubs_->Watch(*stubs_->store, &v1::StoreService::Stub::Verify, request, progress);
 }
 
 absl::StatusOr<v1::GetReceiptResponse> Client::GetReceipt(const v1::GetReceiptRequest& request) {

@@ -1,5 +1,4 @@
-// StoreService.Verify: the check goes on at its own pace, and what is new is told
-// as often as the caller reads, at least every second if it does.
+// StoreService.Verify.
 #ifndef RESTANTE_SERVER_RPC_VERIFY_CALL_H_
 #define RESTANTE_SERVER_RPC_VERIFY_CALL_H_
 
@@ -10,7 +9,6 @@
 
 namespace restante::rpc {
 
-// The reactor deletes itself when the call is done.
 grpc::ServerWriteReactor<v1::VerifyResponse>* StartVerify(engine::Engine* engine);
 
 }  // namespace restante::rpc

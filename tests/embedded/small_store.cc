@@ -14,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "server/base/status_macros.h"
 #include "server/engine/embedded/segment_reader.h"
+#include "tests/embedded/delivery.h"
 
 namespace restante::embedded {
 
@@ -113,39 +114,9 @@ absl::StatusOr<stored::Receipt> SmallStore::Deliver(const std::string& text) {
 }
 
 absl::StatusOr<stored::Receipt> SmallStore::DeliverAs(engine::TransactionId id, const std::string& text) {
-  ASSIGN_OR_RETURN(const engine::OpenResult opened, Await<absl::StatusOr<engine::OpenResult>>([&](auto done) {
-                     engine->Open(id, text.size(), std::move(done));
-                   }));
-  if (const auto* receipt = std::get_if<stored::Receipt>(&opened)) return *receipt;
-  if (!std::holds_alternative<engine::Opened>(opened)) return absl::ResourceExhaustedError("refused at Open");
-  ASSIGN_OR_RETURN(
-      const engine::ReserveResult reserved, Await<absl::StatusOr<engine::ReserveResult>>([&](auto done) {
-        engine->Reserve(id, mailbox, {.bytes = text.size(), .at_least = text.size()}, std::move(done));
-      }));
-  if (!std::holds_alternative<engine::Granted>(reserved))
-    return absl::ResourceExhaustedError("refused at Reserve");
-  ASSIGN_OR_RETURN(
-      const engine::Confirmed confirmed,
-      Await<absl::StatusOr<engine::Confirmed>>([&](auto done) { engine->Confirm(id, std::move(done)); }));
-  if (confirmed.disk || !confirmed.lost.empty()) return absl::ResourceExhaustedError("refused at Confirm");
-  auto writer = engine->NewBody(text.size());
-  for (size_t at = 0; at < text.size(); at += 100'000) {
-    RETURN_IF_ERROR(
-        Await<absl::Status>([&](auto done) { writer->Append(text.substr(at, 100'000), std::move(done)); }));
-  }
-  engine::CommitRequest request;
-  request.transaction = id;
-  auto staged = Await<absl::StatusOr<std::unique_ptr<engine::StagedBody>>>(
-      [&](auto done) { writer->Finish(std::move(done)); });
-  RETURN_IF_ERROR(staged.status());
-  request.body = *std::move(staged);
-  request.entries.emplace_back(mailbox, stored::Entry());
-  request.receipt.set_committed(true);
-  stored::ReceiptRecipient& recipient = *request.receipt.add_recipients();
-  recipient.set_mailbox(mailbox);
-  recipient.set_outcome(1);
-  return Await<absl::StatusOr<stored::Receipt>>(
-      [&](auto done) { engine->Commit(std::move(request), std::move(done)); });
+  Delivery delivery{.transaction = id, .text = text};
+  delivery.entries.emplace_back(mailbox, stored::Entry());
+  return embedded::Deliver(*engine, std::move(delivery));
 }
 
 absl::StatusOr<stored::Receipt> SmallStore::Settle(engine::TransactionId transaction) {
@@ -153,28 +124,7 @@ absl::StatusOr<stored::Receipt> SmallStore::Settle(engine::TransactionId transac
       [&](auto done) { engine->Settle(transaction, {mailbox}, std::move(done)); });
 }
 
-absl::Status SmallStore::Expunge(uint64_t uid) {
-  const std::string key = engine::EntryKey(uid);
-  return Await<absl::Status>([&](auto done) {
-    engine->Update(
-        PartitionId::Mailbox(mailbox), {key},
-        [key](const View& view) -> absl::StatusOr<Verdict> {
-          const auto it = view.values.find(key);
-          if (it == view.values.end()) return absl::NotFoundError("no such message");
-          stored::Entry entry;
-          entry.ParseFromString(it->second);
-          Change change;
-          change.head = *view.head;
-          stored::MailboxHead& head = *change.head.mutable_mailbox();
-          head.set_used_bytes(head.used_bytes() - entry.size());
-          head.set_used_messages(head.used_messages() - 1);
-          change.erased = {key};
-          change.released_bodies = {BodyId{entry.body()}};
-          return change;
-        },
-        std::move(done));
-  });
-}
+absl::Status SmallStore::Expunge(uint64_t uid) { return embedded::Expunge(*engine, mailbox, uid); }
 
 absl::Status SmallStore::Touch() {
   return Await<absl::Status>([&](auto done) {

@@ -106,8 +106,10 @@ class Client {
       const v1::BatchDeleteMessagesRequest& request);
 
   absl::StatusOr<v1::StoreStatus> GetStatus(const v1::GetStatusRequest& request);
-  // Calls `progress` with each response; the last has `done`.
-  absl::Status Verify(const std::function<void(const v1::VerifyResponse&)>& progress);
+  // Long work: calls `progress` with each response, the last of which has `done`.
+  // kDataLoss: the store ended it without. What was found is no error.
+  absl::Status Verify(const v1::VerifyRequest& request,
+                      const std::function<void(const v1::VerifyResponse&)>& progress);
 
   absl::StatusOr<v1::GetReceiptResponse> GetReceipt(const v1::GetReceiptRequest& request);
   absl::StatusOr<v1::CheckRecipientResponse> CheckRecipient(const v1::CheckRecipientRequest& request);
