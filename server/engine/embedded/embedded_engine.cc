@@ -181,15 +181,17 @@ absl::Status EmbeddedEngine::FindUpgrade() {
     // Its successor says where it ends. If that is gone it was cut there.
     const absl::StatusOr<SegmentInfo> next =
         ReadSegmentInfo(*files_, directory_.segments(), segment + 1, directory_.store());
-    absl::StatusOr<uint64_t> end = next.status();
     if (next.ok()) {
-      end = next->start.previous_end;
+      figures.set_end(next->start.previous_end);
     } else if (absl::IsNotFound(next.status())) {
-      end = files_->SizeOf(JoinPath(directory_.segments(), SegmentName(segment)));
+      const absl::StatusOr<uint64_t> size =
+          files_->SizeOf(JoinPath(directory_.segments(), SegmentName(segment)));
+      status = size.status();
+      if (size.ok()) figures.set_end(*size);
+    } else {
+      status = next.status();
     }
-    status = end.status();
     if (!status.ok()) return false;
-    figures.set_end(*end);
     corrections_.emplace_back(key, figures.SerializeAsString());
     return true;
   });
