@@ -262,6 +262,11 @@ absl::Status Client::Verify(const v1::VerifyRequest& request,
   return stubs_->Watch(*stubs_->store, &v1::StoreService::Stub::Verify, request, progress);
 }
 
+absl::Status Client::Compact(const v1::CompactRequest& request,
+                             const std::function<void(const v1::CompactResponse&)>& progress) {
+  return stubs_->Watch(*stubs_->store, &v1::StoreService::Stub::Compact, request, progress);
+}
+
 absl::StatusOr<v1::GetReceiptResponse> Client::GetReceipt(const v1::GetReceiptRequest& request) {
   return stubs_->Call(*stubs_->delivery, &v1::DeliveryService::Stub::GetReceipt, request);
 }

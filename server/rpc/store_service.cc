@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "server/mail/names.h"
 #include "server/mail/overview.h"
+#include "server/rpc/compact_call.h"
 #include "server/rpc/convert.h"
 #include "server/rpc/serve.h"
 #include "server/rpc/verify_call.h"
@@ -70,6 +71,11 @@ Task<absl::Status> StoreService::Status(const v1::GetStatusRequest* request, v1:
 grpc::ServerWriteReactor<v1::VerifyResponse>* StoreService::Verify(grpc::CallbackServerContext*,
                                                                    const v1::VerifyRequest*) {
   return StartVerify(engine_);
+}
+
+grpc::ServerWriteReactor<v1::CompactResponse>* StoreService::Compact(grpc::CallbackServerContext*,
+                                                                     const v1::CompactRequest*) {
+  return StartCompact(engine_);
 }
 
 }  // namespace restante::rpc
