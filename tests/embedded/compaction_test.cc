@@ -7,6 +7,7 @@
 #include <random>
 #include <thread>
 
+#include "absl/strings/numbers.h"
 #include "server/engine/embedded/segment_reader.h"
 #include "tests/embedded/faulty_files.h"
 #include "tests/embedded/small_store.h"
@@ -15,10 +16,6 @@ namespace restante::embedded {
 namespace {
 
 namespace fs = std::filesystem;
-using testing::Contains;
-using testing::ElementsAre;
-using testing::Gt;
-using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::SizeIs;
 
@@ -142,6 +139,33 @@ TEST_F(Compaction, RunsWhileMailComesAndGoes) {
   std::vector<std::string> texts;
   for (const auto& [uid, text] : all) texts.push_back(text);
   ExpectTexts(texts);
+}
+
+TEST_F(Compaction, AGroupGetsOnlyAPieceOfIt) {
+  store_.options.compaction_bytes_per_second = 0;
+  store_.options.segment_bytes = 20'000'000;
+  ASSERT_TRUE(store_.Open().ok());
+  for (int i = 0; i < 300; ++i) ASSERT_TRUE(store_.Deliver(Noise(60'000, i)).ok());
+  for (int uid = 1; uid <= 300; uid += 4) ASSERT_TRUE(store_.Expunge(uid).ok());
+  ASSERT_TRUE(Compact().ok());
+  store_.Close();
+  // A delivery waits for the group before its own, and so for one piece.
+  ASSERT_FALSE(fs::exists(store_.Segment(1)));
+  auto file = Files::Posix()->Open(store_.Segment(2).string(), Files::Mode::kRead);
+  ASSERT_TRUE(file.ok()) << file.status();
+  uint32_t store = 0;
+  ASSERT_TRUE(absl::SimpleHexAtoi(ReadFile(directory_.path / "data/FORMAT").substr(32, 8), &store));
+  const auto info = ReadSegmentInfo(*Files::Posix(), (directory_.path / "data/segments").string(), 2, store);
+  ASSERT_TRUE(info.ok()) << info.status();
+  SegmentReader reader(*std::move(file), kSegmentRecordBytes, info->size, info->first_group, store);
+  int pieces = 0;
+  absl::StatusOr<stored::Group> group;
+  while ((group = reader.Next()).ok()) {
+    EXPECT_LT(group->bytes(), (1 << 20) + 61'000);
+    pieces += group->bytes() > 0;
+  }
+  EXPECT_TRUE(absl::IsOutOfRange(group.status())) << group.status();
+  EXPECT_GT(pieces, 10);
 }
 
 TEST_F(Compaction, WhatOnlyChangedKeysLeftBehindComesBack) {
