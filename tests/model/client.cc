@@ -19,11 +19,12 @@ const std::vector<std::string> kAliases = {"info", "anna", "bert"};
 
 }  // namespace
 
-Client::Client(int number, uint64_t seed, Worlds worlds, const FakeClock* clock, uint64_t grace_bytes,
-               Judge* judge)
+Client::Client(int number, uint64_t seed, Worlds worlds, SharedMailboxes* shared, const FakeClock* clock,
+               uint64_t grace_bytes, Judge* judge)
     : number_(number),
       caller_(absl::StrCat("client", number)),
       worlds_(worlds),
+      shared_(shared),
       clock_(clock),
       grace_bytes_(grace_bytes),
       judge_(judge),
@@ -32,21 +33,25 @@ Client::Client(int number, uint64_t seed, Worlds worlds, const FakeClock* clock,
 
 void Client::Step() {
   static const auto* const operations = new std::vector<std::pair<uint64_t, void (Client::*)()>>{
-      {300, &Client::Deliver},      {20, &Client::Settle},        {30, &Client::CheckRecipient},
+      {500, &Client::Deliver},      {20, &Client::Settle},        {30, &Client::CheckRecipient},
       {10, &Client::CreateDomain},  {30, &Client::CreateMailbox}, {12, &Client::ChangeDomain},
       {40, &Client::ChangeMailbox}, {20, &Client::ChangeAlias},   {10, &Client::ListNames},
-      {60, &Client::Append},        {60, &Client::Expunge},       {20, &Client::ListMessages},
+      {60, &Client::Append},        {50, &Client::Expunge},       {20, &Client::ListMessages},
       {60, &Client::ReadMessage},   {15, &Client::Recalculate},   {30, &Client::Copy},
       {20, &Client::Flag},
   };
-  uint64_t sum = 0;
-  for (const auto& [weight, run] : *operations) sum += weight;
-  uint64_t choice = dice_.Below(sum);
+  static const uint64_t sum = [] {
+    uint64_t weights = 0;
+    for (const auto& [weight, run] : *operations) weights += weight;
+    return weights;
+  }();
   step_ = judge_->Step();
+  if (dice_.OneIn(6)) return shared_->Step(dice_);
   exempt_ = false;
-  if (seen_[kEmbedded].scopes.size() < 4 && dice_.OneIn(2)) {
-    dice_.OneIn(2) ? CreateDomain() : CreateMailbox();
+  if (seen_.scopes.size() < 5 && dice_.OneIn(2)) {
+    dice_.OneIn(3) ? CreateDomain() : CreateMailbox();
   } else {
+    uint64_t choice = dice_.Below(sum);
     auto operation = operations->begin();
     while (choice >= operation->first) choice -= (operation++)->first;
     (this->*operation->second)();
@@ -57,8 +62,8 @@ void Client::Step() {
     now[world.which()] = LookAt(world);
     return now[world.which()].text;
   });
-  CheckBounds(seen_[kEmbedded], now[kEmbedded]);
-  seen_[kEmbedded] = std::move(now[kEmbedded]);
+  CheckBounds(seen_, now[kEmbedded]);
+  seen_ = std::move(now[kEmbedded]);
 }
 
 void Client::Fail(absl::string_view what) {
@@ -70,7 +75,7 @@ std::string Client::Both(std::string what, absl::FunctionRef<std::string(World&)
   std::string embedded = op(*worlds_.embedded);
   const std::string memory = op(*worlds_.memory);
   if (embedded != memory) {
-    Fail(absl::StrCat("the answers differ\n  embedded: ", embedded, "\n  memory:   ", memory));
+    Fail(absl::StrCat("the answers differ", Difference(embedded, memory)));
   }
   return embedded;
 }
@@ -140,6 +145,7 @@ void Client::CheckBounds(const Look& before, const Look& after) {
 void Client::Listen() {
   for (Delivery& delivery : deliveries_) {
     Both("listening", [&](World& world) { return delivery.with[world.which()]->Answers(); });
+    if (delivery.with[kEmbedded]->over()) judge_->Saw(v1::Outcome_Name(delivery.with[kEmbedded]->outcome()));
   }
   DropEnded();
   ForgetOldIds();
@@ -187,9 +193,9 @@ Address Client::RandomAlias() { return {dice_.Pick(kAliases), RandomDomain()}; }
 // Some of the newest, which may be there.
 std::vector<uint64_t> Client::RandomUids(const Address& mailbox) {
   std::vector<uint64_t> uids;
-  const auto next = seen_[kEmbedded].uid_next.find(mailbox.ToString());
-  const uint64_t last = next == seen_[kEmbedded].uid_next.end() ? 1 : next->second;
-  for (uint64_t i = dice_.OneIn(4) ? 10 : 1 + dice_.Below(3); i > 0; --i) {
+  const auto next = seen_.uid_next.find(mailbox.ToString());
+  const uint64_t last = next == seen_.uid_next.end() ? 1 : next->second;
+  for (uint64_t i = dice_.OneIn(4) ? 20 : 1 + dice_.Below(3); i > 0; --i) {
     const uint64_t back = dice_.Below(dice_.OneIn(3) ? 30 : 8);
     if (back < last) uids.push_back(last - back);
   }

@@ -21,14 +21,15 @@
 #include "tests/model/conversation.h"
 #include "tests/model/judge.h"
 #include "tests/model/letter.h"
+#include "tests/model/shared_mailboxes.h"
 #include "tests/model/world.h"
 
 namespace restante::model {
 
 class Client {
  public:
-  Client(int number, uint64_t seed, Worlds worlds, const FakeClock* clock, uint64_t grace_bytes,
-         Judge* judge);
+  Client(int number, uint64_t seed, Worlds worlds, SharedMailboxes* shared, const FakeClock* clock,
+         uint64_t grace_bytes, Judge* judge);
 
   // One operation on both stores. The client's own thread.
   void Step();
@@ -116,6 +117,7 @@ class Client {
   const int number_;
   const std::string caller_;
   const Worlds worlds_;
+  SharedMailboxes* const shared_;
   const FakeClock* const clock_;
   const uint64_t grace_bytes_;
   Judge* const judge_;
@@ -130,7 +132,7 @@ class Client {
   uint64_t step_ = 0;
   std::string doing_;
   bool exempt_ = false;  // What it does now is not bound by quota.
-  Look seen_[2];
+  Look seen_;            // In both.
 };
 
 }  // namespace restante::model

@@ -85,7 +85,7 @@ void Client::Deliver() {
     return HangUpOn(delivery, std::nullopt);
   }
   if (dice_.OneIn(100)) {
-    switch (dice_.Below(4)) {
+    switch (dice_.Below(6)) {
       case 0:
         return Tell(delivery, "Begin again", letter.Begin());
       case 1:
@@ -94,6 +94,10 @@ void Client::Deliver() {
         return Tell(delivery, "Commit out of order", letter.Commit());
       case 3:
         return Tell(delivery, "an empty event", v1::Event());
+      default:
+        v1::Event chunk;
+        chunk.set_chunk(std::string(delivery.with[kEmbedded]->credit() - delivery.sent + 1, 'x'));
+        return Tell(delivery, "more than the credit", chunk);
     }
   }
   if (delivery.next < recipients) {
@@ -112,7 +116,6 @@ void Client::Deliver() {
     const uint64_t credit = delivery.with[kEmbedded]->credit() - delivery.sent;
     uint64_t length = dice_.OneIn(3) ? 1 + dice_.Below(2'000) : 200'000;
     length = std::min<uint64_t>({length, credit, letter.text.size() - delivery.sent});
-    if (dice_.OneIn(300)) length = std::min<uint64_t>(credit + 1, letter.text.size() - delivery.sent);
     delivery.sent += length;
     return Tell(delivery, absl::StrCat("a chunk of ", length, " bytes"),
                 letter.Chunk(delivery.sent - length, length));
@@ -168,6 +171,10 @@ void Client::Tell(Delivery& delivery, const std::string& what, const v1::Event& 
   if (event.has_recipient() || event.has_data() || event.has_commit() || heard.over()) {
     judge_->Saw(v1::Outcome_Name(heard.outcome()));
   }
+  if (event.has_data() && (heard.lost() || heard.outcome() == v1::OUTCOME_MAILBOX_FULL ||
+                           heard.outcome() == v1::OUTCOME_DOMAIN_FULL)) {
+    judge_->Saw("a silent reservation taken by others");
+  }
 }
 
 void Client::CommitAndSettle(Delivery& delivery) {
@@ -205,7 +212,7 @@ void Client::DropEnded() {
 }
 
 void Client::ForgetOldIds() {
-  const int64_t before = clock_->MonotonicMicros() - kForgottenAfterUs;
+  const int64_t before = clock_->MonotonicMicros() - 3 * kForgottenAfterUs;
   std::erase_if(receipt_since_us_, [&](const auto& id) { return id.second < before; });
 }
 

@@ -68,7 +68,11 @@ void Client::Append() {
 
 void Client::Expunge() {
   const Address mailbox = RandomMailbox();
-  const std::vector<uint64_t> uids = RandomUids(mailbox);
+  std::vector<uint64_t> uids = RandomUids(mailbox);
+  if (dice_.OneIn(4)) {
+    // As archive does: whatever is old.
+    for (uint64_t uid = uids.empty() ? 0 : uids[0]; uid > 0 && uids.size() < 100; --uid) uids.push_back(uid);
+  }
   Both(absl::StrCat("expunging ", absl::StrJoin(uids, ","), " of ", mailbox.ToString()), [&](World& world) {
     return Describe(Get(world.messages().Delete({mailbox, std::nullopt}, uids)));
   });

@@ -63,9 +63,9 @@ mail::MailboxSettings Client::RandomMailboxSettings() {
   mail::MailboxSettings settings;
   settings.max_bytes = RandomLimit(dice_, kBytes);
   settings.max_messages = RandomLimit(dice_, kMessages);
-  if (dice_.OneIn(4)) {
-    settings.state = dice_.OneIn(2) ? mail::stored::MailboxHead::ACTIVE
-                                    : static_cast<mail::stored::MailboxHead::State>(dice_.Below(3));
+  if (dice_.OneIn(2)) {
+    settings.state = !dice_.OneIn(4) ? mail::stored::MailboxHead::ACTIVE
+                                     : static_cast<mail::stored::MailboxHead::State>(dice_.Below(3));
   }
   return settings;
 }

@@ -60,6 +60,8 @@ std::string Conversation::Answers() {
   over_seen_ = over_;
   credit_seen_ = credit_;
   outcome_seen_ = outcome_;
+  lost_seen_ = lost_;
+  receipts_seen_ = receipts_;
   return absl::StrCat(std::exchange(answers_, ""), over_ ? "over" : "");
 }
 
@@ -89,7 +91,11 @@ void Conversation::Send(v1::Answer answer) {
   if (answer.has_credit()) credit_ += answer.credit().bytes();
   if (answer.has_decision()) outcome_ = answer.decision().outcome();
   if (answer.has_refused()) outcome_ = answer.refused().outcome();
-  if (answer.has_receipts()) outcome_ = v1::OUTCOME_OK;
+  if (answer.has_receipts()) {
+    outcome_ = v1::OUTCOME_OK;
+    receipts_ = answer.receipts();
+  }
+  lost_ |= answer.ready().lost_size() > 0;
   absl::StrAppend(&answers_, Describe(std::move(answer)), "; ");
 }
 

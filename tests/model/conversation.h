@@ -39,6 +39,10 @@ class Conversation : public mail::TransactionSink, public std::enable_shared_fro
   uint64_t credit() const { return credit_seen_; }
   // Outcome of the last Decision or Refused, OUTCOME_OK for Receipts.
   v1::Outcome outcome() const { return outcome_seen_; }
+  // Whether somebody lost a reservation that was granted, as of the last Answers.
+  bool lost() const { return lost_seen_; }
+  // The receipts, once they came.
+  const v1::Receipts& receipts() const { return receipts_seen_; }
 
   void Post(absl::AnyInvocable<void()> fn) override;
   void Send(v1::Answer answer) override;
@@ -59,11 +63,15 @@ class Conversation : public mail::TransactionSink, public std::enable_shared_fro
   std::string answers_ ABSL_GUARDED_BY(mutex_);
   uint64_t credit_ ABSL_GUARDED_BY(mutex_) = 0;
   v1::Outcome outcome_ ABSL_GUARDED_BY(mutex_) = v1::OUTCOME_OK;
+  bool lost_ ABSL_GUARDED_BY(mutex_) = false;
+  v1::Receipts receipts_ ABSL_GUARDED_BY(mutex_);
 
   // The talking thread's own.
   bool over_seen_ = false;
   uint64_t credit_seen_ = 0;
   v1::Outcome outcome_seen_ = v1::OUTCOME_OK;
+  bool lost_seen_ = false;
+  v1::Receipts receipts_seen_;
 };
 
 }  // namespace restante::model

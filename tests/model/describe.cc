@@ -1,10 +1,13 @@
 #include "tests/model/describe.h"
 
+#include <algorithm>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/cord.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "restante/v1/error.pb.h"
 #include "server/mail/errors.h"
 
@@ -24,9 +27,9 @@ std::string Describe(const absl::Status& status) {
 }
 
 std::string Describe(v1::Answer answer) {
-  if (answer.has_refused() && absl::StrContains(answer.refused().detail(), "mailbox partition ")) {
+  // Each engine has its own words for it.
+  if (answer.has_refused() && answer.refused().outcome() == v1::OUTCOME_REQUEST_ID_ABORTED)
     answer.mutable_refused()->clear_detail();
-  }
   return answer.ShortDebugString();
 }
 
@@ -71,6 +74,15 @@ std::string Describe(const mail::Audit& audit) {
                                   audit.corrected ? "; corrected" : "");
   for (const std::string& problem : audit.problems) absl::StrAppend(&text, "; ", problem);
   return text;
+}
+
+std::string Difference(const std::string& embedded, const std::string& memory) {
+  const std::vector<std::string> as = absl::StrSplit(embedded, '\n'), bs = absl::StrSplit(memory, '\n');
+  for (size_t i = 0; i < std::max(as.size(), bs.size()); ++i) {
+    const std::string x = i < as.size() ? as[i] : "(nothing)", y = i < bs.size() ? bs[i] : "(nothing)";
+    if (x != y) return absl::StrCat("\n  embedded: ", x, "\n  memory:   ", y);
+  }
+  return "";
 }
 
 }  // namespace restante::model

@@ -39,6 +39,9 @@ std::string Describe(const absl::StatusOr<T>& result) {
   return result.ok() ? Describe(*result) : Describe(result.status());
 }
 
+// The first line in which two texts differ, of both; empty if none does.
+std::string Difference(const std::string& embedded, const std::string& memory);
+
 }  // namespace restante::model
 
 #endif  // RESTANTE_TESTS_MODEL_DESCRIBE_H_

@@ -1,19 +1,22 @@
 #include "tests/model/model.h"
 
 #include <algorithm>
+#include <filesystem>
+#include <iterator>
 #include <thread>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/strings/str_split.h"
 #include "server/base/fake_clock.h"
 #include "server/base/status_macros.h"
 #include "server/engine/embedded/embedded_engine.h"
 #include "server/engine/memory/memory_engine.h"
 #include "tests/model/client.h"
+#include "tests/model/describe.h"
 #include "tests/model/judge.h"
+#include "tests/model/shared_mailboxes.h"
 #include "tests/model/world.h"
 
 namespace restante::model {
@@ -31,7 +34,7 @@ mail::DeliveryOptions Rules() {
   options.rules.default_bytes.set_kind(mail::stored::Limit::VALUE);
   options.rules.default_bytes.set_value(200'000);
   options.rules.grace_bytes = 1'000;
-  options.rules.deliveries_per_mailbox = 3;
+  options.rules.deliveries_per_mailbox = 2;
   return options;
 }
 
@@ -46,20 +49,10 @@ embedded::Options SmallEngine(const std::string& directory, const mail::Delivery
   options.disk_reserve = 0;
   options.ballast = 0;
   options.body_memory = 200'000;
-  options.segment_bytes = 256 * 1024;
+  options.segment_bytes = 64 * 1024;
   options.checkpoint_bytes = 128 * 1024;
   options.maintenance_interval = absl::Milliseconds(5);
   return options;
-}
-
-// The first line in which two texts differ.
-std::string Difference(const std::string& a, const std::string& b) {
-  const std::vector<std::string> as = absl::StrSplit(a, '\n'), bs = absl::StrSplit(b, '\n');
-  for (size_t i = 0; i < std::max(as.size(), bs.size()); ++i) {
-    const std::string x = i < as.size() ? as[i] : "(nothing)", y = i < bs.size() ? bs[i] : "(nothing)";
-    if (x != y) return absl::StrCat("\n  embedded: ", x, "\n  memory:   ", y);
-  }
-  return "";
 }
 
 class Model {
@@ -82,6 +75,7 @@ class Model {
   Judge judge_;
   Dice dice_;
   std::unique_ptr<World> embedded_, memory_;
+  std::unique_ptr<SharedMailboxes> shared_;
   std::vector<std::unique_ptr<Client>> clients_;
   std::map<std::string, uint64_t> figures_;
 };
@@ -105,15 +99,19 @@ Model::Model(const ModelOptions& options) : options_(options), dice_(options.see
     const auto made = Get(world->provisioning().CreateDomain("always.example", {}, ""));
     if (!made.ok()) judge_.Fail(made.status().ToString());
   }
+  const Worlds worlds{embedded_.get(), memory_.get()};
+  shared_ = std::make_unique<SharedMailboxes>(worlds, rules_.rules.grace_bytes, &judge_);
+  if (const absl::Status made = shared_->Make(); !made.ok()) judge_.Fail(made.ToString());
   for (int i = 0; i < options_.clients; ++i) {
-    clients_.push_back(std::make_unique<Client>(i, options_.seed, Worlds{embedded_.get(), memory_.get()},
-                                                &clock_, rules_.rules.grace_bytes, &judge_));
+    clients_.push_back(std::make_unique<Client>(i, options_.seed, worlds, shared_.get(), &clock_,
+                                                rules_.rules.grace_bytes, &judge_));
   }
 }
 
 ModelReport Model::Run() {
   for (uint64_t round = 1; judge_.steps() < options_.steps && !judge_.failed(); ++round) {
     Round();
+    if (!judge_.failed()) shared_->Compare();
     if (!judge_.failed() && round % 4 == 0) CompareEverything();
     if (!judge_.failed() && round % 8 == 0) Verify();
     if (!judge_.failed()) PassTime();
@@ -191,6 +189,7 @@ void Model::Reopen() {
     if (!opened.ok()) return judge_.Fail(absl::StrCat("reopening: ", opened.ToString()));
   }
   judge_.Saw("closed and opened");
+  shared_->Compare();
   CompareEverything();
 }
 
@@ -200,8 +199,12 @@ void Model::GatherFigures() {
   for (const char* name : {"groups", "commits", "index_checkpoints", "failed_groups", "index_reopened"}) {
     figures_[name] += now.at(name);
   }
-  figures_["segment"] = now.at("segment");
-  figures_["segments"] = now.at("segments");
+  figures_["segments begun"] = now.at("segment");
+  figures_["segments removed"] = now.at("segment") - now.at("segments");
+  // Now, or at a moment before.
+  const auto bodies = std::filesystem::directory_iterator(directory_.path / "bodies");
+  figures_["body files"] =
+      std::max<uint64_t>(figures_["body files"], std::distance(begin(bodies), end(bodies)));
 }
 
 }  // namespace
