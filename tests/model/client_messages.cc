@@ -7,7 +7,7 @@
 #include "absl/strings/str_join.h"
 #include "server/engine/embedded/crc32c.h"
 #include "server/mail/append.h"
-#include "server/mail/directory.h"
+#include "server/mail/transaction_id.h"
 #include "tests/model/client.h"
 #include "tests/model/describe.h"
 
@@ -133,16 +133,25 @@ void Client::Copy() {
   const Address from = RandomMailbox(), to = RandomMailbox();
   const std::vector<uint64_t> uids = RandomUids(from);
   if (uids.empty()) return;
+  const std::string request_id = NewRequestId();
   Both(absl::StrCat("copying ", uids[0], " of ", from.ToString(), " to ", to.ToString()), [&](World& world) {
     absl::StatusOr<FoundEntry> found = Find(world, from, uids[0]);
     if (!found.ok()) return Describe(found.status());
     const auto target = Get(world.provisioning().GetMailbox(to));
     if (!target.ok()) return Describe(target.status());
-    // A quota-bound operation: it asks first. Nobody comes in between.
+    // It is bound by quota: it asks for room first, which may take a silent
+    // reservation's. Nobody comes in between.
+    const engine::TransactionId id = mail::MakeTransactionId(caller_, request_id);
+    if (!embedded::Await<absl::StatusOr<engine::OpenResult>>([&](auto done) {
+           world.engine().Open(id, 0, std::move(done));
+         }).ok()) {
+      return std::string("not opened");
+    }
     const auto room = embedded::Await<absl::StatusOr<engine::ReserveResult>>([&](auto done) {
-      world.engine().Check(target->number, {.bytes = found->entry.size(), .at_least = found->entry.size()},
-                           std::move(done));
+      const uint64_t bytes = found->entry.size();
+      world.engine().Reserve(id, target->number, {.bytes = bytes, .at_least = bytes}, std::move(done));
     });
+    world.engine().Close(id);
     if (!room.ok() || !std::holds_alternative<engine::Granted>(*room)) return std::string("no room");
     mail::stored::Entry entry = found->entry;
     const absl::Status copied = embedded::Await<absl::Status>([&](auto done) {

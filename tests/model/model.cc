@@ -40,7 +40,7 @@ mail::DeliveryOptions Rules() {
 
 // Everything in it is so small that all of it moves.
 embedded::Options SmallEngine(const std::string& directory, const mail::DeliveryOptions& rules,
-                              const Clock* clock) {
+                              const Clock* clock, Judge* judge) {
   embedded::Options options;
   options.data_dir = directory;
   options.create = true;
@@ -52,6 +52,10 @@ embedded::Options SmallEngine(const std::string& directory, const mail::Delivery
   options.segment_bytes = 64 * 1024;
   options.checkpoint_bytes = 128 * 1024;
   options.maintenance_interval = absl::Milliseconds(5);
+  options.log = [judge](LogLevel level, const std::string& text) {
+    if (level == LogLevel::kError) judge->Fail(absl::StrCat("the embedded engine says: ", text));
+    judge->Saw("embedded warnings");
+  };
   return options;
 }
 
@@ -83,7 +87,7 @@ class Model {
 Model::Model(const ModelOptions& options) : options_(options), dice_(options.seed) {
   const auto open_embedded = [this]() -> absl::StatusOr<std::shared_ptr<engine::Engine>> {
     ASSIGN_OR_RETURN(std::unique_ptr<engine::Engine> opened,
-                     embedded::Open(SmallEngine(directory_.path.string(), rules_, &clock_)));
+                     embedded::Open(SmallEngine(directory_.path.string(), rules_, &clock_, &judge_)));
     if (options_.wrap) opened = options_.wrap(std::move(opened));
     return opened;
   };
