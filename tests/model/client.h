@@ -125,9 +125,12 @@ class Client {
   const std::vector<std::string> domains_;
 
   std::deque<Delivery> deliveries_;
-  // Letters whose id may have a receipt or a tombstone, oldest first, and since when.
-  std::deque<Letter> past_;
-  std::map<std::string, int64_t> receipt_since_us_;
+  std::deque<Letter> past_;  // Oldest first.
+  // When a request id was used: each time it may have got a receipt or a tombstone.
+  struct Uses {
+    int64_t first_us, last_us;  // Monotonic; the first since the last were forgotten.
+  };
+  std::map<std::string, Uses> uses_;
 
   uint64_t step_ = 0;
   std::string doing_;

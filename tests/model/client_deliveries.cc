@@ -14,6 +14,7 @@ namespace {
 constexpr size_t kMostAtOnce = 6;
 constexpr size_t kPast = 30;
 constexpr int64_t kHour = int64_t{3600} * 1'000'000;
+constexpr int64_t kKeptForUs = 23 * kHour;
 // Two lifetimes, an hour for the transaction, and what restarts lose of store time.
 constexpr int64_t kForgottenAfterUs = 50 * kHour;
 
@@ -154,7 +155,7 @@ void Client::BeginDelivery() {
     if (!deliveries_.empty() && dice_.OneIn(20)) {
       delivery.letter.request_id = deliveries_[dice_.Below(deliveries_.size())].letter.request_id;
     }
-    receipt_since_us_.try_emplace(delivery.letter.request_id, clock_->MonotonicMicros());
+    if (!ReceiptIsCertain(delivery.letter.request_id)) return BeginDelivery();
   }
   for (const Which which : {kEmbedded, kMemory}) {
     delivery.with[which] = Conversation::Begin(worlds_[which].deliveries(), caller_);
@@ -213,20 +214,22 @@ void Client::DropEnded() {
 
 void Client::ForgetOldIds() {
   const int64_t before = clock_->MonotonicMicros() - 3 * kForgottenAfterUs;
-  std::erase_if(receipt_since_us_, [&](const auto& id) { return id.second < before; });
+  std::erase_if(uses_, [&](const auto& id) { return id.second.last_us < before; });
 }
 
 // --- without a transaction -----------------------------------------------------------
 
-// Between one and two lifetimes an engine may keep a receipt, and need not. (A
-// receipt may be made up to an hour after the first use of its id.)
+// Between one and two lifetimes an engine may keep a receipt, and need not.
 bool Client::ReceiptIsCertain(const std::string& request_id) {
   const int64_t now = clock_->MonotonicMicros();
-  int64_t& since = receipt_since_us_.try_emplace(request_id, now).first->second;
-  if (now - since < 23 * kHour) return true;
-  if (now - since < kForgottenAfterUs) return false;
-  judge_->Saw("an expired request id used again");
-  since = now;
+  // Receipt or tombstone were made at one of the uses, or up to an hour later.
+  Uses& uses = uses_.try_emplace(request_id, Uses{now, now}).first->second;
+  if (now - uses.last_us > kForgottenAfterUs) {
+    judge_->Saw("an expired request id used again");
+    uses.first_us = now;
+  }
+  if (now - uses.first_us > kKeptForUs) return false;
+  uses.last_us = now;
   return true;
 }
 
