@@ -230,6 +230,7 @@ EmbeddedEngine::~EmbeddedEngine() {
     absl::MutexLock lock(&mutex_);
     stopping_ = true;
   }
+  stop_.Changed();
   if (log_thread_.joinable()) {
     maintenance_thread_.join();
     log_thread_.join();

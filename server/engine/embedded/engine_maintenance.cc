@@ -39,7 +39,7 @@ void EmbeddedEngine::RunMaintenance() {
     ExpireReceipts();
     RemoveDeadSegments();
     absl::MutexLock lock(&mutex_);
-    if (mutex_.AwaitWithTimeout(absl::Condition(&stopping_), options_.maintenance_interval)) return;
+    if (stop_.AwaitFor(&mutex_, options_.maintenance_interval, [this] { return stopping_; })) return;
   }
 }
 
