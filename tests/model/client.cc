@@ -31,7 +31,7 @@ Client::Client(int number, uint64_t seed, Worlds worlds, SharedMailboxes* shared
       dice_(seed * 1'000'003 + static_cast<uint64_t>(number)),
       domains_({absl::StrCat("a", number, ".example"), absl::StrCat("b", number, ".example")}) {}
 
-void Client::Step() {
+void Client::Step(bool crowd) {
   static const auto* const operations = new std::vector<std::pair<uint64_t, void (Client::*)()>>{
       {500, &Client::Deliver},      {20, &Client::Settle},        {30, &Client::CheckRecipient},
       {10, &Client::CreateDomain},  {30, &Client::CreateMailbox}, {12, &Client::ChangeDomain},
@@ -46,7 +46,7 @@ void Client::Step() {
     return weights;
   }();
   step_ = judge_->Step();
-  if (dice_.OneIn(6)) return shared_->Step(dice_);
+  if (crowd || dice_.OneIn(10)) return shared_->Step(dice_);
   exempt_ = false;
   if (seen_.scopes.size() < 5 && dice_.OneIn(2)) {
     dice_.OneIn(3) ? CreateDomain() : CreateMailbox();

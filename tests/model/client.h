@@ -31,8 +31,9 @@ class Client {
   Client(int number, uint64_t seed, Worlds worlds, SharedMailboxes* shared, const FakeClock* clock,
          uint64_t grace_bytes, Judge* judge);
 
-  // One operation on both stores. The client's own thread.
-  void Step();
+  // One operation on both stores; in a crowd, in the mailboxes that all share. The
+  // client's own thread.
+  void Step(bool crowd);
 
   // --- between rounds, when nobody steps ---
 

@@ -65,7 +65,7 @@ class Model {
   ModelReport Run();
 
  private:
-  void Round();
+  void Round(bool crowd);
   void CompareEverything();
   void PassTime();
   void Verify();
@@ -114,7 +114,7 @@ Model::Model(const ModelOptions& options) : options_(options), dice_(options.see
 
 ModelReport Model::Run() {
   for (uint64_t round = 1; judge_.steps() < options_.steps && !judge_.failed(); ++round) {
-    Round();
+    Round(round % 4 == 3);
     if (!judge_.failed()) shared_->Compare();
     if (!judge_.failed() && round % 4 == 0) CompareEverything();
     if (!judge_.failed() && round % 8 == 0) Verify();
@@ -134,11 +134,11 @@ ModelReport Model::Run() {
   return report;
 }
 
-void Model::Round() {
+void Model::Round(bool crowd) {
   std::vector<std::thread> threads;
   for (const auto& client : clients_) {
     threads.emplace_back([&] {
-      for (int i = 0; i < options_.steps_a_round && !judge_.failed(); ++i) client->Step();
+      for (int i = 0; i < options_.steps_a_round && !judge_.failed(); ++i) client->Step(crowd);
     });
   }
   for (std::thread& thread : threads) thread.join();

@@ -19,13 +19,13 @@ using mail::stored::Limit;
 namespace {
 
 constexpr absl::string_view kDomain = "shared.example";
-constexpr uint64_t kPool = 90'000;
-constexpr uint64_t kBytes = 30'000;
+constexpr uint64_t kPool = 20'000;
+constexpr uint64_t kBytes = 8'000;
 constexpr uint64_t kMessages = 40;
 // Deliveries of a round that several clients may send, each the same.
 constexpr uint64_t kAlike = 8;
 
-const std::vector<std::string> kNames = {"ann", "bob", "eve", "joe"};
+const std::vector<std::string> kNames = {"ann", "bob", "eve"};
 
 Limit ValueOf(uint64_t value) {
   Limit limit;
