@@ -1,5 +1,7 @@
 #include "tests/model/world.h"
 
+#include <cstdlib>
+
 #include "server/base/status_macros.h"
 #include "server/mail/verify.h"
 
@@ -19,6 +21,8 @@ absl::Status World::Open() {
 }
 
 void World::Close() {
+  // The last word of a transaction may still be under way on a thread of the engine.
+  if (!deliveries_->AwaitIdle(int64_t{120} * 1'000'000)) std::abort();
   messages_.reset();
   deliveries_.reset();
   directory_.reset();
