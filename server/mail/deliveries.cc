@@ -20,7 +20,7 @@ Deliveries::Deliveries(engine::Engine* engine, Directory* directory, DeliveryOpt
       outgrown_(clock) {
   overdue_thread_ = std::thread([this] {
     absl::MutexLock lock(&mutex_);
-    while (!mutex_.AwaitWithTimeout(absl::Condition(&stopping_), absl::Seconds(1))) {
+    while (!changed_.AwaitFor(&mutex_, absl::Seconds(1), [this] { return stopping_; })) {
       mutex_.Unlock();
       EndOverdue();
       mutex_.Lock();
@@ -33,6 +33,7 @@ Deliveries::~Deliveries() {
     absl::MutexLock lock(&mutex_);
     stopping_ = true;
   }
+  changed_.Changed();
   overdue_thread_.join();
 }
 
@@ -44,12 +45,12 @@ void Deliveries::Register(const std::shared_ptr<Transaction>& transaction) {
 void Deliveries::Unregister(const Transaction* transaction) {
   absl::MutexLock lock(&mutex_);
   open_.erase(transaction);
+  if (open_.empty()) changed_.Changed();
 }
 
 bool Deliveries::AwaitIdle(int64_t micros) {
   absl::MutexLock lock(&mutex_);
-  const auto idle = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return open_.empty(); };
-  return mutex_.AwaitWithTimeout(absl::Condition(&idle), absl::Microseconds(micros));
+  return changed_.AwaitFor(&mutex_, absl::Microseconds(micros), [this] { return open_.empty(); });
 }
 
 void Deliveries::EndOverdue() {

@@ -16,6 +16,7 @@
 #include "absl/synchronization/mutex.h"
 #include "restante/v1/delivery.pb.h"
 #include "server/base/clock.h"
+#include "server/base/steady_condition.h"
 #include "server/engine/engine.h"
 #include "server/mail/client_bounds.h"
 #include "server/mail/directory.h"
@@ -87,6 +88,7 @@ class Deliveries {
   absl::Mutex mutex_;
   absl::flat_hash_map<const Transaction*, std::weak_ptr<Transaction>> open_ ABSL_GUARDED_BY(mutex_);
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  SteadyCondition changed_;  // open_ is empty, or stopping_ is set.
   std::thread overdue_thread_;
 };
 

@@ -72,6 +72,8 @@ class Transaction : public std::enable_shared_from_this<Transaction> {
 
   // Whether Commit was read: the transaction goes on without its stream.
   bool commit_read() const { return commit_read_; }
+  // Whether an event is still being handled, and later ones wait for it.
+  bool waiting() const { return waiting_; }
 
   // Any thread: fails the transaction if it is overdue at `now_us` (monotonic).
   void EndIfOverdue(int64_t now_us);

@@ -6,6 +6,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <string>
@@ -123,8 +124,8 @@ class MortalEngine : public engine::Engine {
 
  private:
   engine::Engine* const below_;
-  int changes_ = 0;
-  int kill_at_ = -1;
+  std::atomic<int> changes_ = 0;
+  std::atomic<int> kill_at_ = -1;
 };
 
 inline Address At(absl::string_view text) { return *ParseAddress(text); }

@@ -312,6 +312,7 @@ EmbeddedEngine::~EmbeddedEngine() {
     absl::MutexLock lock(&mutex_);
     stopping_ = true;
   }
+  stop_.Changed();
   if (log_thread_.joinable()) {
     maintenance_thread_.join();
     if (compaction_thread_.joinable()) compaction_thread_.join();

@@ -25,6 +25,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/synchronization/mutex.h"
+#include "server/base/steady_condition.h"
 #include "server/engine/embedded/body_writer.h"
 #include "server/engine/embedded/compaction_policy.h"
 #include "server/engine/embedded/counting_files.h"
@@ -263,6 +264,7 @@ class EmbeddedEngine final : public engine::Engine {
       ABSL_GUARDED_BY(mutex_);
   uint64_t inflight_ ABSL_GUARDED_BY(mutex_) = 0;  // Octets being appended.
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  SteadyCondition stop_;  // stopping_ is set.
 
   // The newest snapshot; keys of groups that keys_ may forget when it reaches them.
   SnapshotPtr snapshot_ ABSL_GUARDED_BY(mutex_);

@@ -25,7 +25,7 @@ void EmbeddedEngine::RunMaintenance() {
     for (const std::string& line : lines) LogLine(LogLevel::kWarning, line);
     ExpireReceipts();
     absl::MutexLock lock(&mutex_);
-    if (mutex_.AwaitWithTimeout(absl::Condition(&stopping_), options_.maintenance_interval)) return;
+    if (stop_.AwaitFor(&mutex_, options_.maintenance_interval, [this] { return stopping_; })) return;
   }
 }
 

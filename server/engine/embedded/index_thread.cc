@@ -31,6 +31,7 @@ IndexThread::~IndexThread() {
     absl::MutexLock lock(&mutex_);
     stopping_ = true;
   }
+  stop_.Changed();
   thread_.join();
 }
 
@@ -145,7 +146,7 @@ void IndexThread::Reopen(absl::Status cause) {
     }
     absl::MutexLock lock(&mutex_);
     if (stopping_) return;
-    mutex_.AwaitWithTimeout(absl::Condition(&stopping_), kRetryAfter);
+    stop_.AwaitFor(&mutex_, kRetryAfter, [this] { return stopping_; });
   }
 }
 

@@ -15,6 +15,7 @@
 
 #include "absl/functional/any_invocable.h"
 #include "absl/synchronization/mutex.h"
+#include "server/base/steady_condition.h"
 #include "server/engine/embedded/index.h"
 #include "server/engine/embedded/segment_writer.h"
 
@@ -74,6 +75,7 @@ class IndexThread {
   absl::Mutex mutex_;
   std::deque<Item> queue_ ABSL_GUARDED_BY(mutex_);
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  SteadyCondition stop_;  // stopping_ is set.
   std::atomic<uint64_t> backlog_bytes_{0}, checkpoints_{0}, reopened_{0};
 
   // The thread's own.
