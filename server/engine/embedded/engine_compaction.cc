@@ -56,6 +56,7 @@ void EmbeddedEngine::Compact(engine::UpkeepReport report, Done<absl::Status> don
     refused = Writable();
     if (refused.ok()) compact_jobs_.push_back({std::move(report), std::move(done)});
   }
+  stop_.Changed();
   if (!refused.ok()) done(refused);
 }
 
@@ -66,8 +67,8 @@ void EmbeddedEngine::RunCompaction() {
     std::vector<CompactJob> jobs;
     {
       absl::MutexLock lock(&mutex_);
-      mutex_.AwaitWithTimeout(absl::Condition(this, &EmbeddedEngine::CompactionHasWork),
-                              options_.maintenance_interval);
+      stop_.AwaitFor(&mutex_, options_.maintenance_interval,
+                     [this]() ABSL_NO_THREAD_SAFETY_ANALYSIS { return CompactionHasWork(); });
       jobs = std::exchange(compact_jobs_, {});
       if (stopping_ && jobs.empty()) return;
     }
@@ -207,7 +208,7 @@ absl::Status EmbeddedEngine::CountKeys() {
   const auto count = [&](absl::string_view key, absl::string_view stored_value) {
     if (++keys % kBreatheEvery == 0) {
       absl::MutexLock lock(&mutex_);
-      if (mutex_.AwaitWithTimeout(absl::Condition(&stopping_), absl::Milliseconds(1))) {
+      if (stop_.AwaitFor(&mutex_, absl::Milliseconds(1), [this] { return stopping_; })) {
         stopped = absl::CancelledError("the store is being closed");
         return false;
       }
@@ -316,7 +317,7 @@ absl::Status EmbeddedEngine::Breathe(uint64_t bytes) {
   if (ledger_.capacity().full) return absl::OkStatus();
   const absl::Duration pause =
       absl::Seconds(static_cast<double>(bytes) / static_cast<double>(options_.compaction_bytes_per_second));
-  if (mutex_.AwaitWithTimeout(absl::Condition(&stopping_), pause)) {
+  if (stop_.AwaitFor(&mutex_, pause, [this] { return stopping_; })) {
     return absl::CancelledError("the store is being closed");
   }
   return absl::OkStatus();

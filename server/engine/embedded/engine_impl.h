@@ -264,7 +264,7 @@ class EmbeddedEngine final : public engine::Engine {
       ABSL_GUARDED_BY(mutex_);
   uint64_t inflight_ ABSL_GUARDED_BY(mutex_) = 0;  // Octets being appended.
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
-  SteadyCondition stop_;  // stopping_ is set.
+  SteadyCondition stop_;  // stopping_ is set, or there is a compact job.
 
   // The newest snapshot; keys of groups that keys_ may forget when it reaches them.
   SnapshotPtr snapshot_ ABSL_GUARDED_BY(mutex_);
