@@ -25,6 +25,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/synchronization/mutex.h"
+#include "server/engine/embedded/ballasted_files.h"
 #include "server/engine/embedded/body_writer.h"
 #include "server/engine/embedded/compaction_policy.h"
 #include "server/engine/embedded/counting_files.h"
@@ -117,7 +118,7 @@ class EmbeddedEngine final : public engine::Engine {
     uint64_t used_bytes = 0, used_messages = 0, mailboxes = 0;
   };
 
-  EmbeddedEngine(Options options, DataDir directory, std::shared_ptr<CountingFiles> files);
+  EmbeddedEngine(Options options, DataDir directory, std::shared_ptr<CountingFiles> counted);
   absl::Status Recover();
   absl::Status RemoveLeftovers();
   absl::Status LoadPinned();
@@ -165,6 +166,8 @@ class EmbeddedEngine final : public engine::Engine {
   void TellLedger(PartitionId partition) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void SumHead(PartitionId partition, uint64_t before, uint64_t after) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void TellDisk(std::vector<std::string>* lines) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The disk was measured.
+  void DiskMeasured();
 
   // --- transactions (engine_transactions.cc) ---
   const std::string* FindReceipt(TransactionId transaction, uint64_t* group) const
@@ -195,6 +198,7 @@ class EmbeddedEngine final : public engine::Engine {
 
   // --- looking after things (engine_maintenance.cc) ---
   void RunMaintenance();
+  void RestoreBallast();
   void ExpireReceipts();
   void RemoveBodyFiles(std::vector<uint64_t> bodies);
   // One that nothing durable names. Any thread.
@@ -232,7 +236,13 @@ class EmbeddedEngine final : public engine::Engine {
 
   const Options options_;
   DataDir directory_;  // Its format may rise in Upgrade.
-  const std::shared_ptr<CountingFiles> files_;
+  // Each layer on the one before: what the store occupies is counted; what meets a
+  // full disk gets of the ballast, the log's files, bodies' and the index's each
+  // their share.
+  const std::shared_ptr<CountingFiles> counted_;
+  const std::shared_ptr<Ballast> ballast_;
+  const std::shared_ptr<BallastedFiles> files_;
+  BallastedFiles index_files_;
   const std::shared_ptr<ThreadPool> pool_;
   const std::shared_ptr<BodyShared> bodies_;
   FileCache open_files_;

@@ -63,12 +63,23 @@ void EmbeddedEngine::TellDisk(std::vector<std::string>* lines) {
   // What is written for transactions that still hold their reservation is not
   // counted twice.
   const uint64_t pending = bodies_->pending_file_bytes + inflight_;
-  const uint64_t bytes = files_->bytes();
+  const uint64_t bytes = counted_->bytes();
   const uint64_t used = bytes > pending ? bytes - pending : 0;
   const uint64_t limit = disk_.limit();
-  if (!ledger_.SetDisk(limit, used)) return;
-  lines->push_back(absl::StrCat(ledger_.capacity().full ? "the disk is full: " : "the disk has room again: ",
-                                used, " bytes used of ", limit));
+  const bool blocked = disk_.blocked();
+  if (!ledger_.SetDisk(limit, used, blocked)) return;
+  lines->push_back(absl::StrCat(ledger_.capacity().full ? "the disk is full, mail is refused (452 4.3.1): "
+                                                        : "the disk has room again: ",
+                                blocked ? disk_.WhyBlocked() : absl::StrCat(used, " bytes used of ", limit)));
+}
+
+void EmbeddedEngine::DiskMeasured() {
+  std::vector<std::string> lines;
+  {
+    absl::MutexLock lock(&mutex_);
+    TellDisk(&lines);
+  }
+  for (const std::string& line : lines) LogLine(LogLevel::kWarning, line);
 }
 
 }  // namespace restante::embedded

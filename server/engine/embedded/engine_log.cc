@@ -11,12 +11,6 @@
 #include "server/engine/embedded/index_keys.h"
 
 namespace restante::embedded {
-namespace {
-
-constexpr uint64_t kSegmentsOfAStore = 64;
-constexpr uint64_t kMinSegmentBytes = uint64_t{1} << 20;
-
-}  // namespace
 
 bool EmbeddedEngine::LogHasWork() const {
   return stopping_ || try_repair_ || roll_ || (read_only_.ok() && !gathered_.keys.empty());
@@ -122,7 +116,11 @@ uint64_t EmbeddedEngine::SegmentLimit() {
 
 void EmbeddedEngine::WriteGroup(bool roll) {
   absl::Status status;
-  if (roll || segment_->end().offset >= SegmentLimit()) status = BeginSegment();
+  if (roll || segment_->end().offset >= SegmentLimit()) {
+    status = BeginSegment();
+    // Where there is no room for another segment there may be some in this one.
+    if (absl::IsResourceExhausted(status)) status = absl::OkStatus();
+  }
   Sealed sealed;
   {
     absl::MutexLock lock(&mutex_);
@@ -214,7 +212,6 @@ void EmbeddedEngine::Publish(Sealed sealed, LogPosition end) {
 void EmbeddedEngine::Fail(Sealed sealed, const absl::Status& cause) {
   ++failed_groups_;
   const bool full = absl::IsResourceExhausted(cause);
-  if (full) disk_.DropBallast();
   {
     absl::MutexLock lock(&mutex_);
     read_only_ = cause;
@@ -237,7 +234,9 @@ void EmbeddedEngine::Fail(Sealed sealed, const absl::Status& cause) {
   // Either is enough: what was appended is away durably, or a new segment says
   // durably that it does not count.
   const bool cut = segment_->CutBack().ok();
-  const bool goes_on = BeginSegment().ok();
+  // A file that only had no room is as good as before; and there may be no room for
+  // another one.
+  const bool goes_on = (full && cut) || BeginSegment().ok();
   absl::Status verdict;
   if (cut || goes_on) {
     verdict = full ? absl::ResourceExhaustedError(cause.message()) : absl::AbortedError(cause.message());
