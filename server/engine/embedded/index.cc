@@ -92,8 +92,8 @@ absl::Status IndexSnapshot::Visit(absl::string_view from, absl::string_view to, 
 void IndexSnapshot::CompactIndex() const { db_->get()->CompactRange(nullptr, nullptr); }
 
 Index::Index(Files* files, std::string path)
-    : path_(std::move(path)),
-      env_(NewLevelDbEnv(files)),
+    : files_(files),
+      path_(std::move(path)),
       logger_(NewSilentLogger()),
       filter_(leveldb::NewBloomFilterPolicy(kBloomBits)),
       cache_(leveldb::NewLRUCache(kBlockCache)) {}
@@ -101,6 +101,7 @@ Index::Index(Files* files, std::string path)
 Index::~Index() { Close(); }
 
 absl::Status Index::Open(bool create) {
+  env_ = NewLevelDbEnv(files_);
   leveldb::Options options;
   options.create_if_missing = create;
   options.env = env_.get();

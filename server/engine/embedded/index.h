@@ -96,8 +96,9 @@ class Index {
   absl::Status CheckMarkers() const;
   absl::Status WriteSynced(const stored::Checkpoint& checkpoint, const std::vector<std::string>& erased);
 
+  Files* const files_;
   const std::string path_;
-  const std::unique_ptr<leveldb::Env> env_;
+  std::unique_ptr<leveldb::Env> env_;  // Of what is open.
   const std::unique_ptr<leveldb::Logger> logger_;
   const std::unique_ptr<const leveldb::FilterPolicy> filter_;
   const std::unique_ptr<leveldb::Cache> cache_;
