@@ -29,8 +29,8 @@ constexpr uint64_t kMoreFiles = kReserveFiles / 4;
 //   one compaction. From level to level that is a table of 2 MiB and some 12 below
 //   it, 26 MiB; from level 0 four to twelve of 2 to 4 MiB and the 10 MiB of level 1,
 //   18 to 58 MiB. A checkpoint is one small record.
-// Together 128 MiB. A smaller file system holds less mail, a smaller index and
-// smaller tables (Index); it gives 3/160 for it, 16 MiB at least (compaction of an
+// Together 128 MiB. A smaller file system holds less mail and a smaller index, with
+// smaller tables (Index); it gives 3/160 of it, 16 MiB at least (compaction of an
 // index with tables of 1 MiB), but never more than an eighth.
 //
 // The reserve is the smaller of 5 % and 1 GiB; in a small file system more, for
@@ -93,15 +93,16 @@ absl::Status DiskRoom::RestoreBallast() {
   return MeasureLocked();
 }
 
-std::string DiskRoom::WhyBlocked() const {
+std::string DiskRoom::Describe(uint64_t used) const {
   absl::MutexLock lock(&mutex_);
-  if (files_short_) {
-    return absl::StrCat(space_.available_files, " more files can be made (inodes), ", kReserveFiles,
-                        " are kept back");
-  }
+  const bool counts_files = space_.available_files != UINT64_MAX;
   const Ballast::Amount held = ballast_->held();
-  return absl::StrCat(space_.available, " bytes are free; of the ballast (", whole_.bytes, " bytes, ",
-                      whole_.files, " files) ", held.bytes, " bytes and ", held.files, " files are left");
+  return absl::StrCat(used, " bytes used of ", limit(), "; left are ", space_.available, " bytes",
+                      counts_files ? absl::StrCat(" and ", space_.available_files, " inodes") : "",
+                      ", and ballast of ", held.bytes, " bytes",
+                      counts_files ? absl::StrCat(" and ", held.files, " inodes") : "", "; kept back are ",
+                      head_room_.reserve, " bytes",
+                      counts_files ? absl::StrCat(" and ", kReserveFiles, " inodes") : "");
 }
 
 }  // namespace restante::embedded

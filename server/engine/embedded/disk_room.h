@@ -57,13 +57,12 @@ class DiskRoom {
   // No mail is to be taken whatever limit() says: inodes are short, or some of the
   // ballast is given up.
   bool blocked() const { return blocked_.load(std::memory_order_relaxed); }
-  // Why that is so, with figures.
-  std::string WhyBlocked() const;
   // What upkeep may write (compaction, the index): all that is free, the ballast
   // not.
   uint64_t free_bytes() const { return free_bytes_.load(std::memory_order_relaxed); }
 
-  Ballast::Amount ballast() const { return ballast_->held(); }
+  // All of it in words, for people.
+  std::string Describe(uint64_t used) const;
 
  private:
   absl::Status MeasureLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -34,6 +34,13 @@ absl::Status CountDirectory(CountingFiles& files, const std::string& path, const
   return absl::OkStatus();
 }
 
+// A small disk gets an index of small pieces (DiskRoom).
+size_t IndexBuffer(Files& files, const std::string& path) {
+  const absl::StatusOr<Files::Space> space = files.SpaceAt(path);
+  if (!space.ok()) return Index::kLargestBuffer;
+  return std::clamp<uint64_t>(space->total / 1024, Index::kSmallestBuffer, Index::kLargestBuffer);
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<engine::Engine>> Open(Options options) {
@@ -71,7 +78,7 @@ EmbeddedEngine::EmbeddedEngine(Options options, DataDir directory, std::shared_p
       open_files_(files_.get()),
       disk_(counted_, ballast_, directory_.path,
             {.max_disk = options_.max_disk, .reserve = options_.disk_reserve, .ballast = options_.ballast}),
-      index_(&index_files_, directory_.index()),
+      index_(&index_files_, directory_.index(), IndexBuffer(*counted_, directory_.path)),
       ledger_(options_.rules, options_.clock) {
   bodies_->files = std::make_shared<BallastedFiles>(counted_, ballast_, Ballast::Share::kHalf);
   bodies_->pool = pool_;

@@ -150,6 +150,10 @@ class EmbeddedEngine final : public engine::Engine {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Why nothing may be changed now.
   absl::Status Writable() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Why no mail may be taken: the same, but that the log has no room is a full disk.
+  absl::Status TakesMail() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return absl::IsResourceExhausted(read_only_) ? read_only_ : Writable();
+  }
   void Set(absl::string_view key, std::optional<std::string> value) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // `waiter` is called when `group` is durable, or will not be.
   void WhenDurable(uint64_t group, Waiter waiter) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -66,11 +66,10 @@ void EmbeddedEngine::TellDisk(std::vector<std::string>* lines) {
   const uint64_t bytes = counted_->bytes();
   const uint64_t used = bytes > pending ? bytes - pending : 0;
   const uint64_t limit = disk_.limit();
-  const bool blocked = disk_.blocked();
-  if (!ledger_.SetDisk(limit, used, blocked)) return;
+  if (!ledger_.SetDisk(limit, used, disk_.blocked())) return;
   lines->push_back(absl::StrCat(ledger_.capacity().full ? "the disk is full, mail is refused (452 4.3.1): "
                                                         : "the disk has room again: ",
-                                blocked ? disk_.WhyBlocked() : absl::StrCat(used, " bytes used of ", limit)));
+                                disk_.Describe(used)));
 }
 
 void EmbeddedEngine::DiskMeasured() {

@@ -39,7 +39,6 @@ struct EmbeddedEngine::UpdateJob {
 
 absl::Status EmbeddedEngine::Writable() const {
   if (stopping_) return absl::CancelledError("the store is being closed");
-  if (absl::IsResourceExhausted(read_only_)) return read_only_;
   if (!read_only_.ok()) return absl::UnavailableError(absl::StrCat("read-only: ", read_only_.message()));
   if (index_thread_->backlog_bytes() > kMaxBacklog) {
     return absl::UnavailableError("the index does not keep up");

@@ -196,6 +196,11 @@ class Env : public leveldb::EnvWrapper {
   leveldb::Status OpenWritable(const std::string& path, Files::Mode mode, leveldb::WritableFile** result) {
     *result = nullptr;
     return ToLevelDb(failure_.Try([&]() -> absl::Status {
+      // Numbers are used again after a failure; a file whose sync failed is not.
+      if (mode == Files::Mode::kCreate) {
+        const absl::Status removed = files_->Remove(path);
+        if (!removed.ok() && !absl::IsNotFound(removed)) return removed;
+      }
       ASSIGN_OR_RETURN(std::unique_ptr<File> file, files_->Open(path, mode));
       *result = new WritableFile(files_, &failure_, path, std::move(file));
       return absl::OkStatus();
