@@ -218,7 +218,7 @@ class EmbeddedEngine final : public engine::Engine {
   using CompactReport = std::function<bool(uint64_t done_bytes, uint64_t total_bytes)>;
   void RunCompaction();
   bool CompactionHasWork() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  absl::Status CompactByRules(const CompactionRules& rules, const CompactReport& report);
+  absl::Status CompactByRules(CompactionRules rules, const CompactReport& report);
   std::vector<SegmentUse> SegmentUses() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool CountIsDue() const;
   absl::Status CountKeys();
