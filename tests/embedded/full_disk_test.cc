@@ -205,7 +205,7 @@ TEST_F(FullDisk, AnotherProgramThatTakesTheLastBlockCostsNobodyAnything) {
   EXPECT_LT(store_.Figure("ballast_bytes"), 4 * kMiB);
   AwaitFull();
   ExpectRefusedAtOpen();
-  EXPECT_THAT(Lines(), ContainsRegex("the disk is full, .* left are [0-9]+ bytes"));
+  EXPECT_THAT(Lines(), ContainsRegex("the disk is full, .* free are [0-9]+ bytes"));
   // Settings, and what makes room.
   EXPECT_TRUE(store_.Touch().ok());
   ASSERT_TRUE(store_.Expunge(store_.Entries()[0].uid()).ok());
@@ -231,7 +231,7 @@ TEST_F(FullDisk, WhenAnotherProgramHasTakenTheLastInodeLargeMailUnderWayGetsThro
   EXPECT_LT(store_.Figure("spare_files"), 64u);
   AwaitFull();
   ExpectRefusedAtOpen();
-  EXPECT_THAT(Lines(), ContainsRegex("the disk is full, .* and [0-9] inodes"));
+  EXPECT_THAT(Lines(), ContainsRegex("the disk is full, .* and [0-9] inodes, ballast"));
   EXPECT_TRUE(store_.Touch().ok());
   store_.AwaitIndexed();
   ExpectAllKept();

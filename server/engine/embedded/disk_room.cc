@@ -93,16 +93,16 @@ absl::Status DiskRoom::RestoreBallast() {
   return MeasureLocked();
 }
 
-std::string DiskRoom::Describe(uint64_t used) const {
+std::string DiskRoom::Describe() const {
   absl::MutexLock lock(&mutex_);
   const bool counts_files = space_.available_files != UINT64_MAX;
   const Ballast::Amount held = ballast_->held();
-  return absl::StrCat(used, " bytes used of ", limit(), "; left are ", space_.available, " bytes",
-                      counts_files ? absl::StrCat(" and ", space_.available_files, " inodes") : "",
-                      ", and ballast of ", held.bytes, " bytes",
-                      counts_files ? absl::StrCat(" and ", held.files, " inodes") : "", "; kept back are ",
-                      head_room_.reserve, " bytes",
-                      counts_files ? absl::StrCat(" and ", kReserveFiles, " inodes") : "");
+  const auto amount = [&](uint64_t bytes, uint64_t files) {
+    return absl::StrCat(bytes, " bytes", counts_files ? absl::StrCat(" and ", files, " inodes") : "");
+  };
+  return absl::StrCat("free are ", amount(space_.available, space_.available_files), ", ballast is ",
+                      amount(held.bytes, held.files), ", kept back are ",
+                      amount(head_room_.reserve, kReserveFiles));
 }
 
 }  // namespace restante::embedded

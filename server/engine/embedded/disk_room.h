@@ -61,8 +61,8 @@ class DiskRoom {
   // not.
   uint64_t free_bytes() const { return free_bytes_.load(std::memory_order_relaxed); }
 
-  // All of it in words, for people.
-  std::string Describe(uint64_t used) const;
+  // What there is and what is kept back, for people.
+  std::string Describe() const;
 
  private:
   absl::Status MeasureLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -169,8 +169,9 @@ class EmbeddedEngine final : public engine::Engine {
   // --- the ledger's view (engine_ledger.cc) ---
   void TellLedger(PartitionId partition) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void SumHead(PartitionId partition, uint64_t before, uint64_t after) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void TellDisk(std::vector<std::string>* lines) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // The disk was measured.
+  // Whether the store became full, or has room again: then SayDisk.
+  bool TellDisk() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void SayDisk();
   void DiskMeasured();
 
   // --- transactions (engine_transactions.cc) ---

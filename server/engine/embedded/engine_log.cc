@@ -162,7 +162,7 @@ void EmbeddedEngine::WriteGroup(bool roll) {
 
 void EmbeddedEngine::Publish(Sealed sealed, LogPosition end) {
   std::vector<absl::AnyInvocable<void()>> callbacks;
-  std::vector<std::string> lines;
+  bool disk_changed = false;
   const uint64_t number = sealed.gathered.number;
   for (std::unique_ptr<Staged>& body : sealed.gathered.bodies) body->Keep();
   {
@@ -183,7 +183,7 @@ void EmbeddedEngine::Publish(Sealed sealed, LogPosition end) {
       }
     }
     // In one step: the room is occupied now, and reserved no more.
-    TellDisk(&lines);
+    disk_changed = TellDisk();
     for (const TransactionId& transaction : sealed.gathered.transactions) EndCommit(transaction, &callbacks);
     // First those who wait for the group, then those who settle what was in it.
     std::vector<absl::AnyInvocable<void()>> waiting;
@@ -198,7 +198,7 @@ void EmbeddedEngine::Publish(Sealed sealed, LogPosition end) {
     unforgotten_.emplace_back(number, std::move(sealed.gathered.keys));
   }
   Call(std::move(callbacks));
-  for (const std::string& line : lines) LogLine(LogLevel::kWarning, line);
+  if (disk_changed) SayDisk();
   if (!sealed.gathered.dead_files.empty()) {
     pool_->Post([this, files = std::move(sealed.gathered.dead_files)] { RemoveBodyFiles(files); });
   }
@@ -249,7 +249,7 @@ void EmbeddedEngine::Fail(Sealed sealed, const absl::Status& cause) {
                                                         : "what was in flight is undecided, read-only")));
   if (full) disk_.Measure().IgnoreError();
   std::vector<absl::AnyInvocable<void()>> callbacks;
-  std::vector<std::string> lines;
+  bool disk_changed = false;
   std::vector<Gathered> dropped;
   {
     absl::MutexLock lock(&mutex_);
@@ -274,10 +274,10 @@ void EmbeddedEngine::Fail(Sealed sealed, const absl::Status& cause) {
       settling_.clear();
     }
     if (goes_on) read_only_ = absl::OkStatus();
-    TellDisk(&lines);
+    disk_changed = TellDisk();
   }
   Call(std::move(callbacks));
-  for (const std::string& line : lines) LogLine(LogLevel::kWarning, line);
+  if (disk_changed) SayDisk();
 }
 
 absl::Status EmbeddedEngine::BeginSegment() {
