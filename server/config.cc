@@ -40,9 +40,10 @@ void StoreConfig::Register(OptionTable& options) {
   options.Duration("transaction-max", &transaction_max, "A transaction open for so long is aborted.");
 
   options.Size("max-disk", &max_disk, "What the store may occupy in all.", "unlimited", kUnset);
-  options.Size("disk-reserve", &disk_reserve,
-               "Room that mail leaves free on the file system; auto: the smaller of 5% of it and 1G.", "auto",
-               kUnset);
+  options.Size(
+      "disk-reserve", &disk_reserve,
+      "Room that mail leaves free on the file system; auto: the smaller of 5% and 1G, more if it is small.",
+      "auto", kUnset);
   options.Size("body-memory", &body_memory, "Memory for messages under way; above it they go to files.");
 
   options.Size("compaction-rate", &compaction_rate,

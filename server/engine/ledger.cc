@@ -172,10 +172,10 @@ Ledger::DomainSums Ledger::SumsOf(uint64_t domain) const {
 
 Reserved Ledger::ReservedIn(uint64_t mailbox) const { return impl_->accounts.ReservedIn(mailbox); }
 
-bool Ledger::SetDisk(uint64_t limit, uint64_t used) {
+bool Ledger::SetDisk(uint64_t limit, uint64_t used, bool blocked) {
   impl_->disk_limit = limit;
   impl_->disk_used = used;
-  const bool high = used >= limit;
+  const bool high = used >= limit || blocked;
   const bool low = !high && absl::uint128(used) * 100 <= absl::uint128(limit) * 99;
   const bool full = high || (impl_->disk_full && !low);
   return std::exchange(impl_->disk_full, full) != full;

@@ -48,9 +48,9 @@ class Ledger {
   // --- the disk ----------------------------------------------------------------
 
   // What the engine measured: what it may occupy in all, and occupies. Crosses
-  // the watermarks: full from used >= limit on, until used <= 99 % of limit.
-  // Returns whether `full` changed.
-  bool SetDisk(uint64_t limit, uint64_t used);
+  // the watermarks: full from used >= limit on, until used <= 99 % of limit; and
+  // full while it is `blocked` for another reason. Returns whether `full` changed.
+  bool SetDisk(uint64_t limit, uint64_t used, bool blocked = false);
   // read_only is not set here.
   Capacity capacity() const;
 

@@ -30,8 +30,8 @@ def start(directory, request):
     """
     started = []
 
-    def begin(kind, *args):
-        started.append(kind(directory, *args))
+    def begin(kind, *args, **more):
+        started.append(kind(directory, *args, **more))
         return started[-1]
 
     yield begin

@@ -110,12 +110,43 @@ class Program:
         pathlib.Path(f"/proc/{self.pid}/clear_refs").write_text("5")
 
 
+class Volume:
+    """A small file system of its own, in memory; everything in it is gone after close().
+
+    It is mounted where we may, else in a mount namespace of our own user, into
+    which the path leads through /proc.
+    """
+
+    def __init__(self, directory, megabytes, inodes):
+        options = ["-t", "tmpfs", "-o", f"size={megabytes}m,nr_inodes={inodes},mode=755", "restante-test"]
+        self.path = pathlib.Path(directory) / "volume"
+        self.path.mkdir()
+        self._holder = None
+        mounted = subprocess.run(["mount", *options, self.path], capture_output=True)
+        if mounted.returncode == 0:
+            return
+        script = 'mount "$@" && echo mounted && exec cat'
+        self._holder = subprocess.Popen(
+            ["unshare", "--map-root-user", "--mount", "sh", "-c", script, "sh", *options, self.path],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        if self._holder.stdout.readline() != b"mounted\n":
+            _, why = self._holder.communicate()
+            raise AssertionError(f"no way to a small file system here: {mounted.stderr.decode()} {why.decode()}")
+        self.path = pathlib.Path(f"/proc/{self._holder.pid}/root{self.path}")
+
+    def close(self):
+        if self._holder is None:
+            subprocess.run(["umount", self.path], check=True)
+        else:
+            self._holder.communicate()
+
+
 class Store:
     """A store on a data directory, at one address over all restarts."""
 
-    def __init__(self, directory, *options):
+    def __init__(self, directory, *options, data_dir=None):
         self.directory = pathlib.Path(directory)
-        self.data_dir = self.directory / "data"
+        self.data_dir = pathlib.Path(data_dir or self.directory / "data")
         self.options = list(options)
         self.address = "127.0.0.1:0"
         self.program = None

@@ -69,6 +69,13 @@ TEST(CompactionPolicy, WhatCouldNotBeEmptiedIsNotTriedAgain) {
   EXPECT_EQ(ChooseSegment(uses, {}), 2u);
 }
 
+TEST(CompactionPolicy, WhatLivesHasToFitIntoTheRoomThereIs) {
+  const SegmentUse uses[] = {Use(1, 100, 100, 30), Use(2, 200, 200, 20), Use(3, 100, 100, 0)};
+  EXPECT_EQ(ChooseSegment(absl::MakeSpan(uses, 2), {.room = 25}), 2u);
+  EXPECT_EQ(ChooseSegment(absl::MakeSpan(uses, 2), {.room = 19}), std::nullopt);
+  EXPECT_EQ(ChooseSegment(uses, {.room = 0}), 3u);
+}
+
 TEST(CompactionPolicy, ASegmentWithoutAGroupGoes) {
   const SegmentUse uses[] = {Use(1, 0, 0, 0)};
   EXPECT_EQ(ChooseSegment(uses, {}), 1u);

@@ -21,6 +21,7 @@ uint64_t DeadBytes(const SegmentUse& use, bool oldest) {
 }
 
 std::optional<uint64_t> ChooseSegment(absl::Span<const SegmentUse> uses, const CompactionRules& rules) {
+  const auto fits = [&](const SegmentUse& use, uint64_t dead) { return use.size - dead <= rules.room; };
   std::optional<uint64_t> best;
   double best_share = 0;
   uint64_t total = 0, erased = 0;
@@ -32,12 +33,13 @@ std::optional<uint64_t> ChooseSegment(absl::Span<const SegmentUse> uses, const C
     if (use.stuck || (use.newest && dead < rules.newest_dead_bytes)) continue;
     // One without a group gives back its name.
     const double share = use.size == 0 ? 1 : static_cast<double>(dead) / static_cast<double>(use.size);
-    if (share < rules.dead_share || share <= best_share) continue;
+    if (share < rules.dead_share || share <= best_share || !fits(use, dead)) continue;
     best = use.number;
     best_share = share;
   }
   if (best) return best;
-  if (uses.size() > 1 && !uses[0].stuck && erased > kFewErasedBytes &&
+  if (uses.size() > 1 && !uses[0].stuck && fits(uses[0], DeadBytes(uses[0], true)) &&
+      erased > kFewErasedBytes &&
       static_cast<double>(erased) > rules.erased_share * static_cast<double>(total)) {
     return uses[0].number;
   }

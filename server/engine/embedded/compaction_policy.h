@@ -35,6 +35,9 @@ struct CompactionRules {
   // for a message of thousands, so all of the log is written once more for a
   // multiple of its size that came and went.)
   double erased_share = 0.05;
+  // Octets that may be written before any are given back: a segment in which more
+  // lives is left alone.
+  uint64_t room = UINT64_MAX;
 };
 
 // Octets that emptying the segment gives back; `oldest`: whether it is.

@@ -23,6 +23,7 @@ struct DataDir {
   std::string bodies() const { return JoinPath(path, "bodies"); }
   std::string index() const { return JoinPath(path, "index"); }
   std::string ballast() const { return JoinPath(path, "ballast"); }
+  std::string spares() const { return JoinPath(path, "spare"); }
   uint32_t store() const { return static_cast<uint32_t>(store_id); }
 };
 

@@ -1,66 +1,108 @@
 #include "server/engine/embedded/disk_room.h"
 
 #include <algorithm>
-#include <memory>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "server/base/status_macros.h"
 
 namespace restante::embedded {
 namespace {
 
-constexpr uint64_t kLargestReserve = uint64_t{1} << 30;
-constexpr uint64_t kLargestBallast = uint64_t{64} << 20;
+constexpr uint64_t kMiB = uint64_t{1} << 20;
+
+// Files that mail leaves to the index and the log, the spare ones of the ballast
+// included. LevelDB makes some 35 at once at most (the tables of a compaction of
+// 64 MiB, one of a memory table, log, MANIFEST, CURRENT), the log two segments; the
+// rest is for large bodies under way.
+constexpr uint64_t kReserveFiles = 128;
+constexpr uint64_t kSpareFiles = 64;
+// Once short, mail is taken again when there is so much more.
+constexpr uint64_t kMoreFiles = kReserveFiles / 4;
 
 }  // namespace
 
-DiskRoom::DiskRoom(CountingFiles* files, Files* plain, std::string directory, std::string ballast_path,
-                   uint64_t max_disk, std::optional<uint64_t> reserve, std::optional<uint64_t> ballast)
-    : files_(files),
-      plain_(plain),
-      directory_(std::move(directory)),
-      ballast_path_(std::move(ballast_path)),
-      max_disk_(max_disk),
-      wanted_reserve_(reserve),
-      wanted_ballast_(ballast) {
-  if (const absl::StatusOr<uint64_t> there = plain_->SizeOf(ballast_path_); there.ok())
-    ballast_bytes_ = *there;
+// What the ballast has to cover when others have taken everything else:
+// - What is in flight. All bodies in memory together are bounded (`--body-memory`,
+//   64 MiB); they go into the log.
+// - What the index needs for them and for expunging: one memory table (4 MiB), and
+//   one compaction. From level to level that is a table of 2 MiB and some 12 below
+//   it, 26 MiB; from level 0 four to twelve of 2 to 4 MiB and the 10 MiB of level 1,
+//   18 to 58 MiB. A checkpoint is one small record.
+// Together 128 MiB. A smaller file system holds less mail and a smaller index, with
+// smaller tables (Index); it gives 3/160 of it, 16 MiB at least (compaction of an
+// index with tables of 1 MiB), but never more than an eighth.
+//
+// The reserve is the smaller of 5 % and 1 GiB; in a small file system more, for
+// beside the ballast compaction wants two segments, the one that it fills and the
+// one that it empties. (5 % = 8/160 = 3/160 + 2/64.)
+HeadRoom HeadRoomOf(uint64_t total, const DiskOptions& options) {
+  const uint64_t segments = 2 * std::clamp(total / kSegmentsOfAStore, kMinSegmentBytes, kMaxSegmentBytes);
+  uint64_t ballast = std::min(std::max(total / 160 * 3, std::min(16 * kMiB, total / 8)), 128 * kMiB);
+  const uint64_t reserve =
+      options.reserve.value_or(std::max(std::min(total / 20, 1024 * kMiB), ballast + segments));
+  if (options.reserve) ballast = std::min(ballast, reserve / 8 * 3);
+  return {.reserve = reserve, .ballast = std::min(options.ballast.value_or(ballast), reserve)};
 }
+
+DiskRoom::DiskRoom(std::shared_ptr<CountingFiles> files, std::shared_ptr<Ballast> ballast,
+                   std::string directory, DiskOptions options)
+    : files_(std::move(files)),
+      ballast_(std::move(ballast)),
+      directory_(std::move(directory)),
+      options_(std::move(options)) {}
 
 absl::Status DiskRoom::Measure() {
   absl::MutexLock lock(&mutex_);
-  ASSIGN_OR_RETURN(Files::Space space, plain_->SpaceAt(directory_));
-  // No inodes are no space: a segment, a large body and an index file need one.
-  if (space.available_files == 0) space.available = 0;
-  const uint64_t reserve = wanted_reserve_.value_or(std::min(space.total / 20, kLargestReserve));
-  const uint64_t ballast =
-      std::min(wanted_ballast_.value_or(std::min(reserve / 2, kLargestBallast)), reserve);
-  if (ballast_bytes_ < ballast && space.available >= reserve) {
-    absl::StatusOr<std::unique_ptr<File>> file = plain_->Open(ballast_path_, Files::Mode::kCreate);
-    absl::Status made = file.status();
-    if (file.ok()) made = (*file)->Preallocate(ballast);
-    if (made.ok()) {
-      ballast_bytes_ = ballast;
-    } else {
-      plain_->Remove(ballast_path_).IgnoreError();
-      ballast_bytes_ = 0;
-    }
-    ASSIGN_OR_RETURN(space, plain_->SpaceAt(directory_));
+  return MeasureLocked();
+}
+
+absl::Status DiskRoom::MeasureLocked() {
+  ASSIGN_OR_RETURN(space_, files_->SpaceAt(directory_));
+  head_room_ = HeadRoomOf(space_.total, options_);
+  const bool counts_files = space_.available_files != UINT64_MAX;
+  whole_ = {};
+  if (head_room_.ballast > 0 && !no_ballast_) {
+    whole_ = {.bytes = head_room_.ballast, .files = counts_files ? kSpareFiles : 0};
   }
-  // The ballast is a part of the reserve that is occupied already.
-  const uint64_t held = std::min<uint64_t>(ballast_bytes_, reserve);
-  const uint64_t mine = files_->bytes() + space.available;
-  uint64_t limit = mine > reserve - held ? mine - (reserve - held) : 0;
-  if (max_disk_ != 0) limit = std::min(limit, max_disk_);
+  const Ballast::Amount held = ballast_->held();
+  const uint64_t mine = files_->bytes() + space_.available + held.bytes;
+  uint64_t limit = mine > head_room_.reserve ? mine - head_room_.reserve : 0;
+  if (options_.max_disk != 0) limit = std::min(limit, options_.max_disk);
+  if (counts_files) {
+    const uint64_t files = space_.available_files + held.files;
+    const uint64_t wanted = head_room_.reserve > 0 ? kReserveFiles : 1;
+    files_short_ = files < wanted + (files_short_ && wanted > 1 ? kMoreFiles : 0);
+  }
   limit_.store(limit, std::memory_order_relaxed);
+  free_bytes_.store(space_.available, std::memory_order_relaxed);
+  blocked_.store(files_short_ || held.bytes < whole_.bytes || held.files < whole_.files,
+                 std::memory_order_relaxed);
   return absl::OkStatus();
 }
 
-bool DiskRoom::DropBallast() {
+absl::Status DiskRoom::RestoreBallast() {
   absl::MutexLock lock(&mutex_);
-  if (ballast_bytes_ == 0) return false;
-  ballast_bytes_ = 0;
-  return plain_->Remove(ballast_path_).ok();
+  RETURN_IF_ERROR(MeasureLocked());
+  const absl::Status made = ballast_->Restore(whole_, space_);
+  if (!made.ok() && !absl::IsResourceExhausted(made)) {
+    no_ballast_ = true;
+    MeasureLocked().IgnoreError();
+    return made;
+  }
+  return MeasureLocked();
+}
+
+std::string DiskRoom::Describe() const {
+  absl::MutexLock lock(&mutex_);
+  const bool counts_files = space_.available_files != UINT64_MAX;
+  const Ballast::Amount held = ballast_->held();
+  const auto amount = [&](uint64_t bytes, uint64_t files) {
+    return absl::StrCat(bytes, " bytes", counts_files ? absl::StrCat(" and ", files, " inodes") : "");
+  };
+  return absl::StrCat("free are ", amount(space_.available, space_.available_files), ", ballast is ",
+                      amount(held.bytes, held.files), ", kept back are ",
+                      amount(head_room_.reserve, kReserveFiles));
 }
 
 }  // namespace restante::embedded

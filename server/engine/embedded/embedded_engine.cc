@@ -17,7 +17,7 @@ namespace {
 
 constexpr int kPoolThreads = 4;
 
-// Every octet that is there already, but for the ballast.
+// Every octet that is there already, but for the ballast. (Its spare files are empty.)
 absl::Status CountDirectory(CountingFiles& files, const std::string& path, const std::string& ballast) {
   ASSIGN_OR_RETURN(const std::vector<std::string> names, files.List(path));
   for (const std::string& name : names) {
@@ -32,6 +32,13 @@ absl::Status CountDirectory(CountingFiles& files, const std::string& path, const
     }
   }
   return absl::OkStatus();
+}
+
+// A small disk gets an index of small pieces (DiskRoom).
+size_t IndexBuffer(Files& files, const std::string& path) {
+  const absl::StatusOr<Files::Space> space = files.SpaceAt(path);
+  if (!space.ok()) return Index::kLargestBuffer;
+  return std::clamp<uint64_t>(space->total / 1024, Index::kSmallestBuffer, Index::kLargestBuffer);
 }
 
 }  // namespace
@@ -59,18 +66,21 @@ absl::StatusOr<std::unique_ptr<engine::Engine>> EmbeddedEngine::Open(Options opt
   return engine;
 }
 
-EmbeddedEngine::EmbeddedEngine(Options options, DataDir directory, std::shared_ptr<CountingFiles> files)
+EmbeddedEngine::EmbeddedEngine(Options options, DataDir directory, std::shared_ptr<CountingFiles> counted)
     : options_(std::move(options)),
       directory_(std::move(directory)),
-      files_(std::move(files)),
+      counted_(std::move(counted)),
+      ballast_(std::make_shared<Ballast>(options_.files, directory_.ballast(), directory_.spares())),
+      files_(std::make_shared<BallastedFiles>(counted_, ballast_, Ballast::Share::kThreeQuarters)),
+      index_files_(counted_, ballast_, Ballast::Share::kAll),
       pool_(std::make_shared<ThreadPool>(kPoolThreads)),
       bodies_(std::make_shared<BodyShared>()),
       open_files_(files_.get()),
-      disk_(files_.get(), options_.files, directory_.path, directory_.ballast(), options_.max_disk,
-            options_.disk_reserve, options_.ballast),
-      index_(files_.get(), directory_.index()),
+      disk_(counted_, ballast_, directory_.path,
+            {.max_disk = options_.max_disk, .reserve = options_.disk_reserve, .ballast = options_.ballast}),
+      index_(&index_files_, directory_.index(), IndexBuffer(*counted_, directory_.path)),
       ledger_(options_.rules, options_.clock) {
-  bodies_->files = files_;
+  bodies_->files = std::make_shared<BallastedFiles>(counted_, ballast_, Ballast::Share::kHalf);
   bodies_->pool = pool_;
   bodies_->directory = directory_.bodies();
   bodies_->store = directory_.store();
@@ -108,11 +118,8 @@ absl::Status EmbeddedEngine::Recover() {
   RETURN_IF_ERROR(RemoveLeftovers());
   ASSIGN_OR_RETURN(segment_, SegmentWriter::GoOn(*files_, directory_.segments(), recovered_.end));
   RETURN_IF_ERROR(disk_.Measure());
+  RestoreBallast();
   recovery_micros_ = options_.clock->MonotonicMicros() - began_us;
-  absl::MutexLock lock(&mutex_);
-  std::vector<std::string> lines;
-  TellDisk(&lines);
-  for (const std::string& line : lines) LogLine(LogLevel::kWarning, line);
   return absl::OkStatus();
 }
 
@@ -303,6 +310,14 @@ void EmbeddedEngine::Start() {
   callbacks.log = [this](const std::string& line) { LogLine(LogLevel::kError, line); };
   index_thread_ = std::make_unique<IndexThread>(&index_, at, recovered_.log_bytes, options_.checkpoint_bytes,
                                                 std::move(callbacks));
+  // Mail is refused from now on, not from the next look at the disk on. (Not here:
+  // whoever needed it may hold LevelDB's lock.)
+  ballast_->WhenGivenUp([this] {
+    pool_->Post([this] {
+      disk_.Measure().IgnoreError();
+      DiskMeasured();
+    });
+  });
   log_thread_ = std::thread([this] { RunLog(); });
   maintenance_thread_ = std::thread([this] { RunMaintenance(); });
 }
@@ -318,6 +333,7 @@ EmbeddedEngine::~EmbeddedEngine() {
     if (compaction_thread_.joinable()) compaction_thread_.join();
     log_thread_.join();
   }
+  ballast_->WhenGivenUp(nullptr);
   // What waits for a group was told by the log thread; reads end by themselves.
   pool_->Stop();
   callbacks_.Stop();
@@ -356,7 +372,13 @@ void EmbeddedEngine::Call(std::vector<absl::AnyInvocable<void()>> callbacks) {
 engine::Capacity EmbeddedEngine::GetCapacity() {
   absl::MutexLock lock(&mutex_);
   engine::Capacity capacity = ledger_.capacity();
-  capacity.read_only = !read_only_.ok();
+  // The log has no room: that is a full disk, not a broken one.
+  if (absl::IsResourceExhausted(read_only_)) {
+    capacity.full = true;
+    capacity.available = 0;
+  } else {
+    capacity.read_only = !read_only_.ok();
+  }
   return capacity;
 }
 
@@ -384,11 +406,13 @@ std::map<std::string, uint64_t> EmbeddedEngine::Figures() {
   figures["index_backlog_bytes"] = index_thread_->backlog_bytes();
   figures["index_checkpoints"] = index_thread_->checkpoints();
   figures["index_reopened"] = index_thread_->reopened();
-  figures["disk_used_bytes"] = files_->bytes();
+  figures["disk_used_bytes"] = counted_->bytes();
+  figures["disk_free_bytes"] = disk_.free_bytes();
   figures["index_disk_bytes"] = IndexDiskBytes();
   figures["compacted_segments"] = compacted_segments_;
   figures["compacted_bytes"] = compacted_bytes_;
-  figures["ballast_bytes"] = disk_.ballast_bytes();
+  figures["ballast_bytes"] = ballast_->held().bytes;
+  figures["spare_files"] = ballast_->held().files;
   figures["body_memory_bytes"] = bodies_->memory;
   figures["store_time_seconds"] = StoreTime();
   absl::MutexLock lock(&mutex_);

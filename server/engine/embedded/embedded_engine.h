@@ -31,15 +31,15 @@ struct Options {
   // Octets that the store may occupy; 0: what the file system gives.
   uint64_t max_disk = 0;
   // Octets of the file system that mail never gets. Unset: the smaller of 5 % of
-  // it and 1G.
+  // it and 1G, more if it is small (DiskRoom).
   std::optional<uint64_t> disk_reserve;
-  // Of the reserve, held by a file that is given up when a write meets a full
-  // disk. Unset: the smaller of 64M and half the reserve. 0: none.
+  // Of the reserve, held by files that are given up where a write meets a full
+  // disk. Unset: as much as the work under way and the index may need. 0: none.
   std::optional<uint64_t> ballast;
 
   // Octets of bodies in memory, all together; above it bodies go through files.
   uint64_t body_memory = uint64_t{64} << 20;
-  // A segment that is this long is followed by a new one.
+  // A segment that is this long is followed by a new one. At most 128M.
   uint64_t segment_bytes = uint64_t{128} << 20;
   // Octets of log between checkpoints of the index.
   uint64_t checkpoint_bytes = uint64_t{64} << 20;

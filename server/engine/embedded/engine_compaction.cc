@@ -76,7 +76,8 @@ void EmbeddedEngine::RunCompaction() {
       if (options_.compaction_bytes_per_second != 0) {
         const absl::Status status =
             CompactByRules(CompactionRules(), [](uint64_t, uint64_t) { return true; });
-        if (!status.ok() && !absl::IsCancelled(status)) {
+        // (That the disk is full was said.)
+        if (!status.ok() && !absl::IsCancelled(status) && !absl::IsResourceExhausted(status)) {
           LogLine(LogLevel::kWarning, absl::StrCat("compaction: ", status.message()));
         }
       }
@@ -92,7 +93,7 @@ void EmbeddedEngine::RunCompaction() {
   }
 }
 
-absl::Status EmbeddedEngine::CompactByRules(const CompactionRules& rules, const CompactReport& report) {
+absl::Status EmbeddedEngine::CompactByRules(CompactionRules rules, const CompactReport& report) {
   const bool thorough = rules.dead_share < CompactionRules().dead_share;
   uint64_t reclaimed = 0, total = 0, last = UINT64_MAX;
   if (CountIsDue()) RETURN_IF_ERROR(CountKeys());
@@ -111,6 +112,8 @@ absl::Status EmbeddedEngine::CompactByRules(const CompactionRules& rules, const 
     // A command ends, however much is deleted meanwhile.
     while (!uses.empty() && uses.back().number > last) uses.pop_back();
     if (!report(reclaimed, total)) return absl::CancelledError("compaction was given up");
+    // The reserve is for this, the ballast is not.
+    rules.room = disk_.free_bytes();
     const std::optional<uint64_t> segment = ChooseSegment(uses, rules);
     if (!segment) break;
     const auto use =
@@ -132,8 +135,8 @@ absl::Status EmbeddedEngine::CompactByRules(const CompactionRules& rules, const 
     reclaimed += use->size > carried ? use->size - carried : 0;
     ++compacted_segments_;
   }
-  if (thorough || IndexIsStale()) return CompactIndex();
-  return absl::OkStatus();
+  if (!thorough && !IndexIsStale()) return absl::OkStatus();
+  return IndexDiskBytes() <= disk_.free_bytes() ? CompactIndex() : absl::OkStatus();
 }
 
 // --- what lives where -----------------------------------------------------------
@@ -240,9 +243,11 @@ absl::Status EmbeddedEngine::CountKeys() {
 absl::Status EmbeddedEngine::LeaveNewestSegment() {
   absl::Notification durable;
   absl::Status status;
+  uint64_t newest = 0;
   {
     absl::MutexLock lock(&mutex_);
     RETURN_IF_ERROR(Writable());
+    newest = log_end_.segment;
     roll_ = true;
     WhenDurable(gathered_.number, [&](const absl::Status& written) {
       status = written;
@@ -250,7 +255,10 @@ absl::Status EmbeddedEngine::LeaveNewestSegment() {
     });
   }
   durable.WaitForNotification();
-  return status;
+  RETURN_IF_ERROR(status);
+  absl::MutexLock lock(&mutex_);
+  if (log_end_.segment > newest) return absl::OkStatus();
+  return absl::ResourceExhaustedError("there is no room for another segment");
 }
 
 absl::Status EmbeddedEngine::EmptySegment(uint64_t segment, bool paced, uint64_t* carried) {
@@ -482,12 +490,7 @@ absl::Status EmbeddedEngine::DropSegment(uint64_t segment) {
   RemoveFile(JoinPath(directory_.segments(), SegmentName(segment)));
   live_key_bytes_.erase(segment);
   first_groups_.erase(segment);
-  std::vector<std::string> lines;
-  {
-    absl::MutexLock lock(&mutex_);
-    TellDisk(&lines);
-  }
-  for (const std::string& line : lines) LogLine(LogLevel::kWarning, line);
+  DiskMeasured();
   return absl::OkStatus();
 }
 

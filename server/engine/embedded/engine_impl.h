@@ -26,6 +26,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/synchronization/mutex.h"
 #include "server/base/steady_condition.h"
+#include "server/engine/embedded/ballasted_files.h"
 #include "server/engine/embedded/body_writer.h"
 #include "server/engine/embedded/compaction_policy.h"
 #include "server/engine/embedded/counting_files.h"
@@ -118,7 +119,7 @@ class EmbeddedEngine final : public engine::Engine {
     uint64_t used_bytes = 0, used_messages = 0, mailboxes = 0;
   };
 
-  EmbeddedEngine(Options options, DataDir directory, std::shared_ptr<CountingFiles> files);
+  EmbeddedEngine(Options options, DataDir directory, std::shared_ptr<CountingFiles> counted);
   absl::Status Recover();
   absl::Status RemoveLeftovers();
   absl::Status LoadPinned();
@@ -150,6 +151,10 @@ class EmbeddedEngine final : public engine::Engine {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Why nothing may be changed now.
   absl::Status Writable() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Why no mail may be taken: the same, but that the log has no room is a full disk.
+  absl::Status TakesMail() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return absl::IsResourceExhausted(read_only_) ? read_only_ : Writable();
+  }
   void Set(absl::string_view key, std::optional<std::string> value) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // `waiter` is called when `group` is durable, or will not be.
   void WhenDurable(uint64_t group, Waiter waiter) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -165,7 +170,10 @@ class EmbeddedEngine final : public engine::Engine {
   // --- the ledger's view (engine_ledger.cc) ---
   void TellLedger(PartitionId partition) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void SumHead(PartitionId partition, uint64_t before, uint64_t after) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void TellDisk(std::vector<std::string>* lines) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Whether the store became full, or has room again: then SayDisk.
+  bool TellDisk() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void SayDisk();
+  void DiskMeasured();
 
   // --- transactions (engine_transactions.cc) ---
   const std::string* FindReceipt(TransactionId transaction, uint64_t* group) const
@@ -196,6 +204,7 @@ class EmbeddedEngine final : public engine::Engine {
 
   // --- looking after things (engine_maintenance.cc) ---
   void RunMaintenance();
+  void RestoreBallast();
   void ExpireReceipts();
   void RemoveBodyFiles(std::vector<uint64_t> bodies);
   // One that nothing durable names. Any thread.
@@ -211,7 +220,7 @@ class EmbeddedEngine final : public engine::Engine {
   using CompactReport = std::function<bool(uint64_t done_bytes, uint64_t total_bytes)>;
   void RunCompaction();
   bool CompactionHasWork() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  absl::Status CompactByRules(const CompactionRules& rules, const CompactReport& report);
+  absl::Status CompactByRules(CompactionRules rules, const CompactReport& report);
   std::vector<SegmentUse> SegmentUses() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool CountIsDue() const;
   absl::Status CountKeys();
@@ -233,7 +242,13 @@ class EmbeddedEngine final : public engine::Engine {
 
   const Options options_;
   DataDir directory_;  // Its format may rise in Upgrade.
-  const std::shared_ptr<CountingFiles> files_;
+  // Each layer on the one before: what the store occupies is counted; what meets a
+  // full disk gets of the ballast, the log's files, bodies' and the index's each
+  // their share.
+  const std::shared_ptr<CountingFiles> counted_;
+  const std::shared_ptr<Ballast> ballast_;
+  const std::shared_ptr<BallastedFiles> files_;
+  BallastedFiles index_files_;
   const std::shared_ptr<ThreadPool> pool_;
   const std::shared_ptr<BodyShared> bodies_;
   FileCache open_files_;

@@ -59,16 +59,30 @@ void EmbeddedEngine::SumHead(PartitionId partition, uint64_t before, uint64_t af
   if (before != 0) add(before, false);
 }
 
-void EmbeddedEngine::TellDisk(std::vector<std::string>* lines) {
+bool EmbeddedEngine::TellDisk() {
   // What is written for transactions that still hold their reservation is not
   // counted twice.
   const uint64_t pending = bodies_->pending_file_bytes + inflight_;
-  const uint64_t bytes = files_->bytes();
-  const uint64_t used = bytes > pending ? bytes - pending : 0;
-  const uint64_t limit = disk_.limit();
-  if (!ledger_.SetDisk(limit, used)) return;
-  lines->push_back(absl::StrCat(ledger_.capacity().full ? "the disk is full: " : "the disk has room again: ",
-                                used, " bytes used of ", limit));
+  const uint64_t bytes = counted_->bytes();
+  return ledger_.SetDisk(disk_.limit(), bytes > pending ? bytes - pending : 0, disk_.blocked());
+}
+
+void EmbeddedEngine::DiskMeasured() {
+  bool changed = false;
+  {
+    absl::MutexLock lock(&mutex_);
+    changed = TellDisk();
+  }
+  if (changed) SayDisk();
+}
+
+void EmbeddedEngine::SayDisk() {
+  disk_.Measure().IgnoreError();
+  const engine::Capacity capacity = GetCapacity();
+  LogLine(LogLevel::kWarning,
+          absl::StrCat(
+              capacity.full ? "the disk is full, mail is refused (452 4.3.1): " : "the disk has room again: ",
+              capacity.used, " bytes used of ", capacity.limit, "; ", disk_.Describe()));
 }
 
 }  // namespace restante::embedded

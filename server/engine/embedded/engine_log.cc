@@ -11,12 +11,6 @@
 #include "server/engine/embedded/index_keys.h"
 
 namespace restante::embedded {
-namespace {
-
-constexpr uint64_t kSegmentsOfAStore = 64;
-constexpr uint64_t kMinSegmentBytes = uint64_t{1} << 20;
-
-}  // namespace
 
 bool EmbeddedEngine::LogHasWork() const {
   return stopping_ || try_repair_ || roll_ || (read_only_.ok() && !gathered_.keys.empty());
@@ -122,7 +116,11 @@ uint64_t EmbeddedEngine::SegmentLimit() {
 
 void EmbeddedEngine::WriteGroup(bool roll) {
   absl::Status status;
-  if (roll || segment_->end().offset >= SegmentLimit()) status = BeginSegment();
+  if (roll || segment_->end().offset >= SegmentLimit()) {
+    status = BeginSegment();
+    // Where there is no room for another segment there may be some in this one.
+    if (absl::IsResourceExhausted(status)) status = absl::OkStatus();
+  }
   Sealed sealed;
   {
     absl::MutexLock lock(&mutex_);
@@ -164,7 +162,7 @@ void EmbeddedEngine::WriteGroup(bool roll) {
 
 void EmbeddedEngine::Publish(Sealed sealed, LogPosition end) {
   std::vector<absl::AnyInvocable<void()>> callbacks;
-  std::vector<std::string> lines;
+  bool disk_changed = false;
   const uint64_t number = sealed.gathered.number;
   for (std::unique_ptr<Staged>& body : sealed.gathered.bodies) body->Keep();
   {
@@ -185,7 +183,7 @@ void EmbeddedEngine::Publish(Sealed sealed, LogPosition end) {
       }
     }
     // In one step: the room is occupied now, and reserved no more.
-    TellDisk(&lines);
+    disk_changed = TellDisk();
     for (const TransactionId& transaction : sealed.gathered.transactions) EndCommit(transaction, &callbacks);
     // First those who wait for the group, then those who settle what was in it.
     std::vector<absl::AnyInvocable<void()>> waiting;
@@ -200,7 +198,7 @@ void EmbeddedEngine::Publish(Sealed sealed, LogPosition end) {
     unforgotten_.emplace_back(number, std::move(sealed.gathered.keys));
   }
   Call(std::move(callbacks));
-  for (const std::string& line : lines) LogLine(LogLevel::kWarning, line);
+  if (disk_changed) SayDisk();
   if (!sealed.gathered.dead_files.empty()) {
     pool_->Post([this, files = std::move(sealed.gathered.dead_files)] { RemoveBodyFiles(files); });
   }
@@ -214,7 +212,6 @@ void EmbeddedEngine::Publish(Sealed sealed, LogPosition end) {
 void EmbeddedEngine::Fail(Sealed sealed, const absl::Status& cause) {
   ++failed_groups_;
   const bool full = absl::IsResourceExhausted(cause);
-  if (full) disk_.DropBallast();
   {
     absl::MutexLock lock(&mutex_);
     read_only_ = cause;
@@ -237,7 +234,9 @@ void EmbeddedEngine::Fail(Sealed sealed, const absl::Status& cause) {
   // Either is enough: what was appended is away durably, or a new segment says
   // durably that it does not count.
   const bool cut = segment_->CutBack().ok();
-  const bool goes_on = BeginSegment().ok();
+  // A file that only had no room is as good as before; and there may be no room for
+  // another one.
+  const bool goes_on = (full && cut) || BeginSegment().ok();
   absl::Status verdict;
   if (cut || goes_on) {
     verdict = full ? absl::ResourceExhaustedError(cause.message()) : absl::AbortedError(cause.message());
@@ -250,7 +249,7 @@ void EmbeddedEngine::Fail(Sealed sealed, const absl::Status& cause) {
                                                         : "what was in flight is undecided, read-only")));
   if (full) disk_.Measure().IgnoreError();
   std::vector<absl::AnyInvocable<void()>> callbacks;
-  std::vector<std::string> lines;
+  bool disk_changed = false;
   std::vector<Gathered> dropped;
   {
     absl::MutexLock lock(&mutex_);
@@ -275,10 +274,10 @@ void EmbeddedEngine::Fail(Sealed sealed, const absl::Status& cause) {
       settling_.clear();
     }
     if (goes_on) read_only_ = absl::OkStatus();
-    TellDisk(&lines);
+    disk_changed = TellDisk();
   }
   Call(std::move(callbacks));
-  for (const std::string& line : lines) LogLine(LogLevel::kWarning, line);
+  if (disk_changed) SayDisk();
 }
 
 absl::Status EmbeddedEngine::BeginSegment() {

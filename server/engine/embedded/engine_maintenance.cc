@@ -14,19 +14,25 @@ namespace restante::embedded {
 
 void EmbeddedEngine::RunMaintenance() {
   while (true) {
-    disk_.Measure().IgnoreError();
-    std::vector<std::string> lines;
+    RestoreBallast();
     {
       absl::MutexLock lock(&mutex_);
       if (stopping_) return;
-      TellDisk(&lines);
       try_repair_ = !read_only_.ok();
     }
-    for (const std::string& line : lines) LogLine(LogLevel::kWarning, line);
     ExpireReceipts();
     absl::MutexLock lock(&mutex_);
     if (stop_.AwaitFor(&mutex_, options_.maintenance_interval, [this] { return stopping_; })) return;
   }
+}
+
+void EmbeddedEngine::RestoreBallast() {
+  if (absl::Status none = disk_.RestoreBallast(); !none.ok()) {
+    LogLine(LogLevel::kWarning, absl::StrCat(none.message(),
+                                             ": no ballast can be kept here; another program that fills the "
+                                             "disk will cost mail that is under way (452 at the dot)"));
+  }
+  DiskMeasured();
 }
 
 void EmbeddedEngine::ExpireReceipts() {

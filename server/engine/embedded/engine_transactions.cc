@@ -53,7 +53,7 @@ void EmbeddedEngine::Confirm(TransactionId transaction, Done<absl::StatusOr<engi
   done([&]() -> absl::StatusOr<engine::Confirmed> {
     absl::MutexLock lock(&mutex_);
     // A 354 that could not be kept would be worse than none.
-    RETURN_IF_ERROR(Writable());
+    RETURN_IF_ERROR(TakesMail());
     return ledger_.Confirm(transaction);
   }());
 }
@@ -176,8 +176,8 @@ void EmbeddedEngine::FinishOpen(TransactionId transaction, uint64_t disk_bytes,
       answer = found.status();
     } else if (*found) {
       answer = **std::move(found);
-    } else if (absl::Status writable = Writable(); !writable.ok()) {
-      answer = writable;
+    } else if (absl::Status taken = TakesMail(); !taken.ok()) {
+      answer = taken;
     } else {
       auto opened = ledger_.Open(transaction, disk_bytes);
       if (auto* shortage = std::get_if<engine::Shortage>(&opened)) {
@@ -213,7 +213,7 @@ void EmbeddedEngine::Commit(engine::CommitRequest request, Done<absl::StatusOr<s
     absl::MutexLock lock(&mutex_);
     refused = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) -> absl::Status {
       if (ledger_.StateOf(transaction) != engine::Ledger::State::kOpen) return NotOpen(transaction);
-      RETURN_IF_ERROR(Writable());
+      RETURN_IF_ERROR(TakesMail());
       // A mailbox that is being deleted takes nothing, also while that is decided
       // but not yet durable.
       std::vector<stored::Head> heads(request.entries.size());

@@ -17,8 +17,6 @@
 namespace restante::embedded {
 namespace {
 
-// Small files: the index grows smoothly, and a memory table costs as much.
-constexpr size_t kWriteBuffer = size_t{4} << 20;
 constexpr size_t kBlockCache = size_t{16} << 20;
 constexpr int kOpenFiles = 256;
 constexpr int kBloomBits = 10;
@@ -91,9 +89,10 @@ absl::Status IndexSnapshot::Visit(absl::string_view from, absl::string_view to, 
 
 void IndexSnapshot::CompactIndex() const { db_->get()->CompactRange(nullptr, nullptr); }
 
-Index::Index(Files* files, std::string path)
-    : path_(std::move(path)),
-      env_(NewLevelDbEnv(files)),
+Index::Index(Files* files, std::string path, size_t buffer)
+    : files_(files),
+      path_(std::move(path)),
+      buffer_(buffer),
       logger_(NewSilentLogger()),
       filter_(leveldb::NewBloomFilterPolicy(kBloomBits)),
       cache_(leveldb::NewLRUCache(kBlockCache)) {}
@@ -101,11 +100,14 @@ Index::Index(Files* files, std::string path)
 Index::~Index() { Close(); }
 
 absl::Status Index::Open(bool create) {
+  env_ = NewLevelDbEnv(files_);
   leveldb::Options options;
   options.create_if_missing = create;
   options.env = env_.get();
   options.info_log = logger_.get();
-  options.write_buffer_size = kWriteBuffer;
+  // Small files: the index grows smoothly, and a compaction needs little room.
+  options.write_buffer_size = buffer_;
+  options.max_file_size = buffer_ / 2;  // (LevelDB makes it 1 MiB at least.)
   options.max_open_files = kOpenFiles;
   options.block_cache = cache_.get();
   options.filter_policy = filter_.get();

@@ -64,7 +64,11 @@ class IndexSnapshot {
 
 class Index {
  public:
-  Index(Files* files, std::string path);
+  // Octets that are collected in memory before they become a table.
+  static constexpr size_t kSmallestBuffer = size_t{64} << 10;
+  static constexpr size_t kLargestBuffer = size_t{4} << 20;
+
+  Index(Files* files, std::string path, size_t buffer = kLargestBuffer);
   ~Index();
 
   // Opens it. kNotFound: there is none (with `create`, an empty one is made
@@ -96,8 +100,10 @@ class Index {
   absl::Status CheckMarkers() const;
   absl::Status WriteSynced(const stored::Checkpoint& checkpoint, const std::vector<std::string>& erased);
 
+  Files* const files_;
   const std::string path_;
-  const std::unique_ptr<leveldb::Env> env_;
+  const size_t buffer_;
+  std::unique_ptr<leveldb::Env> env_;  // Of what is open.
   const std::unique_ptr<leveldb::Logger> logger_;
   const std::unique_ptr<const leveldb::FilterPolicy> filter_;
   const std::unique_ptr<leveldb::Cache> cache_;

@@ -5,7 +5,10 @@
 #include <utility>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/strings/match.h"
+#include "absl/synchronization/mutex.h"
+#include "server/base/status_macros.h"
 
 namespace restante::embedded {
 namespace {
@@ -50,10 +53,33 @@ class RandomAccessFile : public leveldb::RandomAccessFile {
   const std::unique_ptr<File> file_;
 };
 
+// The first failure of a change.
+class FirstFailure {
+ public:
+  absl::Status status() const {
+    absl::MutexLock lock(&mutex_);
+    return first_;
+  }
+  // `change()` gives an absl::Status; it is not called after a failure.
+  template <typename Change>
+  absl::Status Try(Change change) {
+    RETURN_IF_ERROR(status());
+    absl::Status result = change();
+    if (result.ok()) return result;
+    absl::MutexLock lock(&mutex_);
+    first_.Update(result);
+    return result;
+  }
+
+ private:
+  mutable absl::Mutex mutex_;
+  absl::Status first_ ABSL_GUARDED_BY(mutex_);
+};
+
 class WritableFile : public leveldb::WritableFile {
  public:
-  WritableFile(Files* files, std::string path, std::unique_ptr<File> file)
-      : files_(files), path_(std::move(path)), file_(std::move(file)) {}
+  WritableFile(Files* files, FirstFailure* failure, std::string path, std::unique_ptr<File> file)
+      : files_(files), failure_(failure), path_(std::move(path)), file_(std::move(file)) {}
   ~WritableFile() override {
     if (file_) Close();
   }
@@ -63,21 +89,15 @@ class WritableFile : public leveldb::WritableFile {
     return buffer_.size() < kBufferBytes ? leveldb::Status::OK() : Flush();
   }
   leveldb::Status Flush() override {
-    if (buffer_.empty()) return leveldb::Status::OK();
-    const absl::string_view piece = buffer_;
-    absl::Status status = file_->Append({piece});
-    buffer_.clear();
-    return ToLevelDb(status);
+    return ToLevelDb(failure_->Try([this] { return Write(); }));
   }
   leveldb::Status Sync() override {
-    if (!named_) {
-      if (absl::Status status = files_->SyncDirectory(DirectoryOf(path_)); !status.ok()) {
-        return ToLevelDb(status);
-      }
+    return ToLevelDb(failure_->Try([this]() -> absl::Status {
+      if (!named_) RETURN_IF_ERROR(files_->SyncDirectory(DirectoryOf(path_)));
       named_ = true;
-    }
-    leveldb::Status status = Flush();
-    return status.ok() ? ToLevelDb(file_->Sync()) : status;
+      RETURN_IF_ERROR(Write());
+      return file_->Sync();
+    }));
   }
   leveldb::Status Close() override {
     leveldb::Status status = absl::EndsWith(path_, ".log") ? Sync() : Flush();
@@ -88,7 +108,16 @@ class WritableFile : public leveldb::WritableFile {
  private:
   static constexpr size_t kBufferBytes = 64 << 10;
 
+  absl::Status Write() {
+    if (buffer_.empty()) return absl::OkStatus();
+    const absl::string_view piece = buffer_;
+    absl::Status status = file_->Append({piece});
+    buffer_.clear();
+    return status;
+  }
+
   Files* const files_;
+  FirstFailure* const failure_;
   const std::string path_;
   std::unique_ptr<File> file_;
   std::string buffer_;
@@ -120,7 +149,10 @@ class Env : public leveldb::EnvWrapper {
     *result = *std::move(names);
     return leveldb::Status::OK();
   }
-  leveldb::Status RemoveFile(const std::string& path) override { return ToLevelDb(files_->Remove(path)); }
+  leveldb::Status RemoveFile(const std::string& path) override {
+    const absl::Status failed = failure_.status();
+    return ToLevelDb(failed.ok() ? files_->Remove(path) : failed);
+  }
   leveldb::Status DeleteFile(const std::string& path) override { return RemoveFile(path); }
   leveldb::Status CreateDir(const std::string& path) override {
     return ToLevelDb(files_->MakeDirectory(path));
@@ -135,9 +167,11 @@ class Env : public leveldb::EnvWrapper {
     return ToLevelDb(found.status());
   }
   leveldb::Status RenameFile(const std::string& from, const std::string& to) override {
-    if (absl::Status status = files_->Rename(from, to); !status.ok()) return ToLevelDb(status);
-    // CURRENT names the new MANIFEST, and the old one is removed next.
-    return ToLevelDb(files_->SyncDirectory(DirectoryOf(to)));
+    return ToLevelDb(failure_.Try([&]() -> absl::Status {
+      RETURN_IF_ERROR(files_->Rename(from, to));
+      // CURRENT names the new MANIFEST, and the old one is removed next.
+      return files_->SyncDirectory(DirectoryOf(to));
+    }));
   }
   leveldb::Status LockFile(const std::string&, leveldb::FileLock** lock) override {
     *lock = new NoLock;
@@ -160,12 +194,21 @@ class Env : public leveldb::EnvWrapper {
     return ToLevelDb(file.status());
   }
   leveldb::Status OpenWritable(const std::string& path, Files::Mode mode, leveldb::WritableFile** result) {
-    absl::StatusOr<std::unique_ptr<File>> file = files_->Open(path, mode);
-    *result = file.ok() ? new WritableFile(files_, path, *std::move(file)) : nullptr;
-    return ToLevelDb(file.status());
+    *result = nullptr;
+    return ToLevelDb(failure_.Try([&]() -> absl::Status {
+      // Numbers are used again after a failure; a file whose sync failed is not.
+      if (mode == Files::Mode::kCreate) {
+        const absl::Status removed = files_->Remove(path);
+        if (!removed.ok() && !absl::IsNotFound(removed)) return removed;
+      }
+      ASSIGN_OR_RETURN(std::unique_ptr<File> file, files_->Open(path, mode));
+      *result = new WritableFile(files_, &failure_, path, std::move(file));
+      return absl::OkStatus();
+    }));
   }
 
   Files* const files_;
+  FirstFailure failure_;
 };
 
 class SilentLogger : public leveldb::Logger {

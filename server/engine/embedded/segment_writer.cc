@@ -26,15 +26,31 @@ absl::StatusOr<std::unique_ptr<SegmentWriter>> SegmentWriter::Begin(Files& files
                                                                     uint32_t store) {
   const uint64_t segment = before.segment + 1;
   const std::string path = JoinPath(directory, SegmentName(segment));
+  // "No room" is said only where nothing of it is left.
+  const auto unclear = [](const absl::Status& status) { return absl::InternalError(status.message()); };
   // One that was begun in vain may stand there; nothing is retried on that file.
-  if (absl::Status status = files.Remove(path); !status.ok() && !absl::IsNotFound(status)) return status;
-  ASSIGN_OR_RETURN(std::unique_ptr<File> file, files.Open(path, Files::Mode::kCreate));
+  const auto remove = [&] {
+    const absl::Status gone = files.Remove(path);
+    return absl::IsNotFound(gone) ? absl::OkStatus() : gone;
+  };
+  if (absl::Status gone = remove(); !gone.ok()) return unclear(gone);
   const std::string record = EncodeSegmentRecord(
       segment, first_group, {.previous_segment = before.segment, .previous_end = before.offset}, store);
-  RETURN_IF_ERROR(file->Append({record}));
-  RETURN_IF_ERROR(file->Sync());
+  std::unique_ptr<File> file;
+  const absl::Status written = [&]() -> absl::Status {
+    ASSIGN_OR_RETURN(file, files.Open(path, Files::Mode::kCreate));
+    RETURN_IF_ERROR(file->Append({record}));
+    return file->Sync();
+  }();
+  if (absl::IsResourceExhausted(written)) {
+    // Found by the next start, it would end the log before it.
+    absl::Status gone = remove();
+    if (gone.ok()) gone = files.SyncDirectory(directory);
+    return gone.ok() ? written : unclear(gone);
+  }
+  RETURN_IF_ERROR(written);
   // The name too, before a group in it may be acknowledged.
-  RETURN_IF_ERROR(files.SyncDirectory(directory));
+  if (absl::Status named = files.SyncDirectory(directory); !named.ok()) return unclear(named);
   return absl::WrapUnique(new SegmentWriter(std::move(file), {.segment = segment, .offset = record.size()}));
 }
 
