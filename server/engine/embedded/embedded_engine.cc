@@ -305,6 +305,7 @@ void EmbeddedEngine::Start() {
                                                 std::move(callbacks));
   log_thread_ = std::thread([this] { RunLog(); });
   maintenance_thread_ = std::thread([this] { RunMaintenance(); });
+  StartScrubs();
 }
 
 EmbeddedEngine::~EmbeddedEngine() {
@@ -313,6 +314,7 @@ EmbeddedEngine::~EmbeddedEngine() {
     stopping_ = true;
   }
   stop_.Changed();
+  scrub_thread_.reset();
   if (log_thread_.joinable()) {
     maintenance_thread_.join();
     if (compaction_thread_.joinable()) compaction_thread_.join();
@@ -391,6 +393,11 @@ std::map<std::string, uint64_t> EmbeddedEngine::Figures() {
   figures["ballast_bytes"] = disk_.ballast_bytes();
   figures["body_memory_bytes"] = bodies_->memory;
   figures["store_time_seconds"] = StoreTime();
+  const ScrubThread::Figures scrub = scrub_thread_->figures();
+  figures["scrub_running"] = scrub.running;
+  figures["scrub_bytes"] = scrub.bytes;
+  figures["scrubs"] = scrub.ended;
+  figures["scrub_damages"] = scrub.damages;
   absl::MutexLock lock(&mutex_);
   figures["open_transactions"] = ledger_.open_transactions() + opening_.size();
   figures["keys_in_memory"] = keys_.size();

@@ -67,7 +67,6 @@ IndexSnapshot::~IndexSnapshot() { db_->Return(snapshot_); }
 
 absl::StatusOr<std::optional<std::string>> IndexSnapshot::Get(absl::string_view key) const {
   leveldb::ReadOptions options;
-  options.verify_checksums = true;
   options.snapshot = snapshot_;
   std::string value;
   const leveldb::Status status = db_->get()->Get(options, ToSlice(key), &value);
@@ -78,7 +77,6 @@ absl::StatusOr<std::optional<std::string>> IndexSnapshot::Get(absl::string_view 
 
 absl::Status IndexSnapshot::Visit(absl::string_view from, absl::string_view to, const Visitor& visit) const {
   leveldb::ReadOptions options;
-  options.verify_checksums = true;
   options.snapshot = snapshot_;
   const std::unique_ptr<leveldb::Iterator> iterator(db_->get()->NewIterator(options));
   for (iterator->Seek(ToSlice(from)); iterator->Valid(); iterator->Next()) {
@@ -93,7 +91,7 @@ void IndexSnapshot::CompactIndex() const { db_->get()->CompactRange(nullptr, nul
 
 Index::Index(Files* files, std::string path)
     : path_(std::move(path)),
-      env_(NewLevelDbEnv(files)),
+      env_(NewLevelDbEnv(files, &written_)),
       logger_(NewSilentLogger()),
       filter_(leveldb::NewBloomFilterPolicy(kBloomBits)),
       cache_(leveldb::NewLRUCache(kBlockCache)) {}
@@ -213,6 +211,10 @@ absl::Status Index::WriteSynced(const stored::Checkpoint& checkpoint,
   leveldb::WriteOptions options;
   options.sync = true;
   return FromLevelDb(db_->get()->Write(options, &batch));
+}
+
+absl::Status Index::PutUnlogged(absl::string_view key, absl::string_view value) {
+  return FromLevelDb(db_->get()->Put(leveldb::WriteOptions(), ToSlice(key), ToSlice(value)));
 }
 
 absl::Status Index::RemoveRange(absl::string_view from, absl::string_view to) {

@@ -54,6 +54,15 @@ void IndexThread::Checkpoint(absl::AnyInvocable<void(absl::Status)> done) {
   queue_.push_back(std::move(item));
 }
 
+void IndexThread::PutUnlogged(std::string key, std::string value) {
+  Item item;
+  item.task = [this, key = std::move(key), value = std::move(value)] {
+    return works_ ? index_->PutUnlogged(key, value) : absl::OkStatus();
+  };
+  absl::MutexLock lock(&mutex_);
+  queue_.push_back(std::move(item));
+}
+
 void IndexThread::RemoveRange(std::string from, std::string to) {
   Item item;
   item.task = [this, from = std::move(from), to = std::move(to)] {

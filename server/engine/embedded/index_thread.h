@@ -45,6 +45,8 @@ class IndexThread {
   // Makes the index durable up to everything added before, and calls `done` on the
   // index thread.
   void Checkpoint(absl::AnyInvocable<void(absl::Status)> done);
+  // Puts a key of which no log tells.
+  void PutUnlogged(std::string key, std::string value);
   // Removes keys of which no log tells.
   void RemoveRange(std::string from, std::string to);
 

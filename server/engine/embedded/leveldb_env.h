@@ -1,4 +1,4 @@
-// LevelDB's view of the disk, through our seam, without its two traps:
+// LevelDB's view of the disk, through our seam, without its traps:
 //
 // - LevelDB's `sync` covers only its current log; one that is closed because a
 //   new one began may have an unsynced tail, and a checkpoint would not hold. Here
@@ -11,15 +11,27 @@
 #include <leveldb/env.h>
 #include <leveldb/status.h>
 
+#include <cstdint>
 #include <memory>
 
 #include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 #include "server/engine/embedded/files.h"
+#include "server/engine/embedded/written_sizes.h"
 
 namespace restante::embedded {
 
-// `files` must outlive it. Its locks do nothing: the data directory has one.
-std::unique_ptr<leveldb::Env> NewLevelDbEnv(Files* files);
+// Both must outlive it. Its locks do nothing: the data directory has one.
+std::unique_ptr<leveldb::Env> NewLevelDbEnv(Files* files, WrittenSizes* written);
+
+// LevelDB's checksum: CRC32C, masked.
+uint32_t MaskedCrc32c(absl::string_view octets);
+// A table is blocks, each with a trailer (type, checksum), and a footer.
+inline constexpr size_t kIndexBlockTrailerBytes = 5;
+inline constexpr size_t kIndexTableFooterBytes = 48;
+// Whether `octets`, read at `offset` from a table of `table_bytes`, are a whole
+// block with its trailer, or the footer (which has no checksum).
+bool IsWholeIndexBlock(uint64_t offset, absl::string_view octets, uint64_t table_bytes);
 
 // Throws LevelDB's own log lines away: what matters comes back as a status.
 std::unique_ptr<leveldb::Logger> NewSilentLogger();

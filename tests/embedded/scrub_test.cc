@@ -1,0 +1,204 @@
+// Every flipped bit is found, named, and costs nothing but what it is in.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <set>
+#include <thread>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
+#include "server/engine/embedded/record.h"
+#include "server/engine/embedded/segment_reader.h"
+#include "tests/embedded/small_store.h"
+
+namespace restante::embedded {
+namespace {
+
+namespace fs = std::filesystem;
+using engine::Damage;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::SizeIs;
+using testing::UnorderedElementsAre;
+
+// What a scrub finds, in order.
+std::vector<Damage> Scrub(SmallStore& store, uint64_t bytes_per_second = 0) {
+  std::vector<Damage> damages;
+  const absl::Status status = Await<absl::Status>([&](auto done) {
+    store.engine->Scrub(
+        bytes_per_second,
+        [&](engine::UpkeepProgress progress) {
+          EXPECT_LE(progress.done_bytes, progress.total_bytes);
+          std::move(progress.damages.begin(), progress.damages.end(), std::back_inserter(damages));
+          return true;
+        },
+        std::move(done));
+  });
+  EXPECT_TRUE(status.ok()) << status;
+  return damages;
+}
+
+std::string Text(const std::vector<Damage>& damages) {
+  std::string text;
+  for (const Damage& damage : damages) {
+    absl::StrAppend(&text, "\n  ", damage.file, " at ", damage.offset, ": ", damage.problem, " (");
+    for (const auto& [mailbox, uid] : damage.messages) absl::StrAppend(&text, " ", mailbox, "/", uid);
+    absl::StrAppend(&text, " )");
+  }
+  return text;
+}
+
+// Flips one bit of a file, until destroyed. The file stays the same file.
+class Flip {
+ public:
+  Flip(const fs::path& path, uint64_t at, uint8_t bit = 0x10)
+      : file_(path, std::ios::in | std::ios::out | std::ios::binary), at_(at), bit_(bit) {
+    Toggle();
+  }
+  ~Flip() { Toggle(); }
+  Flip(const Flip&) = delete;
+  Flip& operator=(const Flip&) = delete;
+
+ private:
+  void Toggle() {
+    file_.seekg(static_cast<std::streamoff>(at_));
+    const char octet = static_cast<char>(file_.get() ^ bit_);
+    file_.seekp(static_cast<std::streamoff>(at_));
+    file_.put(octet);
+    file_.flush();
+    if (!file_) std::abort();
+  }
+  std::fstream file_;
+  const uint64_t at_;
+  const uint8_t bit_;
+};
+
+// Where the records of a segment lie, read as they were written.
+struct Layout {
+  struct Record {
+    uint64_t begin = 0, end = 0;
+    RecordHeader header;
+  };
+  std::vector<Record> records;
+
+  explicit Layout(const std::string& log) {
+    for (uint64_t at = 0; at < log.size();) {
+      const uint32_t store = GetFixed32(log, at + 40);
+      const auto header = DecodeHeader(absl::string_view(log).substr(at), store);
+      if (!header.ok()) std::abort();
+      records.push_back({at, at + header->stored_bytes(), *header});
+      at += header->stored_bytes();
+    }
+  }
+  const Record& Of(uint64_t octet) const {
+    for (const Record& record : records) {
+      if (octet < record.end) return record;
+    }
+    std::abort();
+  }
+};
+
+TEST(Scrub, FindsNothingInAWholeStore) {
+  Directory directory;
+  SmallStore store(directory.path / "data");
+  ASSERT_TRUE(store.Open().ok());
+  for (int i = 0; i < 20; ++i) ASSERT_TRUE(store.Deliver(absl::StrCat("message ", i)).ok());
+  ASSERT_TRUE(store.Expunge(7).ok());
+  ASSERT_TRUE(store.Deliver(Noise(5 << 20, 1)).ok());
+  const std::vector<Damage> damages = Scrub(store);
+  EXPECT_THAT(damages, IsEmpty()) << Text(damages);
+  EXPECT_EQ(store.Figure("scrubs"), 1u);
+  EXPECT_EQ(store.Figure("scrub_running"), 0u);
+  EXPECT_GT(store.Figure("scrub_bytes"), 5u << 20);
+}
+
+TEST(Scrub, FindsAFlippedBitInEveryOctetOfASegmentAndNamesWhatIsLost) {
+  Directory directory;
+  SmallStore store(directory.path / "data");
+  ASSERT_TRUE(store.Open().ok());
+  std::map<uint64_t, uint64_t> uid_of;  // By body.
+  for (const std::string& text : {std::string("small"), std::string(700, 'x'), Noise(300, 2)}) {
+    ASSERT_TRUE(store.Deliver(text).ok());
+  }
+  ASSERT_TRUE(store.Expunge(1).ok());
+  ASSERT_TRUE(store.Deliver("the last").ok());
+  store.AwaitIndexed();
+  for (const stored::Entry& entry : store.Entries()) uid_of[entry.body()] = entry.uid();
+  const std::string log = ReadFile(store.Segment());
+  const Layout layout(log);
+  size_t lost = 0, harmless = 0;
+  for (uint64_t at = 0; at < log.size(); ++at) {
+    const Flip flip(store.Segment(), at, static_cast<uint8_t>(1 << at % 8));
+    const std::vector<Damage> damages = Scrub(store);
+    ASSERT_THAT(damages, SizeIs(1)) << "octet " << at << Text(damages);
+    const Damage& damage = damages[0];
+    const Layout::Record& record = layout.Of(at);
+    ASSERT_EQ(damage.file, store.Segment());
+    ASSERT_GE(damage.offset, record.begin) << "octet " << at << Text(damages);
+    ASSERT_LE(damage.offset, at) << Text(damages);
+    const auto uid = uid_of.find(record.header.id);
+    if (record.header.kind == RecordKind::kBody && uid != uid_of.end()) {
+      ++lost;
+      ASSERT_THAT(damage.messages, ElementsAre(std::pair(store.mailbox, uid->second))) << Text(damages);
+    } else {
+      ++harmless;
+      ASSERT_THAT(damage.messages, IsEmpty()) << "octet " << at << Text(damages);
+      ASSERT_THAT(damage.problem, HasSubstr("no message")) << Text(damages);
+    }
+  }
+  EXPECT_GT(lost, 400u);
+  EXPECT_GT(harmless, 1000u);
+  EXPECT_THAT(Scrub(store), IsEmpty());
+}
+
+TEST(Scrub, FindsAFlippedBitInABodyFile) {
+  Directory directory;
+  SmallStore store(directory.path / "data");
+  ASSERT_TRUE(store.Open().ok());
+  ASSERT_TRUE(store.Deliver("small").ok());
+  ASSERT_TRUE(store.Deliver(Noise(5 << 20, 1)).ok());
+  const uint64_t body = store.Entries()[1].body();
+  const fs::path path = directory.path / "data" / "bodies" / BodyFileName(body);
+  const uint64_t size = fs::file_size(path);
+  const uint64_t table = size - kHeaderBytes - 8 * 20;
+  // Each octet of table and header, and some of the text.
+  std::vector<uint64_t> places = {0, 1, 262'143, 262'144, table - 1};
+  for (uint64_t at = table; at < size; ++at) places.push_back(at);
+  for (const uint64_t at : places) {
+    const Flip flip(path, at);
+    const std::vector<Damage> damages = Scrub(store);
+    ASSERT_THAT(damages, SizeIs(1)) << "octet " << at << Text(damages);
+    EXPECT_EQ(damages[0].file, path);
+    EXPECT_LE(damages[0].offset, at);
+    EXPECT_LT(at - damages[0].offset, at < table ? 262'144u : 8u * 20u) << Text(damages);
+    EXPECT_THAT(damages[0].messages, ElementsAre(std::pair(store.mailbox, uint64_t{2})));
+  }
+}
+
+TEST(Scrub, OneDamagedRecordNeverHidesTheNext) {
+  Directory directory;
+  SmallStore store(directory.path / "data");
+  ASSERT_TRUE(store.Open().ok());
+  for (int i = 0; i < 6; ++i) ASSERT_TRUE(store.Deliver(absl::StrCat("message ", i)).ok());
+  const std::string log = ReadFile(store.Segment());
+  std::vector<std::unique_ptr<Flip>> flips;
+  size_t flipped = 0;
+  for (const Layout::Record& record : Layout(log).records) {
+    flips.push_back(std::make_unique<Flip>(store.Segment(), record.begin));
+    ++flipped;
+  }
+  const std::vector<Damage> damages = Scrub(store);
+  std::vector<uint64_t> uids;
+  for (const Damage& damage : damages) {
+    for (const auto& [mailbox, uid] : damage.messages) uids.push_back(uid);
+  }
+  EXPECT_THAT(uids, UnorderedElementsAre(1, 2, 3, 4, 5, 6)) << Text(damages);
+  // Without a body between them, two groups cannot be told apart.
+  EXPECT_GE(damages.size(), flipped - 2) << Text(damages);
+}
+
+}  // namespace
+}  // namespace restante::embedded
