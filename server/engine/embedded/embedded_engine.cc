@@ -385,6 +385,7 @@ std::map<std::string, uint64_t> EmbeddedEngine::Figures() {
   figures["log_written_bytes"] = log_bytes_;
   figures["index_backlog_bytes"] = index_thread_->backlog_bytes();
   figures["index_checkpoints"] = index_thread_->checkpoints();
+  figures["index_damaged"] = index_thread_->damaged();
   figures["index_reopened"] = index_thread_->reopened();
   figures["disk_used_bytes"] = files_->bytes();
   figures["index_disk_bytes"] = IndexDiskBytes();

@@ -66,15 +66,29 @@ class EmbeddedEngine::Scrubbing {
   absl::Status ScrubBodyFile(const LiveBody& body);
 
   // --- the index (engine_scrub_index.cc) ---
+  // Where LevelDB looks for a key, the first place first.
+  struct IndexPlace {
+    int level = -1;  // -1: in a log, and so in memory.
+    uint64_t number = 0;
+    bool operator<(const IndexPlace& other) const {
+      return level != other.level ? level < other.level : number > other.number;
+    }
+  };
   struct IndexFinding {
     std::string file;
+    IndexPlace place;
     IndexDamage damage;
   };
+  using PlacedEntryVisitor =
+      std::function<void(IndexPlace place, absl::string_view key, std::optional<absl::string_view> value)>;
+  absl::Status ScrubIndex();
   absl::StatusOr<std::string> ReadIndexFile(const std::string& name);
   absl::StatusOr<IndexManifest> ReadManifest(std::vector<IndexFinding>* findings);
-  absl::Status ScrubIndex();
-  absl::Status ReadIndexFiles(std::vector<IndexFinding>* findings, const IndexEntryVisitor& visit);
-  absl::Status NameLostKeys(std::vector<IndexFinding> findings);
+  absl::Status ReadIndexFiles(std::vector<IndexFinding>* findings, const PlacedEntryVisitor& visit);
+  // For each finding, the keys that LevelDB does not give because of it.
+  absl::Status FindLostKeys(const std::vector<IndexFinding>& findings,
+                            std::vector<std::vector<std::string>>* lost);
+  absl::Status JudgeIndex(const std::vector<IndexFinding>& findings);
 
   EmbeddedEngine& engine_;
   const ScrubOrder& order_;

@@ -54,7 +54,7 @@ class LoggedKeys : public SegmentVisitor {
   }
   bool Reading(uint64_t octets) override { return reading_(octets); }
 
-  std::map<std::string, uint64_t> keys;
+  std::map<std::string, uint64_t, std::less<>> keys;
 
  private:
   bool Wanted(const std::string& key) const {
@@ -91,7 +91,8 @@ absl::StatusOr<std::string> EmbeddedEngine::Scrubbing::ReadIndexFile(const std::
 absl::StatusOr<IndexManifest> EmbeddedEngine::Scrubbing::ReadManifest(std::vector<IndexFinding>* findings) {
   const std::string directory = engine_.directory_.index();
   const auto found = [&](const std::string& name, uint64_t offset, absl::string_view problem) {
-    findings->push_back({JoinPath(directory, name), {offset, std::string(problem), AllKeys()}});
+    findings->push_back(
+        {JoinPath(directory, name), {}, {offset, std::string(problem), AllKeys(), /*whole_table=*/true}});
     IndexManifest none;
     none.damages.push_back(findings->back().damage);
     return none;
@@ -112,14 +113,14 @@ absl::StatusOr<IndexManifest> EmbeddedEngine::Scrubbing::ReadManifest(std::vecto
   }
   IndexManifest manifest = ReadIndexManifest(*octets);
   for (const IndexDamage& damage : manifest.damages) {
-    findings->push_back({JoinPath(directory, name), {damage.offset, damage.problem, std::nullopt}});
+    findings->push_back({JoinPath(directory, name), {}, damage});
   }
   return manifest;
 }
 
 // Reads every file of the index that counts.
 absl::Status EmbeddedEngine::Scrubbing::ReadIndexFiles(std::vector<IndexFinding>* findings,
-                                                       const IndexEntryVisitor& visit) {
+                                                       const PlacedEntryVisitor& visit) {
   const std::string directory = engine_.directory_.index();
   ASSIGN_OR_RETURN(const IndexManifest manifest, ReadManifest(findings));
   ASSIGN_OR_RETURN(const std::vector<std::string> names, engine_.files_->List(directory));
@@ -132,7 +133,7 @@ absl::Status EmbeddedEngine::Scrubbing::ReadIndexFiles(std::vector<IndexFinding>
       if (number >= manifest.first_log) logs.push_back(name);
     } else if (absl::ConsumeSuffix(&digits, ".ldb") && absl::SimpleAtoi(digits, &number)) {
       // Without a manifest to believe, every table may count.
-      if (!manifest.damages.empty()) tables.try_emplace(number, IndexManifest::Table{0, AllKeys()});
+      if (!manifest.damages.empty()) tables.try_emplace(number, IndexManifest::Table{0, 0, AllKeys()});
     }
   }
   // Whether a file counts still, or went while we came.
@@ -143,104 +144,142 @@ absl::Status EmbeddedEngine::Scrubbing::ReadIndexFiles(std::vector<IndexFinding>
   };
   for (const auto& [number, table] : tables) {
     const std::string name = IndexTableName(number);
+    const IndexPlace place{.level = static_cast<int>(table.level), .number = number};
     const absl::StatusOr<std::string> octets = ReadIndexFile(name);
     if (absl::IsCancelled(octets.status())) return octets.status();
     std::vector<IndexDamage> damages;
     if (!octets.ok()) {
-      damages.push_back({0, std::string(octets.status().message()), table.bounds});
+      damages.push_back({0, std::string(octets.status().message()), table.bounds, /*whole_table=*/true});
     } else if (table.size != 0 && octets->size() != table.size) {
       damages.push_back({octets->size(), absl::StrCat("is ", octets->size(), " bytes long, not ", table.size),
-                         table.bounds});
+                         table.bounds, /*whole_table=*/true});
     } else {
-      damages = CheckIndexTable(*octets, table.bounds, visit);
+      damages = CheckIndexTable(
+          *octets, table.bounds,
+          [&](absl::string_view key, std::optional<absl::string_view> value) { visit(place, key, value); });
     }
     if (damages.empty()) continue;
     ASSIGN_OR_RETURN(const bool still, counts(number));
     if (!still) continue;
-    for (IndexDamage& damage : damages) findings->push_back({JoinPath(directory, name), std::move(damage)});
+    for (IndexDamage& damage : damages) {
+      findings->push_back({JoinPath(directory, name), place, std::move(damage)});
+    }
   }
   for (const std::string& name : logs) {
     const absl::StatusOr<std::string> octets = ReadIndexFile(name);
     if (absl::IsCancelled(octets.status())) return octets.status();
     if (!octets.ok()) continue;  // Its content is in a table now.
-    std::vector<IndexDamage> damages = CheckIndexLog(*octets, visit);
+    std::vector<IndexDamage> damages = CheckIndexLog(
+        *octets,
+        [&](absl::string_view key, std::optional<absl::string_view> value) { visit({}, key, value); });
     if (damages.empty() || !engine_.files_->SizeOf(JoinPath(directory, name)).ok()) continue;
-    for (IndexDamage& damage : damages) findings->push_back({JoinPath(directory, name), std::move(damage)});
+    for (IndexDamage& damage : damages) {
+      absl::StrAppend(&damage.problem, "; until the store is started again, memory has what it says");
+      findings->push_back({JoinPath(directory, name), {}, std::move(damage)});
+    }
   }
   return absl::OkStatus();
 }
 
 absl::Status EmbeddedEngine::Scrubbing::ScrubIndex() {
   std::vector<IndexFinding> findings;
-  RETURN_IF_ERROR(ReadIndexFiles(&findings, [](absl::string_view, std::optional<absl::string_view>) {}));
+  RETURN_IF_ERROR(
+      ReadIndexFiles(&findings, [](IndexPlace, absl::string_view, std::optional<absl::string_view>) {}));
   if (!Tell()) return GivenUp();
-  return findings.empty() ? absl::OkStatus() : NameLostKeys(std::move(findings));
+  return findings.empty() ? absl::OkStatus() : JudgeIndex(findings);
 }
 
-absl::Status EmbeddedEngine::Scrubbing::NameLostKeys(std::vector<IndexFinding> findings) {
+absl::Status EmbeddedEngine::Scrubbing::FindLostKeys(const std::vector<IndexFinding>& findings,
+                                                     std::vector<std::vector<std::string>>* lost) {
+  lost->resize(findings.size());
   std::vector<KeyRange> ranges;
+  bool whole_tables = false;
   for (const IndexFinding& finding : findings) {
     if (finding.damage.keys) ranges.push_back(*finding.damage.keys);
+    whole_tables = whole_tables || finding.damage.whole_table;
   }
+  if (ranges.empty()) return absl::OkStatus();
+  // The log has every key that counts.
   LoggedKeys logged(ranges, [this](uint64_t) { return Tell(); });
-  if (!ranges.empty()) {
-    // The log has every key that counts; of these, those are lost that are nowhere else.
-    ASSIGN_OR_RETURN(const std::vector<uint64_t> segments, ListSegments());
-    for (const uint64_t segment : segments) {
-      bool sure = true;
-      const uint64_t end = EndOf(segment, &sure);
-      const absl::StatusOr<std::unique_ptr<File>> file = engine_.files_->Open(
-          JoinPath(engine_.directory_.segments(), SegmentName(segment)), Files::Mode::kRead);
-      if (end == 0 || !file.ok()) continue;
-      RETURN_IF_ERROR(
-          ScanSegment(**file, segment, end, engine_.directory_.store(), ScanBodies::kSkip, logged));
-    }
-    std::vector<IndexFinding> again;
-    RETURN_IF_ERROR(
-        ReadIndexFiles(&again, [&](absl::string_view key, std::optional<absl::string_view> value) {
-          const auto it = logged.keys.find(std::string(key));
-          if (it == logged.keys.end() || !value) return;
-          const std::optional<GroupedValue> split = SplitGroup(*value);
-          if (split && split->group >= it->second) logged.keys.erase(it);
-        }));
-    absl::MutexLock lock(&engine_.mutex_);
-    std::erase_if(logged.keys, [&](const auto& item) ABSL_EXCLUSIVE_LOCKS_REQUIRED(engine_.mutex_) {
-      return !IsPinned(item.first) && engine_.keys_.Newest(item.first).known;
-    });
+  ASSIGN_OR_RETURN(const std::vector<uint64_t> segments, ListSegments());
+  for (const uint64_t segment : segments) {
+    bool sure = true;
+    const uint64_t end = EndOf(segment, &sure);
+    const absl::StatusOr<std::unique_ptr<File>> file = engine_.files_->Open(
+        JoinPath(engine_.directory_.segments(), SegmentName(segment)), Files::Mode::kRead);
+    if (end == 0 || !file.ok()) continue;
+    RETURN_IF_ERROR(ScanSegment(**file, segment, end, engine_.directory_.store(), ScanBodies::kSkip, logged));
   }
-
-  struct Lost {
-    size_t keys = 0;
-    std::vector<uint64_t> bodies;
-    std::set<std::pair<uint64_t, uint64_t>> messages;
-  };
-  std::vector<Lost> lost(findings.size());
-  Holders holders;
+  // Where the newest version of each is found.
+  std::map<std::string, IndexPlace, std::less<>> found;
+  if (whole_tables) {
+    std::vector<IndexFinding> again;
+    RETURN_IF_ERROR(ReadIndexFiles(
+        &again, [&](IndexPlace place, absl::string_view key, std::optional<absl::string_view> value) {
+          const auto it = logged.keys.find(key);
+          const std::optional<GroupedValue> split = value ? SplitGroup(*value) : std::nullopt;
+          if (it == logged.keys.end() || !split || split->group < it->second) return;
+          const auto [at, fresh] = found.emplace(std::string(key), place);
+          if (place < at->second) at->second = place;
+        }));
+  }
+  // Blocks that were read before they were damaged must not hide it.
+  engine_.index_.DropCache();
   for (const auto& [key, group] : logged.keys) {
-    for (size_t i = 0; i < findings.size(); ++i) {
-      if (!findings[i].damage.keys || !findings[i].damage.keys->Contains(key)) continue;
-      ++lost[i].keys;
-      if (key[0] == 'b') {
-        lost[i].bodies.push_back(NumberOfKey(key));
-        holders[NumberOfKey(key)];
-      } else if (key[0] == 'k') {
-        const std::optional<uint64_t> uid = engine::EntryUid(key.substr(kPartitionPrefixBytes));
-        if (uid) lost[i].messages.emplace(GetOrdered64(key, 2), *uid);
+    bool in_memory = false;
+    bool given = false;
+    {
+      SnapshotPtr snapshot;
+      {
+        absl::MutexLock lock(&engine_.mutex_);
+        in_memory = !IsPinned(key) && engine_.keys_.Newest(key).known;
+        snapshot = engine_.snapshot_;
       }
-      break;
+      if (!snapshot) return GivenUp();
+      given = snapshot->Get(key).ok();
+    }
+    if (in_memory) continue;
+    for (size_t i = 0; i < findings.size(); ++i) {
+      const IndexDamage& damage = findings[i].damage;
+      if (!damage.keys || !damage.keys->Contains(key)) continue;
+      const auto at = found.find(key);
+      if (damage.whole_table ? at == found.end() || findings[i].place < at->second : !given) {
+        (*lost)[i].push_back(key);
+        break;
+      }
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status EmbeddedEngine::Scrubbing::JudgeIndex(const std::vector<IndexFinding>& findings) {
+  std::vector<std::vector<std::string>> lost;
+  RETURN_IF_ERROR(FindLostKeys(findings, &lost));
+  Holders holders;
+  for (const std::vector<std::string>& keys : lost) {
+    for (const std::string& key : keys) {
+      if (key[0] == 'b') holders[NumberOfKey(key)];
     }
   }
   RETURN_IF_ERROR(FindHolders(&holders));
   for (size_t i = 0; i < findings.size(); ++i) {
-    for (const uint64_t body : lost[i].bodies) {
-      lost[i].messages.insert(holders[body].begin(), holders[body].end());
+    std::set<std::pair<uint64_t, uint64_t>> messages;
+    for (const std::string& key : lost[i]) {
+      if (key[0] == 'b') {
+        const auto& held = holders[NumberOfKey(key)];
+        messages.insert(held.begin(), held.end());
+      } else if (key[0] == 'k') {
+        const std::optional<uint64_t> uid = engine::EntryUid(key.substr(kPartitionPrefixBytes));
+        if (uid) messages.emplace(GetOrdered64(key, 2), *uid);
+      }
     }
+    const IndexDamage& damage = findings[i].damage;
     const std::string keys =
-        lost[i].keys == 0 ? "" : absl::StrCat("; ", lost[i].keys, " keys are lost with it");
+        lost[i].empty() ? "" : absl::StrCat("; ", lost[i].size(), " keys cannot be read");
     Found({.file = findings[i].file,
-           .offset = findings[i].damage.offset,
-           .problem = absl::StrCat(findings[i].damage.problem, keys, kAnew),
-           .messages = {lost[i].messages.begin(), lost[i].messages.end()}});
+           .offset = damage.offset,
+           .problem = absl::StrCat(damage.problem, keys, kAnew),
+           .messages = {messages.begin(), messages.end()}});
   }
   return absl::OkStatus();
 }

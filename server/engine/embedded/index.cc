@@ -203,11 +203,13 @@ absl::Status Index::WriteSynced(const stored::Checkpoint& checkpoint,
   leveldb::WriteBatch batch;
   batch.Put(ToSlice(kCheckpointKey), checkpoint.SerializeAsString());
   for (const std::string& key : erased) batch.Delete(key);
-  RETURN_IF_ERROR(Snapshot(0)->Visit("g", MarkerKey(checkpoint.previous_group()),
-                                     [&](absl::string_view key, absl::string_view) {
-                                       batch.Delete(ToSlice(key));
-                                       return true;
-                                     }));
+  const absl::Status visited = Snapshot(0)->Visit("g", MarkerKey(checkpoint.previous_group()),
+                                                  [&](absl::string_view key, absl::string_view) {
+                                                    batch.Delete(ToSlice(key));
+                                                    return true;
+                                                  });
+  // Old markers that cannot be read may stay.
+  if (!visited.ok() && !absl::IsDataLoss(visited)) return visited;
   leveldb::WriteOptions options;
   options.sync = true;
   return FromLevelDb(db_->get()->Write(options, &batch));
@@ -223,15 +225,19 @@ absl::Status Index::RemoveRange(absl::string_view from, absl::string_view to) {
   while (more) {
     leveldb::WriteBatch batch;
     int count = 0;
-    RETURN_IF_ERROR(Snapshot(0)->Visit(from, to, [&](absl::string_view key, absl::string_view) {
+    const absl::Status visited = Snapshot(0)->Visit(from, to, [&](absl::string_view key, absl::string_view) {
       batch.Delete(ToSlice(key));
       return ++count < kBatch;
-    }));
+    });
+    // What cannot be read stays.
+    if (!visited.ok() && !absl::IsDataLoss(visited)) return visited;
     more = count == kBatch;
     if (count > 0) RETURN_IF_ERROR(FromLevelDb(db_->get()->Write(leveldb::WriteOptions(), &batch)));
   }
   return absl::OkStatus();
 }
+
+void Index::DropCache() const { cache_->Prune(); }
 
 std::shared_ptr<const IndexSnapshot> Index::Snapshot(uint64_t group) const {
   return std::make_shared<IndexSnapshot>(db_, group);

@@ -94,6 +94,8 @@ class Index {
 
   std::shared_ptr<const IndexSnapshot> Snapshot(uint64_t group) const;
 
+  // Forgets what was read of tables, so that it is read again. Any thread.
+  void DropCache() const;
   // How far the files are written that are being written. Any thread.
   const WrittenSizes& written() const { return written_; }
 

@@ -109,7 +109,7 @@ std::vector<IndexDamage> CheckIndexTable(absl::string_view octets, const KeyRang
   const std::optional<Handle> index_block = IndexBlockOf(octets);
   if (!index_block) {
     const uint64_t at = octets.size() < kFooterBytes ? 0 : octets.size() - kFooterBytes;
-    return {{at, "damaged footer", bounds}};
+    return {{at, "damaged footer", bounds, /*whole_table=*/true}};
   }
   TableFile file(octets);
   const std::unique_ptr<const leveldb::FilterPolicy> filter(leveldb::NewBloomFilterPolicy(10));
@@ -122,6 +122,7 @@ std::vector<IndexDamage> CheckIndexTable(absl::string_view octets, const KeyRang
   if (!status.ok()) {
     if (damages.empty()) damages.push_back({index_block->offset, status.ToString(), std::nullopt});
     damages.back().keys = bounds;
+    damages.back().whole_table = true;
     return damages;
   }
   // (What is damaged up to here are filters: they save time, and lose nothing.)
@@ -291,9 +292,10 @@ bool ReadEdit(absl::string_view edit, IndexManifest* manifest) {
         manifest->tables.erase(number);
         break;
       case kNewFile:
-        if (!TakeVarint(&edit, &level) || !TakeVarint(&edit, &number) || !TakeVarint(&edit, &table.size) ||
-            !TakeString(&edit, &smallest) || !TakeString(&edit, &largest) ||
-            smallest.size() < kKeyTrailerBytes || largest.size() < kKeyTrailerBytes) {
+        if (!TakeVarint(&edit, &table.level) || !TakeVarint(&edit, &number) ||
+            !TakeVarint(&edit, &table.size) || !TakeString(&edit, &smallest) ||
+            !TakeString(&edit, &largest) || smallest.size() < kKeyTrailerBytes ||
+            largest.size() < kKeyTrailerBytes) {
           return false;
         }
         table.bounds = {std::string(smallest.substr(0, smallest.size() - kKeyTrailerBytes)),

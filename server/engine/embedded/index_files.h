@@ -30,8 +30,10 @@ struct KeyRange {
 struct IndexDamage {
   uint64_t offset = 0;
   std::string problem;
-  // Of the index's keys, those in it may be lost; an empty `to` is the end. Unset: none is.
+  // Lookups of keys in it may fail. Unset: none does.
   std::optional<KeyRange> keys;
+  // They fail from when the table is opened next: it cannot be.
+  bool whole_table = false;
 };
 
 // Is given each change that is whole: the key and its value; nullopt: erased.
@@ -47,6 +49,7 @@ std::vector<IndexDamage> CheckIndexLog(absl::string_view octets, const IndexEntr
 // What a manifest says.
 struct IndexManifest {
   struct Table {
+    uint64_t level = 0;
     uint64_t size = 0;
     KeyRange bounds;
   };
