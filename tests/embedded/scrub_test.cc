@@ -2,7 +2,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <fstream>
 #include <set>
 #include <thread>
 
@@ -13,6 +12,7 @@
 #include "server/engine/embedded/index_keys.h"
 #include "server/engine/embedded/record.h"
 #include "server/engine/embedded/segment_reader.h"
+#include "tests/embedded/damage.h"
 #include "tests/embedded/small_store.h"
 
 namespace restante::embedded {
@@ -26,58 +26,6 @@ using testing::IsEmpty;
 using testing::Not;
 using testing::SizeIs;
 using testing::UnorderedElementsAre;
-
-// What a scrub finds, in order.
-std::vector<Damage> Scrub(SmallStore& store, uint64_t bytes_per_second = 0) {
-  std::vector<Damage> damages;
-  const absl::Status status = Await<absl::Status>([&](auto done) {
-    store.engine->Scrub(
-        bytes_per_second,
-        [&](engine::UpkeepProgress progress) {
-          EXPECT_LE(progress.done_bytes, progress.total_bytes);
-          std::move(progress.damages.begin(), progress.damages.end(), std::back_inserter(damages));
-          return true;
-        },
-        std::move(done));
-  });
-  EXPECT_TRUE(status.ok()) << status;
-  return damages;
-}
-
-std::string Text(const std::vector<Damage>& damages) {
-  std::string text;
-  for (const Damage& damage : damages) {
-    absl::StrAppend(&text, "\n  ", damage.file, " at ", damage.offset, ": ", damage.problem, " (");
-    for (const auto& [mailbox, uid] : damage.messages) absl::StrAppend(&text, " ", mailbox, "/", uid);
-    absl::StrAppend(&text, " )");
-  }
-  return text;
-}
-
-// Flips one bit of a file, until destroyed. The file stays the same file.
-class Flip {
- public:
-  Flip(const fs::path& path, uint64_t at, uint8_t bit = 0x10)
-      : file_(path, std::ios::in | std::ios::out | std::ios::binary), at_(at), bit_(bit) {
-    Toggle();
-  }
-  ~Flip() { Toggle(); }
-  Flip(const Flip&) = delete;
-  Flip& operator=(const Flip&) = delete;
-
- private:
-  void Toggle() {
-    file_.seekg(static_cast<std::streamoff>(at_));
-    const char octet = static_cast<char>(file_.get() ^ bit_);
-    file_.seekp(static_cast<std::streamoff>(at_));
-    file_.put(octet);
-    file_.flush();
-    if (!file_) std::abort();
-  }
-  std::fstream file_;
-  const uint64_t at_;
-  const uint8_t bit_;
-};
 
 // Where the records of a segment lie, read as they were written.
 struct Layout {
@@ -201,6 +149,68 @@ TEST(Scrub, OneDamagedRecordNeverHidesTheNext) {
   EXPECT_THAT(uids, UnorderedElementsAre(1, 2, 3, 4, 5, 6)) << Text(damages);
   // Without a body between them, two groups cannot be told apart.
   EXPECT_GE(damages.size(), flipped - 2) << Text(damages);
+}
+
+TEST(Scrub, NamesEachMessageThatHasTheDamagedText) {
+  Directory directory;
+  SmallStore store(directory.path / "data");
+  ASSERT_TRUE(store.Open().ok());
+  ASSERT_TRUE(store.Deliver("twice").ok());
+  ASSERT_TRUE(store.Deliver("other").ok());
+  const stored::Entry entry = store.Entries()[0];
+  ASSERT_TRUE(Await<absl::Status>([&](auto done) {
+                store.engine->Update(
+                    engine::PartitionId::Mailbox(store.mailbox), {},
+                    [&](const engine::View& view) -> absl::StatusOr<engine::Verdict> {
+                      engine::Change change;
+                      change.head = *view.head;
+                      stored::Entry copy = entry;
+                      copy.set_uid(change.head.mailbox().uid_next());
+                      change.head.mutable_mailbox()->set_uid_next(copy.uid() + 1);
+                      change.puts.emplace_back(engine::EntryKey(copy.uid()), copy.SerializeAsString());
+                      change.added_bodies.push_back(engine::BodyId{entry.body()});
+                      return change;
+                    },
+                    std::move(done));
+              }).ok());
+  const std::string log = ReadFile(store.Segment());
+  const Flip flip(store.Segment(), log.find("twice"));
+  const std::vector<Damage> damages = Scrub(store);
+  ASSERT_THAT(damages, SizeIs(1)) << Text(damages);
+  EXPECT_THAT(damages[0].messages,
+              ElementsAre(std::pair(store.mailbox, uint64_t{1}), std::pair(store.mailbox, uint64_t{3})));
+}
+
+TEST(Scrub, NamesWhatWasInFilesThatAreGone) {
+  Directory directory;
+  SmallStore store(directory.path / "data");
+  store.options.segment_bytes = 20'000;
+  store.options.compaction_bytes_per_second = 0;
+  ASSERT_TRUE(store.Open().ok());
+  for (int i = 0; i < 6; ++i) ASSERT_TRUE(store.Deliver(Noise(9'000, i)).ok());
+  ASSERT_TRUE(store.Deliver(Noise(5 << 20, 1)).ok());
+  const uint64_t body = store.Entries()[6].body();
+  const Layout layout(ReadFile(store.Segment(1)));
+  std::vector<std::pair<uint64_t, uint64_t>> in_segment;
+  for (const stored::Entry& entry : store.Entries()) {
+    for (const Layout::Record& record : layout.records) {
+      if (record.header.kind == RecordKind::kBody && record.header.id == entry.body()) {
+        in_segment.emplace_back(store.mailbox, entry.uid());
+      }
+    }
+  }
+  ASSERT_GE(in_segment.size(), 2u);
+  ASSERT_LT(in_segment.size(), 6u);
+  fs::remove(store.Segment(1));
+  fs::remove(directory.path / "data" / "bodies" / BodyFileName(body));
+  std::vector<std::pair<uint64_t, uint64_t>> named;
+  const std::vector<Damage> damages = Scrub(store);
+  for (const Damage& damage : damages) {
+    EXPECT_THAT(damage.problem, HasSubstr("No such file"));
+    named.insert(named.end(), damage.messages.begin(), damage.messages.end());
+  }
+  in_segment.emplace_back(store.mailbox, 7);
+  EXPECT_THAT(named, testing::UnorderedElementsAreArray(in_segment)) << Text(damages);
 }
 
 // Files of the index, by name.

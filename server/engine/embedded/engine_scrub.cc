@@ -180,19 +180,19 @@ absl::StatusOr<std::vector<uint64_t>> EmbeddedEngine::Scrubbing::ListSegments() 
   return std::vector<uint64_t>(segments.begin(), segments.end());
 }
 
-uint64_t EmbeddedEngine::Scrubbing::EndOf(uint64_t segment, bool* sure) {
-  *sure = true;
+uint64_t EmbeddedEngine::Scrubbing::EndOf(uint64_t segment) {
+  stored::SegmentFigures figures;
   {
     absl::MutexLock lock(&engine_.mutex_);
     if (segment == engine_.log_end_.segment) return engine_.log_end_.offset;
-    if (engine_.keys_.AsOf(SegmentKey(segment), engine_.durable_).value == nullptr) return 0;
+    const KeyTable::Found found = engine_.keys_.AsOf(SegmentKey(segment), engine_.durable_);
+    if (found.value == nullptr || !figures.ParseFromString(*found.value)) return 0;
   }
-  const std::string segments = engine_.directory_.segments();
-  const absl::StatusOr<SegmentInfo> next =
-      ReadSegmentInfo(*engine_.files_, segments, segment + 1, engine_.directory_.store());
-  if (next.ok()) return next->start.previous_end;
-  *sure = false;
-  return engine_.files_->SizeOf(JoinPath(segments, SegmentName(segment))).value_or(kSegmentRecordBytes);
+  if (figures.end() != 0) return figures.end();
+  // Of format 1, and not brought up to date yet.
+  const absl::StatusOr<SegmentInfo> next = ReadSegmentInfo(*engine_.files_, engine_.directory_.segments(),
+                                                           segment + 1, engine_.directory_.store());
+  return next.ok() ? next->start.previous_end : 0;
 }
 
 // What a walk through a segment finds, and what the index tells it when it is lost.
@@ -200,7 +200,6 @@ class EmbeddedEngine::Scrubbing::SegmentFindings : public SegmentVisitor {
  public:
   SegmentFindings(Scrubbing* scrub, uint64_t segment) : scrub_(*scrub), segment_(segment) {}
 
-  void Group(uint64_t offset, stored::Group, bool) override { last_group_ = offset; }
   void Damaged(SegmentDamage damage) override { damages.push_back(std::move(damage)); }
   bool Reading(uint64_t octets) override { return scrub_.Reading(octets); }
   std::optional<Place> Known(uint64_t at) override {
@@ -211,23 +210,16 @@ class EmbeddedEngine::Scrubbing::SegmentFindings : public SegmentVisitor {
     return Place{.offset = it->location.offset(), .end = it->end()};
   }
 
-  // Where the segment ends is not known: what follows the last group may never have counted.
-  void ForgetTail() {
-    std::erase_if(damages, [this](const SegmentDamage& damage) { return damage.offset > last_group_; });
-  }
-
   std::vector<SegmentDamage> damages;
 
  private:
   Scrubbing& scrub_;
   const uint64_t segment_;
-  uint64_t last_group_ = 0;
   std::optional<std::vector<LiveBody>> live_;
 };
 
 absl::Status EmbeddedEngine::Scrubbing::ScrubSegment(uint64_t segment) {
-  bool sure = true;
-  const uint64_t end = EndOf(segment, &sure);
+  const uint64_t end = EndOf(segment);
   if (end == 0) return absl::OkStatus();
   const std::string path = JoinPath(engine_.directory_.segments(), SegmentName(segment));
   const absl::StatusOr<std::unique_ptr<File>> file = engine_.files_->Open(path, Files::Mode::kRead);
@@ -239,7 +231,6 @@ absl::Status EmbeddedEngine::Scrubbing::ScrubSegment(uint64_t segment) {
   SegmentFindings findings(this, segment);
   RETURN_IF_ERROR(
       ScanSegment(**file, segment, end, engine_.directory_.store(), ScanBodies::kVerify, findings));
-  if (!sure) findings.ForgetTail();
   return JudgeSegment(segment, path, file->get(), findings.damages);
 }
 
@@ -271,8 +262,7 @@ absl::Status EmbeddedEngine::Scrubbing::JudgeSegment(uint64_t segment, const std
   }
   RETURN_IF_ERROR(FindHolders(&holders));
   // While this was found out, the segment may have gone, and a body may have moved.
-  bool sure = true;
-  if (EndOf(segment, &sure) == 0) return absl::OkStatus();
+  if (EndOf(segment) == 0) return absl::OkStatus();
   for (size_t i = 0; i < damages.size(); ++i) {
     bool needed = false;
     for (const Lost& body : lost[i]) {

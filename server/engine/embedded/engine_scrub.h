@@ -56,8 +56,8 @@ class EmbeddedEngine::Scrubbing {
 
   // --- segments ---
   absl::StatusOr<std::vector<uint64_t>> ListSegments();
-  // How far a segment counts; 0: it is gone. `sure`: unless its successor, which knows, is damaged.
-  uint64_t EndOf(uint64_t segment, bool* sure);
+  // How far a segment counts; 0: it is gone.
+  uint64_t EndOf(uint64_t segment);
   absl::Status ScrubSegment(uint64_t segment);
   absl::Status JudgeSegment(uint64_t segment, const std::string& path, const File* file,
                             const std::vector<SegmentDamage>& damages);

@@ -203,8 +203,7 @@ absl::Status EmbeddedEngine::Scrubbing::FindLostKeys(const std::vector<IndexFind
   LoggedKeys logged(ranges, [this](uint64_t) { return Tell(); });
   ASSIGN_OR_RETURN(const std::vector<uint64_t> segments, ListSegments());
   for (const uint64_t segment : segments) {
-    bool sure = true;
-    const uint64_t end = EndOf(segment, &sure);
+    const uint64_t end = EndOf(segment);
     const absl::StatusOr<std::unique_ptr<File>> file = engine_.files_->Open(
         JoinPath(engine_.directory_.segments(), SegmentName(segment)), Files::Mode::kRead);
     if (end == 0 || !file.ok()) continue;

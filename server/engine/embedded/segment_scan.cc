@@ -8,6 +8,7 @@
 #include "server/base/status_macros.h"
 #include "server/engine/embedded/body_codec.h"
 #include "server/engine/embedded/crc32c.h"
+#include "server/engine/embedded/group_record.h"
 
 namespace restante::embedded {
 namespace {
@@ -82,15 +83,14 @@ class Scan {
       LoseHeader(header.status());
       return;
     }
-    const bool group = header->kind == RecordKind::kGroup;
+    if (header->kind == RecordKind::kGroup) {
+      ReadGroup(*header);
+      return;
+    }
     absl::Status status;
-    if (group || verify_bodies_) {
+    if (verify_bodies_) {
       octets = Octets(at_ + kHeaderBytes, header->payload_bytes);
       status = octets.ok() ? CheckPayload(*header, *octets) : octets.status();
-    }
-    if (group) {
-      ReadGroup(*header, status, octets.value_or(""));
-      return;
     }
     std::string crc;
     PutFixed32(header->header_crc32c, &crc);
@@ -107,14 +107,17 @@ class Scan {
     at_ += header->stored_bytes();
   }
 
-  void ReadGroup(const RecordHeader& header, absl::Status status, absl::string_view payload) {
-    stored::Group group;
-    if (status.ok() && !group.ParseFromArray(payload.data(), static_cast<int>(payload.size()))) {
-      status = absl::DataLossError("cannot be parsed");
+  void ReadGroup(const RecordHeader& header) {
+    const absl::StatusOr<absl::string_view> payload = Octets(at_ + kHeaderBytes, header.payload_bytes);
+    absl::StatusOr<stored::Group> group = absl::UnknownError("");
+    if (payload.ok()) {
+      group = DecodeGroup(header, *payload);
+    } else {
+      group = payload.status();
     }
+    absl::Status status = group.status();
     if (status.ok() && headers_whole_ &&
-        (group.number() != header.id || group.bytes() != at_ - group_at_ ||
-         group.crc32c() != headers_crc32c_)) {
+        (group->bytes() != at_ - group_at_ || group->crc32c() != headers_crc32c_)) {
       status = absl::DataLossError("does not agree with the records before it");
     }
     // Behind something damaged, a group may be missing.
@@ -124,7 +127,7 @@ class Scan {
     }
     const uint64_t end = at_ + header.stored_bytes();
     if (status.ok()) {
-      visitor_.Group(at_, std::move(group), headers_whole_ && complete_);
+      visitor_.Group(at_, *std::move(group), headers_whole_ && complete_);
     } else {
       Damaged({.offset = at_,
                .end = end,
