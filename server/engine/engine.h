@@ -274,9 +274,12 @@ class Engine {
 
   // Reads every stored octet and compares it with its checksums, at most
   // `bytes_per_second` (0: as fast as it goes). Damage is a finding, not an error.
+  // kFailedPrecondition: one that somebody asked for is running.
   virtual void Scrub(uint64_t /*bytes_per_second*/, UpkeepReport /*report*/, Done<absl::Status> done) {
     done(absl::UnimplementedError("this engine keeps nothing that could be scrubbed"));
   }
+  // The last scrub that came to its end, over restarts, asked for or not.
+  virtual std::optional<ScrubResult> LastScrub() { return std::nullopt; }
 
   // Gives back the room of what was deleted, now and completely, where the
   // background would take its time. `done_bytes`: given back so far.

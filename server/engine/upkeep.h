@@ -29,6 +29,15 @@ struct UpkeepProgress {
 // on. If not, the work ends soon with kCancelled.
 using UpkeepReport = std::function<bool(UpkeepProgress)>;
 
+// A scrub that came to its end.
+struct ScrubResult {
+  int64_t end_us = 0;  // Wall clock, since 1970 UTC.
+  int64_t duration_us = 0;
+  uint64_t bytes = 0;                 // Read.
+  uint64_t damages = 0;               // Found.
+  std::vector<Damage> first_damages;  // A few of them.
+};
+
 // What a backup consists of when it is done.
 struct BackupSummary {
   uint64_t files = 0, bytes = 0;  // In all.

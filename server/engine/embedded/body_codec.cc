@@ -137,6 +137,31 @@ absl::StatusOr<std::string> DecodeRange(const RecordHeader& header, const Payloa
   return out;
 }
 
+std::vector<PayloadDamage> FindDamage(const RecordHeader& header, const PayloadReader& read) {
+  if (absl::Status status = CheckShape(header); !status.ok()) return {{0, std::string(status.message())}};
+  const uint64_t blocks = BlocksOf(header.size);
+  const uint64_t table_at = header.payload_bytes - blocks * kTableEntryBytes;
+  const absl::StatusOr<std::string> octets = read(table_at, blocks * kTableEntryBytes);
+  if (absl::IsCancelled(octets.status())) return {};
+  if (!octets.ok()) return {{table_at, std::string(octets.status().message())}};
+  const Table table{.octets = *octets, .blocks = blocks};
+  if (absl::Status status = CheckTable(header, table); !status.ok()) {
+    return {{table_at, std::string(status.message())}};
+  }
+  std::vector<PayloadDamage> damages;
+  uint64_t at = 0;
+  for (uint64_t i = 0; i < blocks; ++i) {
+    const absl::StatusOr<std::string> block = read(at, table.Stored(i));
+    if (absl::IsCancelled(block.status())) break;
+    if (!block.ok() || Crc32c(*block) != table.Crc(i)) {
+      damages.push_back({at, absl::StrCat("block ", i, " of ", blocks, " ",
+                                          block.ok() ? "has a wrong checksum" : block.status().message())});
+    }
+    at += table.Stored(i);
+  }
+  return damages;
+}
+
 absl::Status CheckPayload(const RecordHeader& header, absl::string_view payload) {
   if (payload.size() != header.payload_bytes) {
     return absl::DataLossError(

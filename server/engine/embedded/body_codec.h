@@ -56,6 +56,15 @@ absl::StatusOr<std::string> DecodeRange(const RecordHeader& header, const Payloa
 // stored octet. Blocks are not decompressed.
 absl::Status CheckPayload(const RecordHeader& header, absl::string_view payload);
 
+// Every block, and the table, that is not what a body record's header says: where
+// in the payload, and what is wrong. Reads it block by block; what `read` cannot
+// read is damaged, and kCancelled ends it.
+struct PayloadDamage {
+  uint64_t offset = 0;
+  std::string problem;
+};
+std::vector<PayloadDamage> FindDamage(const RecordHeader& header, const PayloadReader& read);
+
 }  // namespace restante::embedded
 
 #endif  // RESTANTE_SERVER_ENGINE_EMBEDDED_BODY_CODEC_H_

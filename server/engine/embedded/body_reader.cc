@@ -27,7 +27,7 @@ absl::StatusOr<std::string> BodyReader::ReadAt(uint64_t offset, uint64_t bytes) 
   return octets;
 }
 
-absl::StatusOr<RecordHeader> BodyReader::Check(absl::string_view octets) const {
+absl::StatusOr<RecordHeader> BodyReader::CheckHeader(absl::string_view octets) const {
   ASSIGN_OR_RETURN(const RecordHeader header, DecodeHeader(octets, store_));
   if (header.kind != RecordKind::kBody || header.id != body_ || header.size != location_.size() ||
       header.stored_bytes() != location_.stored_bytes()) {
@@ -38,14 +38,18 @@ absl::StatusOr<RecordHeader> BodyReader::Check(absl::string_view octets) const {
 
 absl::StatusOr<RecordHeader> BodyReader::Header() const {
   ASSIGN_OR_RETURN(const std::string octets, ReadAt(location_.offset(), kHeaderBytes));
-  return Check(octets);
+  return CheckHeader(octets);
+}
+
+uint64_t BodyReader::PayloadOffset(const RecordHeader& header) const {
+  // In a segment the header is in front, in a file of its own behind.
+  return location_.own_file() ? location_.offset() - header.payload_bytes : location_.offset() + kHeaderBytes;
 }
 
 absl::StatusOr<std::string> BodyReader::Read(uint64_t offset, uint64_t length) const {
-  // In a segment the header is in front, in a file of its own behind.
   if (!location_.own_file() && location_.stored_bytes() <= kWhole) {
     ASSIGN_OR_RETURN(const std::string record, ReadAt(location_.offset(), location_.stored_bytes()));
-    ASSIGN_OR_RETURN(const RecordHeader header, Check(record));
+    ASSIGN_OR_RETURN(const RecordHeader header, CheckHeader(record));
     return DecodeRange(
         header,
         [&](uint64_t at, uint64_t bytes) -> absl::StatusOr<std::string> {
@@ -54,10 +58,23 @@ absl::StatusOr<std::string> BodyReader::Read(uint64_t offset, uint64_t length) c
         offset, length);
   }
   ASSIGN_OR_RETURN(const RecordHeader header, Header());
-  const uint64_t payload =
-      location_.own_file() ? location_.offset() - header.payload_bytes : location_.offset() + kHeaderBytes;
+  const uint64_t payload = PayloadOffset(header);
   return DecodeRange(
       header, [&](uint64_t at, uint64_t bytes) { return ReadAt(payload + at, bytes); }, offset, length);
+}
+
+std::vector<PayloadDamage> BodyReader::Check(const std::function<bool(uint64_t octets)>& reading) const {
+  if (!reading(kHeaderBytes)) return {};
+  const absl::StatusOr<RecordHeader> header = Header();
+  if (!header.ok()) return {{location_.offset(), std::string(header.status().message())}};
+  const uint64_t payload = PayloadOffset(*header);
+  std::vector<PayloadDamage> damages =
+      FindDamage(*header, [&](uint64_t at, uint64_t bytes) -> absl::StatusOr<std::string> {
+        if (!reading(bytes)) return absl::CancelledError("");
+        return ReadAt(payload + at, bytes);
+      });
+  for (PayloadDamage& damage : damages) damage.offset += payload;
+  return damages;
 }
 
 }  // namespace restante::embedded

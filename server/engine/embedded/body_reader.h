@@ -3,10 +3,13 @@
 #define RESTANTE_SERVER_ENGINE_EMBEDDED_BODY_READER_H_
 
 #include <cstdint>
+#include <functional>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "restante/stored/v1/stored.pb.h"
+#include "server/engine/embedded/body_codec.h"
 #include "server/engine/embedded/data_dir.h"
 #include "server/engine/embedded/files.h"
 #include "server/engine/embedded/record.h"
@@ -28,9 +31,15 @@ class BodyReader {
   // Octets [offset, offset + length), cut at the end.
   absl::StatusOr<std::string> Read(uint64_t offset, uint64_t length) const;
 
+  // Reads every stored octet, and says what is damaged: where in the file, and how.
+  // `reading` is told before so many octets are read; false gives it up.
+  std::vector<PayloadDamage> Check(const std::function<bool(uint64_t octets)>& reading) const;
+
  private:
   absl::StatusOr<std::string> ReadAt(uint64_t offset, uint64_t bytes) const;
-  absl::StatusOr<RecordHeader> Check(absl::string_view octets) const;
+  absl::StatusOr<RecordHeader> CheckHeader(absl::string_view octets) const;
+  // Where the payload of a record with this header begins.
+  uint64_t PayloadOffset(const RecordHeader& header) const;
 
   const File& file_;
   const uint64_t body_;

@@ -320,6 +320,7 @@ void EmbeddedEngine::Start() {
   });
   log_thread_ = std::thread([this] { RunLog(); });
   maintenance_thread_ = std::thread([this] { RunMaintenance(); });
+  StartScrubs();
 }
 
 EmbeddedEngine::~EmbeddedEngine() {
@@ -328,6 +329,7 @@ EmbeddedEngine::~EmbeddedEngine() {
     stopping_ = true;
   }
   stop_.Changed();
+  scrub_thread_.reset();
   if (log_thread_.joinable()) {
     maintenance_thread_.join();
     if (compaction_thread_.joinable()) compaction_thread_.join();
@@ -405,6 +407,7 @@ std::map<std::string, uint64_t> EmbeddedEngine::Figures() {
   figures["log_written_bytes"] = log_bytes_;
   figures["index_backlog_bytes"] = index_thread_->backlog_bytes();
   figures["index_checkpoints"] = index_thread_->checkpoints();
+  figures["index_damaged"] = index_thread_->damaged();
   figures["index_reopened"] = index_thread_->reopened();
   figures["disk_used_bytes"] = counted_->bytes();
   figures["disk_free_bytes"] = disk_.free_bytes();
@@ -415,6 +418,11 @@ std::map<std::string, uint64_t> EmbeddedEngine::Figures() {
   figures["spare_files"] = ballast_->held().files;
   figures["body_memory_bytes"] = bodies_->memory;
   figures["store_time_seconds"] = StoreTime();
+  const ScrubThread::Figures scrub = scrub_thread_->figures();
+  figures["scrub_running"] = scrub.running;
+  figures["scrub_bytes"] = scrub.bytes;
+  figures["scrubs"] = scrub.ended;
+  figures["scrub_damages"] = scrub.damages;
   absl::MutexLock lock(&mutex_);
   figures["open_transactions"] = ledger_.open_transactions() + opening_.size();
   figures["keys_in_memory"] = keys_.size();

@@ -50,6 +50,10 @@ struct Options {
   bool rebuild_index = false;
   // Receipts are kept at least this long, of store time.
   uint64_t receipt_seconds = 24 * 60 * 60;
+  // Between the beginnings of two scrubs in the background, of store time; zero:
+  // there are none. And how fast they read.
+  absl::Duration scrub_interval = absl::ZeroDuration();
+  uint64_t scrub_bytes_per_second = uint64_t{4} << 20;
   // Between looks at the disk and at what there is to clean up.
   absl::Duration maintenance_interval = absl::Seconds(1);
 

@@ -39,6 +39,7 @@
 #include "server/engine/embedded/key_table.h"
 #include "server/engine/embedded/rebuild.h"
 #include "server/engine/embedded/recovery.h"
+#include "server/engine/embedded/scrub_thread.h"
 #include "server/engine/embedded/segment_writer.h"
 #include "server/engine/embedded/thread_pool.h"
 #include "server/engine/ledger.h"
@@ -87,6 +88,8 @@ class EmbeddedEngine final : public engine::Engine {
   bool HasDomains() override;
   void VerifyBodies(std::function<void(uint64_t)> progress,
                     Done<absl::StatusOr<std::vector<std::string>>> done) override;
+  void Scrub(uint64_t bytes_per_second, engine::UpkeepReport report, Done<absl::Status> done) override;
+  std::optional<engine::ScrubResult> LastScrub() override;
   std::map<std::string, uint64_t> Figures() override;
   void Compact(engine::UpkeepReport report, Done<absl::Status> done) override;
   absl::string_view name() const override { return "embedded"; }
@@ -240,6 +243,11 @@ class EmbeddedEngine final : public engine::Engine {
   struct VerifyJob;
   absl::StatusOr<std::vector<std::string>> Verify(VerifyJob& job);
 
+  // --- scrubbing (engine_scrub.h) ---
+  class Scrubbing;
+  void StartScrubs();
+  void LogDamage(const engine::Damage& damage) const;
+
   const Options options_;
   DataDir directory_;  // Its format may rise in Upgrade.
   // Each layer on the one before: what the store occupies is counted; what meets a
@@ -318,6 +326,7 @@ class EmbeddedEngine final : public engine::Engine {
   std::vector<CompactJob> compact_jobs_ ABSL_GUARDED_BY(mutex_);
 
   std::unique_ptr<IndexThread> index_thread_;
+  std::unique_ptr<ScrubThread> scrub_thread_;
   ThreadPool callbacks_{1};
   std::thread log_thread_;
   std::thread maintenance_thread_;

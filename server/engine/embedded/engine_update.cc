@@ -41,7 +41,9 @@ absl::Status EmbeddedEngine::Writable() const {
   if (stopping_) return absl::CancelledError("the store is being closed");
   if (!read_only_.ok()) return absl::UnavailableError(absl::StrCat("read-only: ", read_only_.message()));
   if (index_thread_->backlog_bytes() > kMaxBacklog) {
-    return absl::UnavailableError("the index does not keep up");
+    return absl::UnavailableError(index_thread_->damaged()
+                                      ? "the index is damaged, start the store with --rebuild-index"
+                                      : "the index does not keep up");
   }
   return absl::OkStatus();
 }

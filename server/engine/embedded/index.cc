@@ -65,7 +65,6 @@ IndexSnapshot::~IndexSnapshot() { db_->Return(snapshot_); }
 
 absl::StatusOr<std::optional<std::string>> IndexSnapshot::Get(absl::string_view key) const {
   leveldb::ReadOptions options;
-  options.verify_checksums = true;
   options.snapshot = snapshot_;
   std::string value;
   const leveldb::Status status = db_->get()->Get(options, ToSlice(key), &value);
@@ -76,7 +75,6 @@ absl::StatusOr<std::optional<std::string>> IndexSnapshot::Get(absl::string_view 
 
 absl::Status IndexSnapshot::Visit(absl::string_view from, absl::string_view to, const Visitor& visit) const {
   leveldb::ReadOptions options;
-  options.verify_checksums = true;
   options.snapshot = snapshot_;
   const std::unique_ptr<leveldb::Iterator> iterator(db_->get()->NewIterator(options));
   for (iterator->Seek(ToSlice(from)); iterator->Valid(); iterator->Next()) {
@@ -100,7 +98,7 @@ Index::Index(Files* files, std::string path, size_t buffer)
 Index::~Index() { Close(); }
 
 absl::Status Index::Open(bool create) {
-  env_ = NewLevelDbEnv(files_);
+  env_ = NewLevelDbEnv(files_, &written_);
   leveldb::Options options;
   options.create_if_missing = create;
   options.env = env_.get();
@@ -207,14 +205,20 @@ absl::Status Index::WriteSynced(const stored::Checkpoint& checkpoint,
   leveldb::WriteBatch batch;
   batch.Put(ToSlice(kCheckpointKey), checkpoint.SerializeAsString());
   for (const std::string& key : erased) batch.Delete(key);
-  RETURN_IF_ERROR(Snapshot(0)->Visit("g", MarkerKey(checkpoint.previous_group()),
-                                     [&](absl::string_view key, absl::string_view) {
-                                       batch.Delete(ToSlice(key));
-                                       return true;
-                                     }));
+  const absl::Status visited = Snapshot(0)->Visit("g", MarkerKey(checkpoint.previous_group()),
+                                                  [&](absl::string_view key, absl::string_view) {
+                                                    batch.Delete(ToSlice(key));
+                                                    return true;
+                                                  });
+  // Old markers that cannot be read may stay.
+  if (!visited.ok() && !absl::IsDataLoss(visited)) return visited;
   leveldb::WriteOptions options;
   options.sync = true;
   return FromLevelDb(db_->get()->Write(options, &batch));
+}
+
+absl::Status Index::PutUnlogged(absl::string_view key, absl::string_view value) {
+  return FromLevelDb(db_->get()->Put(leveldb::WriteOptions(), ToSlice(key), ToSlice(value)));
 }
 
 absl::Status Index::RemoveRange(absl::string_view from, absl::string_view to) {
@@ -223,15 +227,19 @@ absl::Status Index::RemoveRange(absl::string_view from, absl::string_view to) {
   while (more) {
     leveldb::WriteBatch batch;
     int count = 0;
-    RETURN_IF_ERROR(Snapshot(0)->Visit(from, to, [&](absl::string_view key, absl::string_view) {
+    const absl::Status visited = Snapshot(0)->Visit(from, to, [&](absl::string_view key, absl::string_view) {
       batch.Delete(ToSlice(key));
       return ++count < kBatch;
-    }));
+    });
+    // What cannot be read stays.
+    if (!visited.ok() && !absl::IsDataLoss(visited)) return visited;
     more = count == kBatch;
     if (count > 0) RETURN_IF_ERROR(FromLevelDb(db_->get()->Write(leveldb::WriteOptions(), &batch)));
   }
   return absl::OkStatus();
 }
+
+void Index::DropCache() const { cache_->Prune(); }
 
 std::shared_ptr<const IndexSnapshot> Index::Snapshot(uint64_t group) const {
   return std::make_shared<IndexSnapshot>(db_, group);

@@ -6,7 +6,7 @@
 // after the checkpoint may be there or not, with holes even; opening replays them
 // all from our log.
 //
-// Threads: Apply, WriteCheckpoint, RemoveKeys one at a time; the rest any.
+// Threads: what writes one at a time; the rest any.
 #ifndef RESTANTE_SERVER_ENGINE_EMBEDDED_INDEX_H_
 #define RESTANTE_SERVER_ENGINE_EMBEDDED_INDEX_H_
 
@@ -22,6 +22,7 @@
 #include "absl/strings/string_view.h"
 #include "restante/stored/v1/stored.pb.h"
 #include "server/engine/embedded/files.h"
+#include "server/engine/embedded/written_sizes.h"
 
 namespace leveldb {
 class Cache;
@@ -92,9 +93,15 @@ class Index {
   absl::Status BeginRebuild();
   absl::Status EndRebuild(const stored::Checkpoint& checkpoint, std::vector<std::string> erased);
   // Not logged, not synced.
+  absl::Status PutUnlogged(absl::string_view key, absl::string_view value);
   absl::Status RemoveRange(absl::string_view from, absl::string_view to);
 
   std::shared_ptr<const IndexSnapshot> Snapshot(uint64_t group) const;
+
+  // Forgets what was read of tables, so that it is read again. Any thread.
+  void DropCache() const;
+  // How far the files are written that are being written. Any thread.
+  const WrittenSizes& written() const { return written_; }
 
  private:
   absl::Status CheckMarkers() const;
@@ -103,6 +110,7 @@ class Index {
   Files* const files_;
   const std::string path_;
   const size_t buffer_;
+  WrittenSizes written_;
   std::unique_ptr<leveldb::Env> env_;  // Of what is open.
   const std::unique_ptr<leveldb::Logger> logger_;
   const std::unique_ptr<const leveldb::FilterPolicy> filter_;

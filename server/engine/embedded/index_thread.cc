@@ -54,6 +54,15 @@ void IndexThread::Checkpoint(absl::AnyInvocable<void(absl::Status)> done) {
   queue_.push_back(std::move(item));
 }
 
+void IndexThread::PutUnlogged(std::string key, std::string value) {
+  Item item;
+  item.task = [this, key = std::move(key), value = std::move(value)] {
+    return works_ ? index_->PutUnlogged(key, value) : absl::OkStatus();
+  };
+  absl::MutexLock lock(&mutex_);
+  queue_.push_back(std::move(item));
+}
+
 void IndexThread::RemoveRange(std::string from, std::string to) {
   Item item;
   item.task = [this, from = std::move(from), to = std::move(to)] {
@@ -87,6 +96,10 @@ void IndexThread::Run() {
     const bool task = batch.front().group.number() == 0;
     absl::Status status = task ? batch.front().task() : ApplyBatch(batch);
     while (!status.ok()) {
+      if (absl::IsDataLoss(status)) {
+        Leave(status);
+        break;
+      }
       Reopen(status);
       if (task || !works_) break;
       status = ApplyBatch(batch);
@@ -126,6 +139,13 @@ absl::Status IndexThread::WriteCheckpoint() {
   since_checkpoint_ = 0;
   ++checkpoints_;
   return absl::OkStatus();
+}
+
+void IndexThread::Leave(const absl::Status& cause) {
+  works_ = false;
+  damaged_ = true;
+  callbacks_.log(absl::StrCat(cause.message(),
+                              "; nothing more is put into the index, start the store with --rebuild-index"));
 }
 
 void IndexThread::Reopen(absl::Status cause) {

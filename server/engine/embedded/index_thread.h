@@ -1,7 +1,9 @@
 // Applies durable groups to the index, in order, and checkpoints it.
 //
 // The index failing loses nothing: it is closed, opened and replayed from the
-// log, as often as it takes; groups wait meanwhile, and readers are told.
+// log, as often as it takes; groups wait meanwhile, and readers are told. One
+// that is damaged would fail again: it is left open for those who read what is
+// whole, and nothing more is put into it; the log and the engine's memory have it.
 #ifndef RESTANTE_SERVER_ENGINE_EMBEDDED_INDEX_THREAD_H_
 #define RESTANTE_SERVER_ENGINE_EMBEDDED_INDEX_THREAD_H_
 
@@ -45,9 +47,13 @@ class IndexThread {
   // Makes the index durable up to everything added before, and calls `done` on the
   // index thread.
   void Checkpoint(absl::AnyInvocable<void(absl::Status)> done);
+  // Puts a key of which no log tells.
+  void PutUnlogged(std::string key, std::string value);
   // Removes keys of which no log tells.
   void RemoveRange(std::string from, std::string to);
 
+  // Whether LevelDB met damage when it wrote.
+  bool damaged() const { return damaged_.load(std::memory_order_relaxed); }
   // Octets of groups that are not applied yet.
   uint64_t backlog_bytes() const { return backlog_bytes_.load(std::memory_order_relaxed); }
   uint64_t checkpoints() const { return checkpoints_.load(std::memory_order_relaxed); }
@@ -67,6 +73,7 @@ class IndexThread {
   absl::Status WriteCheckpoint();
   // Until it works, or the thread is to stop.
   void Reopen(absl::Status cause);
+  void Leave(const absl::Status& cause);
 
   Index* const index_;
   const uint64_t checkpoint_bytes_;
@@ -77,6 +84,7 @@ class IndexThread {
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   SteadyCondition stop_;  // stopping_ is set.
   std::atomic<uint64_t> backlog_bytes_{0}, checkpoints_{0}, reopened_{0};
+  std::atomic<bool> damaged_{false};
 
   // The thread's own.
   stored::Checkpoint reached_;  // Applied; not yet written as a checkpoint.

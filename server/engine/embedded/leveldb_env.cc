@@ -7,8 +7,11 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "server/base/status_macros.h"
+#include "server/engine/embedded/crc32c.h"
+#include "server/engine/embedded/record.h"
 
 namespace restante::embedded {
 namespace {
@@ -39,18 +42,25 @@ class SequentialFile : public leveldb::SequentialFile {
   uint64_t at_ = 0;
 };
 
+// LevelDB opens nothing but tables for this.
 class RandomAccessFile : public leveldb::RandomAccessFile {
  public:
-  explicit RandomAccessFile(std::unique_ptr<File> file) : file_(std::move(file)) {}
+  RandomAccessFile(std::string path, std::unique_ptr<File> file, uint64_t size)
+      : path_(std::move(path)), file_(std::move(file)), size_(size) {}
   leveldb::Status Read(uint64_t offset, size_t n, leveldb::Slice* result, char* scratch) const override {
     const absl::StatusOr<size_t> read = file_->ReadAt(offset, n, scratch);
     if (!read.ok()) return ToLevelDb(read.status());
     *result = leveldb::Slice(scratch, *read);
+    if (!IsWholeIndexBlock(offset, {scratch, *read}, size_)) {
+      return leveldb::Status::Corruption(path_, absl::StrCat("block at ", offset, " has a wrong checksum"));
+    }
     return leveldb::Status::OK();
   }
 
  private:
+  const std::string path_;
   const std::unique_ptr<File> file_;
+  const uint64_t size_;
 };
 
 // The first failure of a change.
@@ -78,8 +88,16 @@ class FirstFailure {
 
 class WritableFile : public leveldb::WritableFile {
  public:
-  WritableFile(Files* files, FirstFailure* failure, std::string path, std::unique_ptr<File> file)
-      : files_(files), failure_(failure), path_(std::move(path)), file_(std::move(file)) {}
+  WritableFile(Files* files, FirstFailure* failure, WrittenSizes* written, std::string path,
+               std::unique_ptr<File> file, uint64_t size)
+      : files_(files),
+        failure_(failure),
+        written_(written),
+        path_(std::move(path)),
+        file_(std::move(file)),
+        size_(size) {
+    written_->Set(path_, size_);
+  }
   ~WritableFile() override {
     if (file_) Close();
   }
@@ -102,6 +120,7 @@ class WritableFile : public leveldb::WritableFile {
   leveldb::Status Close() override {
     leveldb::Status status = absl::EndsWith(path_, ".log") ? Sync() : Flush();
     file_.reset();
+    if (status.ok()) written_->Forget(path_);
     return status;
   }
 
@@ -112,14 +131,17 @@ class WritableFile : public leveldb::WritableFile {
     if (buffer_.empty()) return absl::OkStatus();
     const absl::string_view piece = buffer_;
     absl::Status status = file_->Append({piece});
+    if (status.ok()) written_->Set(path_, size_ += piece.size());
     buffer_.clear();
     return status;
   }
 
   Files* const files_;
   FirstFailure* const failure_;
+  WrittenSizes* const written_;
   const std::string path_;
   std::unique_ptr<File> file_;
+  uint64_t size_;
   std::string buffer_;
   bool named_ = false;  // Its directory entry is durable.
 };
@@ -128,13 +150,22 @@ class NoLock : public leveldb::FileLock {};
 
 class Env : public leveldb::EnvWrapper {
  public:
-  explicit Env(Files* files) : EnvWrapper(leveldb::Env::Default()), files_(files) {}
+  Env(Files* files, WrittenSizes* written)
+      : EnvWrapper(leveldb::Env::Default()), files_(files), written_(written) {}
 
   leveldb::Status NewSequentialFile(const std::string& path, leveldb::SequentialFile** result) override {
-    return Open<SequentialFile>(path, result);
+    *result = nullptr;
+    absl::StatusOr<std::unique_ptr<File>> file = files_->Open(path, Files::Mode::kRead);
+    if (file.ok()) *result = new SequentialFile(*std::move(file));
+    return ToLevelDb(file.status());
   }
   leveldb::Status NewRandomAccessFile(const std::string& path, leveldb::RandomAccessFile** result) override {
-    return Open<RandomAccessFile>(path, result);
+    *result = nullptr;
+    absl::StatusOr<std::unique_ptr<File>> file = files_->Open(path, Files::Mode::kRead);
+    if (!file.ok()) return ToLevelDb(file.status());
+    const absl::StatusOr<uint64_t> size = (*file)->Size();
+    if (size.ok()) *result = new RandomAccessFile(path, *std::move(file), *size);
+    return ToLevelDb(size.status());
   }
   leveldb::Status NewWritableFile(const std::string& path, leveldb::WritableFile** result) override {
     return OpenWritable(path, Files::Mode::kCreate, result);
@@ -151,7 +182,9 @@ class Env : public leveldb::EnvWrapper {
   }
   leveldb::Status RemoveFile(const std::string& path) override {
     const absl::Status failed = failure_.status();
-    return ToLevelDb(failed.ok() ? files_->Remove(path) : failed);
+    if (!failed.ok()) return ToLevelDb(failed);
+    written_->Forget(path);
+    return ToLevelDb(files_->Remove(path));
   }
   leveldb::Status DeleteFile(const std::string& path) override { return RemoveFile(path); }
   leveldb::Status CreateDir(const std::string& path) override {
@@ -187,12 +220,6 @@ class Env : public leveldb::EnvWrapper {
   }
 
  private:
-  template <typename Ours, typename Theirs>
-  leveldb::Status Open(const std::string& path, Theirs** result) {
-    absl::StatusOr<std::unique_ptr<File>> file = files_->Open(path, Files::Mode::kRead);
-    *result = file.ok() ? new Ours(*std::move(file)) : nullptr;
-    return ToLevelDb(file.status());
-  }
   leveldb::Status OpenWritable(const std::string& path, Files::Mode mode, leveldb::WritableFile** result) {
     *result = nullptr;
     return ToLevelDb(failure_.Try([&]() -> absl::Status {
@@ -202,12 +229,14 @@ class Env : public leveldb::EnvWrapper {
         if (!removed.ok() && !absl::IsNotFound(removed)) return removed;
       }
       ASSIGN_OR_RETURN(std::unique_ptr<File> file, files_->Open(path, mode));
-      *result = new WritableFile(files_, &failure_, path, std::move(file));
+      ASSIGN_OR_RETURN(const uint64_t size, file->Size());
+      *result = new WritableFile(files_, &failure_, written_, path, std::move(file), size);
       return absl::OkStatus();
     }));
   }
 
   Files* const files_;
+  WrittenSizes* const written_;
   FirstFailure failure_;
 };
 
@@ -218,7 +247,22 @@ class SilentLogger : public leveldb::Logger {
 
 }  // namespace
 
-std::unique_ptr<leveldb::Env> NewLevelDbEnv(Files* files) { return std::make_unique<Env>(files); }
+uint32_t MaskedCrc32c(absl::string_view octets) {
+  const uint32_t crc = Crc32c(octets);
+  return (crc >> 15 | crc << 17) + 0xa282ead8u;
+}
+
+bool IsWholeIndexBlock(uint64_t offset, absl::string_view octets, uint64_t table_bytes) {
+  if (octets.size() == kIndexTableFooterBytes && offset + octets.size() == table_bytes) return true;
+  if (octets.size() < kIndexBlockTrailerBytes) return false;
+  // The checksum covers the type too.
+  const size_t covered = octets.size() - sizeof(uint32_t);
+  return MaskedCrc32c(octets.substr(0, covered)) == GetFixed32(octets, covered);
+}
+
+std::unique_ptr<leveldb::Env> NewLevelDbEnv(Files* files, WrittenSizes* written) {
+  return std::make_unique<Env>(files, written);
+}
 
 std::unique_ptr<leveldb::Logger> NewSilentLogger() { return std::make_unique<SilentLogger>(); }
 

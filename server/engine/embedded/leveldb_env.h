@@ -15,16 +15,28 @@
 #include <leveldb/env.h>
 #include <leveldb/status.h>
 
+#include <cstdint>
 #include <memory>
 
 #include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 #include "server/engine/embedded/files.h"
+#include "server/engine/embedded/written_sizes.h"
 
 namespace restante::embedded {
 
-// For one opening of the database. `files` must outlive it. Its locks do nothing:
-// the data directory has one.
-std::unique_ptr<leveldb::Env> NewLevelDbEnv(Files* files);
+// For one opening of the database. `files` and `written` must outlive it. Its
+// locks do nothing: the data directory has one.
+std::unique_ptr<leveldb::Env> NewLevelDbEnv(Files* files, WrittenSizes* written);
+
+// LevelDB's checksum: CRC32C, masked.
+uint32_t MaskedCrc32c(absl::string_view octets);
+// A table is blocks, each with a trailer (type, checksum), and a footer.
+inline constexpr size_t kIndexBlockTrailerBytes = 5;
+inline constexpr size_t kIndexTableFooterBytes = 48;
+// Whether `octets`, read at `offset` from a table of `table_bytes`, are a whole
+// block with its trailer, or the footer (which has no checksum).
+bool IsWholeIndexBlock(uint64_t offset, absl::string_view octets, uint64_t table_bytes);
 
 // Throws LevelDB's own log lines away: what matters comes back as a status.
 std::unique_ptr<leveldb::Logger> NewSilentLogger();
