@@ -70,14 +70,11 @@ void Client::Fail(absl::string_view what) {
   judge_->Fail(absl::StrCat("step ", step_, " (", caller_, "), ", doing_, ": ", what));
 }
 
-std::string Client::Both(std::string what, absl::FunctionRef<std::string(World&)> op) {
+void Client::Both(std::string what, absl::FunctionRef<std::string(World&)> op) {
   doing_ = std::move(what);
-  std::string embedded = op(*worlds_.embedded);
+  const std::string embedded = op(*worlds_.embedded);
   const std::string memory = op(*worlds_.memory);
-  if (embedded != memory) {
-    Fail(absl::StrCat("the answers differ", Difference(embedded, memory)));
-  }
-  return embedded;
+  if (embedded != memory) Fail(absl::StrCat("the answers differ", Difference(embedded, memory)));
 }
 
 // --- figures -----------------------------------------------------------------------

@@ -67,8 +67,8 @@ class Client {
     std::map<std::string, uint64_t> uid_next;
   };
 
-  // Does `op` to both stores and compares the answers; returns the answer.
-  std::string Both(std::string what, absl::FunctionRef<std::string(World&)> op);
+  // Does `op` to both stores and compares the answers.
+  void Both(std::string what, absl::FunctionRef<std::string(World&)> op);
   Look LookAt(World& world) const;
   void CheckBounds(const Look& before, const Look& after);
   void Fail(absl::string_view what);

@@ -126,7 +126,7 @@ ModelReport Model::Run() {
   if (!judge_.failed()) Verify();
   if (!judge_.failed()) Reopen();
   for (const auto& client : clients_) client->HangUp();
-  GatherFigures();
+  if (embedded_->is_open()) GatherFigures();
   embedded_->Close();
   memory_->Close();
   ModelReport report{.failure = judge_.failure(), .steps = judge_.steps(), .seen = judge_.seen()};

@@ -21,6 +21,7 @@ absl::Status World::Open() {
 }
 
 void World::Close() {
+  if (!is_open()) return;
   // The last word of a transaction may still be under way on a thread of the engine.
   if (!deliveries_->AwaitIdle(int64_t{120} * 1'000'000)) std::abort();
   messages_.reset();

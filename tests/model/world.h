@@ -52,8 +52,9 @@ class World {
 
   // Opens the engine and finishes what was interrupted, as a start does.
   absl::Status Open();
-  // No transaction may be left, no call may run.
+  // No transaction may be left, no call may run. Harmless if it is not open.
   void Close();
+  bool is_open() const { return engine_ != nullptr; }
 
   Which which() const { return which_; }
   engine::Engine& engine() { return *engine_; }
