@@ -31,6 +31,7 @@ uint64_t SegmentOfName(absl::string_view name) { return NumberOfName(name, ".log
 std::string BodyFileName(uint64_t body) { return absl::StrFormat("%016x.body", body); }
 std::string PartFileName(uint64_t body) { return absl::StrFormat("%016x.part", body); }
 uint64_t BodyOfFileName(absl::string_view name) { return NumberOfName(name, ".body"); }
+uint64_t BodyOfPartName(absl::string_view name) { return NumberOfName(name, ".part"); }
 
 absl::StatusOr<SegmentInfo> ReadSegmentInfo(Files& files, const std::string& directory, uint64_t segment,
                                             uint32_t store) {

@@ -28,6 +28,7 @@ std::string BodyFileName(uint64_t body);
 std::string PartFileName(uint64_t body);
 // 0 for other names.
 uint64_t BodyOfFileName(absl::string_view name);
+uint64_t BodyOfPartName(absl::string_view name);
 
 struct SegmentInfo {
   uint64_t number = 0;
