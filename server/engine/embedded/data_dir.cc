@@ -207,10 +207,10 @@ absl::StatusOr<DataDir> OpenDataDir(Files& files, const std::string& path, bool 
       return CheckParts(files, directory.path, /*complete=*/true);
     }
     if (!names->empty() && !has(kCreatingFile)) {
-      return Refused(
-          absl::StatusCode::kFailedPrecondition, path,
-          absl::StrCat("holds what is not a store's (", absl::CHexEscape(names->front()),
-                       ") and no FORMAT; choose an empty directory, or restore the store's files"));
+      return Refused(absl::StatusCode::kFailedPrecondition, path,
+                     absl::StrCat("holds files (", absl::CHexEscape(names->front()),
+                                  ") and no FORMAT, which a store has; choose an empty directory, or restore "
+                                  "FORMAT from a backup"));
     }
     if (!create) {
       return Refused(absl::StatusCode::kNotFound, path,

@@ -16,9 +16,11 @@
 namespace restante::embedded {
 namespace {
 
+constexpr absl::string_view kRestore = "; restore it from a backup";
+
 absl::Status Missing(const std::string& directory, uint64_t segment) {
-  return absl::DataLossError(absl::StrCat(JoinPath(directory, SegmentName(segment)),
-                                          ": segment is missing; restore it from a backup"));
+  return absl::DataLossError(
+      absl::StrCat(JoinPath(directory, SegmentName(segment)), ": segment is missing", kRestore));
 }
 
 // Why the log is read.
@@ -54,8 +56,8 @@ absl::StatusOr<std::vector<SegmentInfo>> ReadChain(Files& files, const std::stri
     RETURN_IF_ERROR(info.status());
     if (info->start.previous_segment + 1 != number) {
       return absl::DataLossError(absl::StrCat(JoinPath(directory, SegmentName(number)),
-                                              ": says that it follows segment ",
-                                              info->start.previous_segment));
+                                              ": says that it follows segment ", info->start.previous_segment,
+                                              kRestore));
     }
     chain.push_back(*info);
   }
@@ -80,15 +82,15 @@ absl::StatusOr<Replayed> ReadTail(Files& files, const std::string& directory, ui
     const std::string path = JoinPath(directory, SegmentName(chain[i].number));
     if (i > 0) result.end = {.segment = chain[i].number, .offset = kSegmentRecordBytes};
     if (i > 0 && chain[i].first_group != result.last_group + 1) {
-      return absl::DataLossError(
-          absl::StrCat(path, ": begins with group ", chain[i].first_group, ", not ", result.last_group + 1));
+      return absl::DataLossError(absl::StrCat(path, ": begins with group ", chain[i].first_group, ", not ",
+                                              result.last_group + 1, kRestore));
     }
     // What a successor says about this segment's end is the truth: what stands
     // behind it was given up.
     const uint64_t end = last ? chain[i].size : chain[i + 1].start.previous_end;
     if (end > chain[i].size || end < result.end.offset) {
       return absl::DataLossError(absl::StrCat(path, ": is ", chain[i].size, " bytes long, the log needs ",
-                                              std::max(end, result.end.offset)));
+                                              std::max(end, result.end.offset), kRestore));
     }
     ASSIGN_OR_RETURN(
         std::unique_ptr<File> file,
@@ -114,7 +116,7 @@ absl::StatusOr<Replayed> ReadTail(Files& files, const std::string& directory, ui
       if (!absl::IsDataLoss(stopped)) return stopped;
       const auto damaged = [&] {
         return absl::DataLossError(
-            absl::StrCat(path, ": damaged at ", reader.offset(), ": ", stopped.message()));
+            absl::StrCat(path, ": damaged at ", reader.offset(), ": ", stopped.message(), kRestore));
       };
       if (!last || purpose == Purpose::kReplay) return damaged();
       ASSIGN_OR_RETURN(const bool later, reader.LaterGroupFollows());
