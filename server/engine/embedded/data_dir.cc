@@ -84,6 +84,8 @@ absl::StatusOr<std::unique_ptr<FileLock>> TakeLock(Files& files, const std::stri
 }
 
 absl::Status WriteSynced(Files& files, const std::string& path, absl::string_view text) {
+  // An earlier one's sync may have failed.
+  if (absl::Status gone = files.Remove(path); !gone.ok() && !absl::IsNotFound(gone)) return gone;
   ASSIGN_OR_RETURN(const std::unique_ptr<File> file, files.Open(path, Files::Mode::kCreate));
   RETURN_IF_ERROR(file->Append({text}));
   return file->Sync();
