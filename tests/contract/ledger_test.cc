@@ -463,6 +463,14 @@ TEST_F(LedgerTest, AFullDiskIsFullUntilTheLowWatermark) {
   EXPECT_EQ(ledger_->capacity().available, 0u);
 }
 
+TEST_F(LedgerTest, ADiskIsFullWhileItIsBlocked) {
+  EXPECT_TRUE(ledger_->SetDisk(1000, 500, /*blocked=*/true));
+  EXPECT_EQ(Open(1001, 1), "disk: needs 1 bytes, 500 used and 0 reserved of 1000, full");
+  EXPECT_FALSE(ledger_->SetDisk(1000, 500, /*blocked=*/true));
+  EXPECT_TRUE(ledger_->SetDisk(1000, 500));
+  EXPECT_EQ(Open(1001, 1), "opened");
+}
+
 TEST_F(LedgerTest, ADiskWithoutAnySpaceIsFull) {
   ledger_->SetDisk(0, 0);
   EXPECT_EQ(Open(1001, 0), "disk: needs 0 bytes, 0 used and 0 reserved of 0, full");

@@ -119,7 +119,7 @@ class Volume:
 
     def __init__(self, directory, megabytes, inodes):
         options = ["-t", "tmpfs", "-o", f"size={megabytes}m,nr_inodes={inodes},mode=755", "restante-test"]
-        self.path = pathlib.Path(directory) / "volume"
+        self.path = self._mounted_at = pathlib.Path(directory) / "volume"
         self.path.mkdir()
         self._holder = None
         mounted = subprocess.run(["mount", *options, self.path], capture_output=True)
@@ -133,6 +133,12 @@ class Volume:
             _, why = self._holder.communicate()
             raise AssertionError(f"no way to a small file system here: {mounted.stderr.decode()} {why.decode()}")
         self.path = pathlib.Path(f"/proc/{self._holder.pid}/root{self.path}")
+
+    def make_read_only(self):
+        enter = []
+        if self._holder is not None:
+            enter = ["nsenter", "--target", str(self._holder.pid), "--user", "--mount", "--preserve-credentials"]
+        subprocess.run([*enter, "mount", "-o", "remount,ro", self._mounted_at], check=True)
 
     def close(self):
         if self._holder is None:

@@ -1,13 +1,16 @@
 """Bad input gets one clear answer, crashes nothing and loses nothing."""
 
 import os
+import pathlib
 import random
 import shutil
 import subprocess
+import tempfile
 
 import pytest
 
 import harness
+from api import Api
 from smtp_client import Lost, Smtp, message, stuffed
 
 
@@ -175,28 +178,145 @@ class TestDataDirectory:
         assert str(store.data_dir) in line and "use" in line
         assert api.usage("alice@example.org").messages == 0
 
-    def test_one_of_a_newer_format_is_refused_and_unchanged(self, store):
-        store.program.stop()
-        version = next(p for p in store.data_dir.iterdir() if p.name.upper().startswith(("FORMAT", "VERSION")))
-        text = version.read_text()
-        number = next(word for word in text.replace("=", " ").replace(":", " ").split() if word.isdigit())
-        version.write_text(text.replace(number, "999", 1))
-        before = {p: p.stat().st_mtime_ns for p in store.data_dir.rglob("*") if p.is_file()}
-        line = self.start(store.data_dir)
-        assert "999" in line and str(store.data_dir) in line
-        assert {p: p.stat().st_mtime_ns for p in store.data_dir.rglob("*") if p.is_file()} == before
 
-    def test_one_that_cannot_be_written_is_refused(self, store, directory):
-        store.program.stop()
-        nobody = 65534 if os.getuid() == 0 else None
+@pytest.fixture(scope="module")
+def sound():
+    """A data directory with mail in three segments and one large body, not in use."""
+    directory = pathlib.Path(tempfile.mkdtemp(prefix="restante-e2e-"))
+    directory.chmod(0o755)
+    store = harness.Store(directory, "--max-disk", "64M")
+    api = Api(store.address)
+    api.ready()
+    api.create_domain()
+    api.create_mailbox("alice@example.org")
+    front = harness.Front(directory, store.address)
+    with Smtp(front.smtp) as smtp:
+        for size in [200_000] * 15 + [5_000_000]:
+            assert smtp.deliver("alice@example.org", message(size, seed=size)) == "250 2.0.0"
+    api.close()
+    assert front.program.stop() == store.program.stop() == 0
+    assert len(list((store.data_dir / "segments").iterdir())) >= 3
+    yield store.data_dir
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+def copy(sound, data):
+    shutil.copytree(sound, data, ignore=shutil.ignore_patterns("ballast"))
+    return data
+
+
+def segment(data, index):
+    return sorted((data / "segments").iterdir())[index]
+
+
+def truncate(path, size):
+    os.truncate(path, size)
+
+
+def chown_all(data, user):
+    for path in [data, *data.rglob("*")]:
+        os.chown(path, user, user)
+
+
+# What is done to a sound directory, and what the one line has to say.
+DAMAGES = {
+    "a foreign file in the root": (lambda d: (d / "notes.txt").write_text("x"), ["notes.txt", "move it away"]),
+    "a foreign file in segments": (lambda d: (d / "segments/x.log").write_text("x"), ["segments/x.log"]),
+    "a foreign file in bodies": (lambda d: (d / "bodies/x.body").write_text("x"), ["bodies/x.body"]),
+    "a foreign file in index": (lambda d: (d / "index/x.ldb").write_text("x"), ["index/x.ldb"]),
+    "no first segment": (lambda d: segment(d, 0).unlink(), ["0000000000000001.log", "missing", "backup"]),
+    "no middle segment": (lambda d: segment(d, 1).unlink(), ["0000000000000002.log", "missing", "backup"]),
+    "no last segment": (lambda d: segment(d, -1).unlink(), ["missing", "backup"]),
+    "a shorter last segment": (lambda d: truncate(segment(d, -1), segment(d, -1).stat().st_size - 1), ["segments"]),
+    "no segments": (lambda d: shutil.rmtree(d / "segments"), ["segments is missing"]),
+    "no bodies": (lambda d: shutil.rmtree(d / "bodies"), ["bodies is missing"]),
+    "no index": (lambda d: shutil.rmtree(d / "index"), ["the index is missing", "--rebuild-index"]),
+    "no CURRENT": (lambda d: (d / "index/CURRENT").unlink(), ["the index is missing", "--rebuild-index"]),
+    "an empty CURRENT": (lambda d: truncate(d / "index/CURRENT", 0), ["the index is damaged", "--rebuild-index"]),
+    "no MANIFEST": (lambda d: next((d / "index").glob("MANIFEST*")).unlink(), ["is damaged", "--rebuild-index"]),
+    "an empty MANIFEST": (lambda d: truncate(next((d / "index").glob("MANIFEST*")), 0), ["is damaged", "--rebuild-index"]),
+    "half a MANIFEST": (lambda d: truncate(next((d / "index").glob("MANIFEST*")), 30), ["is damaged", "--rebuild-index"]),
+    "no table": (lambda d: next((d / "index").glob("*.ldb")).unlink(), ["is damaged", "--rebuild-index"]),
+    "no FORMAT": (lambda d: (d / "FORMAT").unlink(), ["no FORMAT"]),
+    "an empty FORMAT": (lambda d: (d / "FORMAT").write_text(""), ["FORMAT", "0 bytes"]),
+    "rubbish in FORMAT": (lambda d: (d / "FORMAT").write_bytes(os.urandom(999)), ["FORMAT", "999 bytes"]),
+    "a newer format": (lambda d: (d / "FORMAT").write_text("restante format 999\n"), ["format 999", "up to"]),
+    "a directory for a file": (lambda d: ((d / "LOCK").unlink(), (d / "LOCK").mkdir()), ["LOCK"]),
+}
+if os.getuid() == 0:
+    DAMAGES["another owner"] = (lambda d: chown_all(d, 12345), ["user id 12345", "user id 0"])
+    DAMAGES["another owner of the store alone"] = (
+        lambda d: (chown_all(d, 12345), os.chown(d, 0, 0)), ["user id 12345", "user id 0"])
+
+
+def listing(directory):
+    """Everything that a program could change of it."""
+    found = {}
+    for path in [directory, *directory.rglob("*")]:
+        stat = path.lstat()
+        found[path] = (stat.st_mode, stat.st_uid, stat.st_gid, stat.st_mtime_ns, stat.st_ino,
+                       path.read_bytes() if path.is_file() else None)
+    return found
+
+
+class TestDamagedDataDirectory:
+    @pytest.mark.parametrize("damage", DAMAGES)
+    def test_it_is_named_and_nothing_is_changed(self, sound, directory, damage):
+        data = copy(sound, directory / "data")
+        do, words = DAMAGES[damage]
+        do(data)
+        before = listing(directory)
+        for more in ((), ("--create",)):
+            status, line = refused("restante-store", "--data-dir", data, "--listen", "127.0.0.1:0", *more)
+            assert status == 1 and line.startswith(f"restante-store: {data}"), line
+            assert not [word for word in words if word not in line], line
+            assert listing(directory) == before, line
+
+    def test_one_that_cannot_be_read_or_written_is_refused(self, sound, directory):
+        data = copy(sound, directory / "data")
+        if os.getuid() == 0:
+            chown_all(data, 65534)
         # The build may lie where nobody else may look.
         program = shutil.copy(harness.PROGRAMS["restante-store"], directory / "restante-store")
-        for path in [store.data_dir, *store.data_dir.rglob("*")]:
-            path.chmod(0o555 if path.is_dir() else 0o444)
-        done = subprocess.run([program, "--data-dir", store.data_dir, "--listen", "127.0.0.1:0"], user=nobody,
-                              capture_output=True, env=harness.environment(), cwd="/", timeout=harness.PATIENCE)
-        assert done.returncode > 0
-        assert str(store.data_dir) in done.stderr.decode() and len(done.stderr.decode().splitlines()) == 1, done.stderr
+
+        def refusal():
+            done = subprocess.run([program, "--data-dir", data, "--listen", "127.0.0.1:0"], capture_output=True,
+                                  user=65534 if os.getuid() == 0 else None, env=harness.environment(), cwd="/",
+                                  timeout=harness.PATIENCE)
+            assert done.returncode == 1 and len(done.stderr.decode().splitlines()) == 1, done
+            return done.stderr.decode()
+
+        for name in ("", "segments", "bodies", "index", "FORMAT", "LOCK", "index/CURRENT"):
+            path = data / name
+            mode = path.stat().st_mode
+            path.chmod(0o500 if path.is_dir() else 0o400)
+            before = listing(data)
+            line = refusal()
+            assert f"{data}: " in line and (name or "it") in line and "cannot be" in line, line
+            assert listing(data) == before
+            path.chmod(mode)
+
+    def test_one_on_a_read_only_file_system_is_refused(self, sound, directory):
+        volume = harness.Volume(directory, 64, 1000)
+        try:
+            copy(sound, volume.path / "data")
+            volume.make_read_only()
+            status, line = refused("restante-store", "--data-dir", volume.path / "data", "--listen", "127.0.0.1:0")
+            assert status == 1 and "read-only" in line and str(volume.path / "data") in line
+        finally:
+            volume.close()
+
+    def test_a_link_to_a_sound_one_is_followed_and_a_lost_index_is_made_again(self, sound, directory, start):
+        copy(sound, directory / "elsewhere")
+        shutil.rmtree(directory / "elsewhere/index")
+        (directory / "data").symlink_to("elsewhere")
+        store = start(harness.Store, "--rebuild-index")
+        api = Api(store.address)
+        api.ready()
+        assert api.usage("alice@example.org").messages == 16
+        api.assert_exact("alice@example.org")
+        assert api.problems() == []
+        api.close()
 
 
 def test_a_port_that_is_taken_is_named(front, directory):

@@ -6,11 +6,14 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
 #include "server/base/status_macros.h"
+#include "server/engine/embedded/data_dir_check.h"
 #include "server/engine/embedded/index.h"
 #include "server/engine/embedded/segment_writer.h"
 
@@ -22,27 +25,40 @@ constexpr absl::string_view kNewFormatFile = "FORMAT.new";
 constexpr absl::string_view kCreatingFile = "CREATING";
 constexpr absl::string_view kLockFile = "LOCK";
 constexpr absl::string_view kTitle = "restante format ";
+constexpr uint64_t kMaxFormatBytes = 4096;
+// Less makes no store; it would be full at once.
+constexpr uint64_t kLeastBytes = uint64_t{8} << 20;
+constexpr uint64_t kLeastFiles = 256;
 
 // A line for people: the directory, what is wrong, what to do.
 absl::Status Refused(absl::StatusCode code, const std::string& path, absl::string_view text) {
   return absl::Status(code, absl::StrCat(path, ": ", text));
 }
 
-absl::Status Denied(const std::string& path, const absl::Status& status) {
-  if (!absl::IsPermissionDenied(status)) return status;
-  return Refused(status.code(), path,
-                 absl::StrCat("cannot be written (", status.message(),
-                              "); it must belong to the user that the store runs as"));
+// An error of the system's in the same form.
+absl::Status Failed(const std::string& path, const absl::Status& status) {
+  if (absl::StartsWith(status.message(), absl::StrCat(path, ": "))) return status;
+  absl::string_view advice;
+  if (absl::IsPermissionDenied(status)) advice = "; it must belong to the user that the store runs as";
+  if (absl::IsResourceExhausted(status)) advice = "; make room on its file system";
+  return Refused(status.code(), path, absl::StrCat("cannot be used (", status.message(), ")", advice));
 }
 
 absl::Status ReadFormat(Files& files, const std::string& path, DataDir* directory) {
-  ASSIGN_OR_RETURN(const std::string text, ReadWholeFile(files, JoinPath(path, kFormatFile)));
+  const std::string file = JoinPath(path, kFormatFile);
+  ASSIGN_OR_RETURN(const uint64_t size, files.SizeOf(file));
+  std::string text;
+  if (size <= kMaxFormatBytes) {
+    ASSIGN_OR_RETURN(text, ReadWholeFile(files, file));
+  }
   const std::vector<absl::string_view> lines = absl::StrSplit(text, '\n');
   uint64_t version = 0;
   if (lines.size() < 2 || lines[0].substr(0, kTitle.size()) != kTitle ||
       !absl::SimpleAtoi(lines[0].substr(kTitle.size()), &version)) {
     return Refused(absl::StatusCode::kFailedPrecondition, path,
-                   "its FORMAT file is not Restante's; is this the right directory?");
+                   absl::StrCat("its FORMAT file (", size,
+                                " bytes) is not Restante's; is this the right "
+                                "directory? If it is, restore FORMAT from a backup"));
   }
   if (version > kFormatVersion) {
     return Refused(absl::StatusCode::kFailedPrecondition, path,
@@ -63,11 +79,13 @@ absl::StatusOr<std::unique_ptr<FileLock>> TakeLock(Files& files, const std::stri
     return Refused(absl::StatusCode::kUnavailable, path,
                    "is in use by another restante-store; stop that one, or choose another directory");
   }
-  if (!lock.ok()) return Denied(path, lock.status());
+  if (!lock.ok()) return Failed(path, lock.status());
   return lock;
 }
 
 absl::Status WriteSynced(Files& files, const std::string& path, absl::string_view text) {
+  // An earlier one's sync may have failed.
+  if (absl::Status gone = files.Remove(path); !gone.ok() && !absl::IsNotFound(gone)) return gone;
   ASSIGN_OR_RETURN(const std::unique_ptr<File> file, files.Open(path, Files::Mode::kCreate));
   RETURN_IF_ERROR(file->Append({text}));
   return file->Sync();
@@ -78,8 +96,27 @@ absl::Status WriteSynced(Files& files, const std::string& path, absl::string_vie
 absl::Status EmptyDirectory(Files& files, const std::string& path) {
   RETURN_IF_ERROR(files.MakeDirectory(path));
   ASSIGN_OR_RETURN(const std::vector<std::string> names, files.List(path));
-  for (const std::string& name : names) RETURN_IF_ERROR(files.Remove(JoinPath(path, name)));
+  for (const std::string& name : WithoutSystemNames(names)) {
+    RETURN_IF_ERROR(files.Remove(JoinPath(path, name)));
+  }
   return absl::OkStatus();
+}
+
+absl::Status CheckWritable(Files& files, const std::string& path) {
+  ASSIGN_OR_RETURN(const Files::Space space, files.SpaceAt(path));
+  if (!space.read_only) return absl::OkStatus();
+  return Refused(absl::StatusCode::kPermissionDenied, path,
+                 "is on a file system that is mounted read-only; mount it writable");
+}
+
+absl::Status CheckRoom(Files& files, const std::string& path) {
+  ASSIGN_OR_RETURN(const Files::Space space, files.SpaceAt(path));
+  if (space.available >= kLeastBytes && space.available_files >= kLeastFiles) return absl::OkStatus();
+  const bool inodes = space.available >= kLeastBytes;
+  return Refused(absl::StatusCode::kResourceExhausted, path,
+                 absl::StrCat("has ", inodes ? space.available_files : space.available,
+                              inodes ? " inodes" : " bytes", " left, a new store needs ",
+                              inodes ? kLeastFiles : kLeastBytes, "; make room on its file system"));
 }
 
 absl::Status Create(Files& files, DataDir& directory) {
@@ -130,45 +167,72 @@ absl::StatusOr<DataDir> OpenDataDir(Files& files, const std::string& path, bool 
   DataDir directory;
   directory.path = path;
   while (directory.path.size() > 1 && directory.path.back() == '/') directory.path.pop_back();
-  const absl::StatusOr<bool> is_directory = files.IsDirectory(directory.path);
+  absl::StatusOr<bool> is_directory = files.IsDirectory(directory.path);
   if (absl::IsNotFound(is_directory.status())) {
     if (!create) {
       return Refused(absl::StatusCode::kNotFound, path,
                      "no such directory; is its volume mounted? --create makes a new store");
     }
-    if (absl::Status made = files.MakeDirectory(directory.path); !made.ok()) return Denied(path, made);
-  } else if (!is_directory.ok()) {
-    return Denied(path, is_directory.status());
-  } else if (!*is_directory) {
+    if (absl::Status made = files.MakeDirectory(directory.path); !made.ok()) return Failed(path, made);
+    is_directory = files.IsDirectory(directory.path);
+    if (absl::IsNotFound(is_directory.status())) {
+      return Refused(absl::StatusCode::kFailedPrecondition, path,
+                     "is a link to something that does not exist; is its volume mounted?");
+    }
+  }
+  if (!is_directory.ok()) return Failed(path, is_directory.status());
+  if (!*is_directory) {
     return Refused(absl::StatusCode::kFailedPrecondition, path,
                    "is not a directory; --data-dir names the directory of the store");
   }
+  if (absl::Status owned = CheckOwner(files, directory.path); !owned.ok()) return Failed(path, owned);
+  if (absl::Status writable = CheckWritable(files, directory.path); !writable.ok())
+    return Failed(path, writable);
   absl::StatusOr<std::vector<std::string>> names = files.List(directory.path);
-  if (!names.ok()) return Denied(path, names.status());
+  if (!names.ok()) return Failed(path, names.status());
   // The root of a file system has this.
   names->erase(std::remove(names->begin(), names->end(), "lost+found"), names->end());
   const auto has = [&](absl::string_view name) {
     return std::find(names->begin(), names->end(), name) != names->end();
   };
-  if (has(kFormatFile)) {
-    if (absl::Status read = ReadFormat(files, directory.path, &directory); !read.ok())
-      return Denied(path, read);
-    ASSIGN_OR_RETURN(directory.lock, TakeLock(files, directory.path));
-    if (has(kCreatingFile)) RETURN_IF_ERROR(files.Remove(JoinPath(directory.path, kCreatingFile)));
-    return directory;
+  if (const auto permissions = files.PermissionsOf(directory.path);
+      permissions.ok() && permissions->mode & 0002) {
+    directory.warning = absl::StrFormat(
+        "%s: can be written by everybody (mode %04o); chmod o-w keeps others out", path, permissions->mode);
   }
-  if (!names->empty() && !has(kCreatingFile)) {
-    return Refused(absl::StatusCode::kFailedPrecondition, path,
-                   absl::StrCat("holds files that are not a store's (", names->front(),
-                                ") and no FORMAT; choose an empty directory, or restore the store's files"));
-  }
-  if (!create) {
-    return Refused(absl::StatusCode::kNotFound, path,
-                   names->empty() ? "is empty; is its volume mounted? --create makes a new store in it"
-                                  : "holds a store whose creation was interrupted; --create finishes it");
-  }
-  if (absl::Status created = Create(files, directory); !created.ok()) return Denied(path, created);
+  const absl::Status opened = [&]() -> absl::Status {
+    if (has(kFormatFile)) {
+      RETURN_IF_ERROR(ReadFormat(files, directory.path, &directory));
+      if (has(kLockFile)) {
+        ASSIGN_OR_RETURN(directory.lock, TakeLock(files, directory.path));
+      }
+      return CheckParts(files, directory.path, /*complete=*/true);
+    }
+    if (!names->empty() && !has(kCreatingFile)) {
+      return Refused(absl::StatusCode::kFailedPrecondition, path,
+                     absl::StrCat("holds files (", absl::CHexEscape(names->front()),
+                                  ") and no FORMAT, which a store has; choose an empty directory, or restore "
+                                  "FORMAT from a backup"));
+    }
+    if (!create) {
+      return Refused(absl::StatusCode::kNotFound, path,
+                     names->empty() ? "is empty; is its volume mounted? --create makes a new store in it"
+                                    : "holds a store whose creation was interrupted; --create finishes it");
+    }
+    RETURN_IF_ERROR(CheckParts(files, directory.path, /*complete=*/false));
+    RETURN_IF_ERROR(CheckRoom(files, directory.path));
+    return Create(files, directory);
+  }();
+  if (!opened.ok()) return Failed(path, opened);
   return directory;
+}
+
+absl::Status ClaimDataDir(Files& files, DataDir& directory) {
+  if (!directory.lock) {
+    ASSIGN_OR_RETURN(directory.lock, TakeLock(files, directory.path));
+  }
+  const absl::Status removed = files.Remove(JoinPath(directory.path, kCreatingFile));
+  return removed.ok() || absl::IsNotFound(removed) ? absl::OkStatus() : Failed(directory.path, removed);
 }
 
 }  // namespace restante::embedded

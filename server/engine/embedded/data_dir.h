@@ -18,18 +18,24 @@ struct DataDir {
   uint64_t store_id = 0;
   uint64_t format = kFormatVersion;
   std::unique_ptr<FileLock> lock;
+  std::string warning;  // What the operator should know; one line, or empty.
 
   std::string segments() const { return JoinPath(path, "segments"); }
   std::string bodies() const { return JoinPath(path, "bodies"); }
   std::string index() const { return JoinPath(path, "index"); }
   std::string ballast() const { return JoinPath(path, "ballast"); }
   std::string spares() const { return JoinPath(path, "spare"); }
+  std::string unsynced() const { return JoinPath(path, "UNSYNCED"); }
   uint32_t store() const { return static_cast<uint32_t>(store_id); }
 };
 
-// Finds the store in `path` and locks it; with `create`, makes one where nothing
-// is, or where making one was interrupted. Errors as embedded::Open says.
+// Finds the store in `path`, and changes nothing; with `create`, makes one where
+// nothing is, or where making one was interrupted. Errors as embedded::Open says.
+// It is locked, unless its lock file is missing.
 absl::StatusOr<DataDir> OpenDataDir(Files& files, const std::string& path, bool create);
+// Takes possession of one that proved sound: it is locked in any case, and rid of
+// what its creation left.
+absl::Status ClaimDataDir(Files& files, DataDir& directory);
 
 // Says durably that the store has the present format. Before anything is written
 // that older programs do not know.

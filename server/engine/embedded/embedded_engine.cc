@@ -11,6 +11,7 @@
 #include "server/engine/embedded/engine_impl.h"
 #include "server/engine/embedded/index_keys.h"
 #include "server/engine/embedded/segment_reader.h"
+#include "server/engine/embedded/unsynced.h"
 
 namespace restante::embedded {
 namespace {
@@ -34,6 +35,17 @@ absl::Status CountDirectory(CountingFiles& files, const std::string& path, const
   return absl::OkStatus();
 }
 
+// One line that names the directory and says what to do.
+absl::Status ForPeople(const absl::Status& status, const std::string& path) {
+  if (status.ok()) return status;
+  const absl::string_view text = status.message();
+  return absl::Status(
+      status.code(),
+      absl::StrCat(
+          absl::StartsWith(text, path) ? "" : absl::StrCat(path, ": "), text,
+          absl::IsResourceExhausted(status) ? "; make room on its file system, and start again" : ""));
+}
+
 // A small disk gets an index of small pieces (DiskRoom).
 size_t IndexBuffer(Files& files, const std::string& path) {
   const absl::StatusOr<Files::Space> space = files.SpaceAt(path);
@@ -49,20 +61,23 @@ absl::StatusOr<std::unique_ptr<engine::Engine>> Open(Options options) {
 
 absl::StatusOr<std::unique_ptr<engine::Engine>> EmbeddedEngine::Open(Options options) {
   ASSIGN_OR_RETURN(DataDir directory, OpenDataDir(*options.files, options.data_dir, options.create));
-  auto files = std::make_shared<CountingFiles>(options.files);
   const std::string path = directory.path;
+  const std::string warning = directory.warning;
+  // What cannot be opened stays as it is. (A rebuild looks for itself.)
+  if (!options.rebuild_index) {
+    RETURN_IF_ERROR(ForPeople(CheckStore(*options.files, directory), path));
+  }
+  RETURN_IF_ERROR(ClaimDataDir(*options.files, directory));
+  auto files = std::make_shared<CountingFiles>(options.files);
   if (absl::Status counted = CountDirectory(*files, path, directory.ballast()); !counted.ok()) {
     return Annotate(counted, path);
   }
   auto engine =
       absl::WrapUnique(new EmbeddedEngine(std::move(options), std::move(directory), std::move(files)));
-  if (absl::Status recovered = engine->Recover(); !recovered.ok()) {
-    const absl::string_view text = recovered.message();
-    return absl::Status(recovered.code(),
-                        absl::StartsWith(text, path) ? std::string(text) : absl::StrCat(path, ": ", text));
-  }
+  RETURN_IF_ERROR(ForPeople(engine->Recover(), path));
   engine->Start();
-  RETURN_IF_ERROR(Annotate(engine->Upgrade(), path));
+  RETURN_IF_ERROR(ForPeople(engine->Upgrade(), path));
+  if (!warning.empty()) engine->LogLine(LogLevel::kWarning, warning);
   return engine;
 }
 
@@ -89,6 +104,7 @@ EmbeddedEngine::EmbeddedEngine(Options options, DataDir directory, std::shared_p
 
 absl::Status EmbeddedEngine::Recover() {
   const int64_t began_us = options_.clock->MonotonicMicros();
+  RETURN_IF_ERROR(RewriteUnsynced(*files_, directory_));
   if (options_.rebuild_index) {
     ASSIGN_OR_RETURN(Rebuilt rebuilt, RebuildIndex(*files_, directory_));
     LogLine(LogLevel::kWarning,
@@ -96,13 +112,15 @@ absl::Status EmbeddedEngine::Recover() {
                          " segments; groups with a damaged body: ", rebuilt.damaged_groups));
     corrections_ = std::move(rebuilt.corrections);
   }
-  if (absl::Status opened = index_.Open(/*create=*/false); !opened.ok()) {
-    if (absl::IsUnavailable(opened)) return opened;
-    return absl::Status(opened.code(), absl::StrCat(opened.message(), "; the index is lost, start once with ",
-                                                    "--rebuild-index to make it again from the log"));
+  RETURN_IF_ERROR(OpenIndex(index_));
+  absl::StatusOr<Replayed> replayed =
+      ReplayLog(*files_, directory_.segments(), directory_.store(), index_, /*last_group=*/std::nullopt);
+  if (!replayed.ok()) {
+    // It may have been the sync of what is read next time.
+    NoteUnsynced(*files_, directory_);
+    return replayed.status();
   }
-  ASSIGN_OR_RETURN(recovered_, ReplayLog(*files_, directory_.segments(), directory_.store(), index_,
-                                         /*last_group=*/std::nullopt));
+  recovered_ = *std::move(replayed);
   store_time_base_ = recovered_.store_time_s;
   opened_us_ = options_.clock->MonotonicMicros();
   {
@@ -259,6 +277,9 @@ absl::Status EmbeddedEngine::RemoveLeftovers() {
   ASSIGN_OR_RETURN(const std::vector<std::string> logs, files_->List(directory_.segments()));
   for (const std::string& name : logs) {
     const uint64_t segment = SegmentOfName(name);
+    if (SegmentOfCopyName(name) != 0) {
+      RETURN_IF_ERROR(files_->Remove(JoinPath(directory_.segments(), name)));
+    }
     if (segment == 0 || segment >= recovered_.end.segment || segments.contains(segment)) continue;
     ASSIGN_OR_RETURN(const stored::Checkpoint checkpoint, index_.ReadCheckpoint());
     if (segment < checkpoint.segment())
@@ -274,7 +295,7 @@ absl::Status EmbeddedEngine::RemoveLeftovers() {
         bodies_->kept_file_bytes += size;
         continue;
       }
-    } else if (!absl::EndsWith(name, ".part")) {
+    } else if (BodyOfPartName(name) == 0) {
       continue;
     }
     RETURN_IF_ERROR(files_->Remove(JoinPath(directory_.bodies(), name)));

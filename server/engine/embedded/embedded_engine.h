@@ -64,10 +64,12 @@ struct Options {
 
 // Opens the store in `options.data_dir`, and recovers what the last process left.
 // Blocks while it does. Every error is one line that names the directory and says
-// what to do; nothing has been changed then (but a torn tail may have been cut):
-// kNotFound: there is no store, and `create` is not set; kFailedPrecondition: the
-// directory is not ours, or of a newer format; kUnavailable: in use by another
-// process; kPermissionDenied; kDataLoss: index or log are damaged or incomplete.
+// what to do. Nothing has been changed then, unless the disk failed on the way:
+// kNotFound: there is no store, and `create` is not set, or no index;
+// kFailedPrecondition: the directory is not ours, holds something else, or has a
+// newer format; kUnavailable: in use by another process; kPermissionDenied: another
+// owner, or no access; kDataLoss: index or log are damaged or incomplete;
+// kResourceExhausted: no room.
 //
 // Figures() has, beside what runs, `recovery_log_bytes` (read of the log),
 // `recovery_groups` (replayed) and `recovery_micros`.

@@ -1,5 +1,7 @@
 #include "server/engine/embedded/files.h"
 
+#include <unistd.h>
+
 #include "absl/strings/str_cat.h"
 #include "server/base/status_macros.h"
 
@@ -13,6 +15,10 @@ std::string DirectoryOf(absl::string_view path) {
   const size_t slash = path.rfind('/');
   if (slash == absl::string_view::npos) return ".";
   return std::string(slash == 0 ? "/" : path.substr(0, slash));
+}
+
+absl::StatusOr<Files::Permissions> Files::PermissionsOf(const std::string&) {
+  return Permissions{.owner = geteuid(), .mode = 0700};
 }
 
 absl::StatusOr<std::string> ReadWholeFile(Files& files, const std::string& path) {

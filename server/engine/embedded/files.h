@@ -80,10 +80,19 @@ class Files {
     uint64_t available = 0;  // To this process, octets.
     // Files that can still be made; UINT64_MAX where that is not counted.
     uint64_t available_files = UINT64_MAX;
+    bool read_only = false;  // The file system, or this mount of it.
   };
   virtual absl::StatusOr<Space> SpaceAt(const std::string& path) = 0;
   // kUnavailable: somebody has it.
   virtual absl::StatusOr<std::unique_ptr<FileLock>> Lock(const std::string& path) = 0;
+
+  struct Permissions {
+    uint32_t owner = 0;   // User id.
+    uint32_t mode = 0;    // The nine bits of chmod.
+    bool allowed = true;  // This process may read and write it, or work in it.
+  };
+  // Where nobody can be kept out: nobody is.
+  virtual absl::StatusOr<Permissions> PermissionsOf(const std::string& path);
 
   // The machine's. Never destroyed.
   static Files* Posix();

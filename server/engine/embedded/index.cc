@@ -116,6 +116,8 @@ absl::Status Index::Open(bool create) {
   }
   leveldb::DB* db = nullptr;
   if (const leveldb::Status status = leveldb::DB::Open(options, path_, &db); !status.ok()) {
+    // What the disk said is more exact than what LevelDB made of it.
+    RETURN_IF_ERROR(FirstFailureOf(*env_));
     if (status.IsIOError()) return absl::UnavailableError(absl::StrCat(path_, ": ", status.ToString()));
     return absl::DataLossError(absl::StrCat(path_, ": ", status.ToString()));
   }

@@ -153,6 +153,8 @@ class Env : public leveldb::EnvWrapper {
   Env(Files* files, WrittenSizes* written)
       : EnvWrapper(leveldb::Env::Default()), files_(files), written_(written) {}
 
+  absl::Status first_failure() const { return failure_.status(); }
+
   leveldb::Status NewSequentialFile(const std::string& path, leveldb::SequentialFile** result) override {
     *result = nullptr;
     absl::StatusOr<std::unique_ptr<File>> file = files_->Open(path, Files::Mode::kRead);
@@ -263,6 +265,8 @@ bool IsWholeIndexBlock(uint64_t offset, absl::string_view octets, uint64_t table
 std::unique_ptr<leveldb::Env> NewLevelDbEnv(Files* files, WrittenSizes* written) {
   return std::make_unique<Env>(files, written);
 }
+
+absl::Status FirstFailureOf(const leveldb::Env& env) { return static_cast<const Env&>(env).first_failure(); }
 
 std::unique_ptr<leveldb::Logger> NewSilentLogger() { return std::make_unique<SilentLogger>(); }
 

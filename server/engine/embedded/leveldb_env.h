@@ -38,6 +38,9 @@ inline constexpr size_t kIndexTableFooterBytes = 48;
 // block with its trailer, or the footer (which has no checksum).
 bool IsWholeIndexBlock(uint64_t offset, absl::string_view octets, uint64_t table_bytes);
 
+// Of one of these; OK: none.
+absl::Status FirstFailureOf(const leveldb::Env& env);
+
 // Throws LevelDB's own log lines away: what matters comes back as a status.
 std::unique_ptr<leveldb::Logger> NewSilentLogger();
 

@@ -207,7 +207,8 @@ class PosixFiles : public Files {
     // (f_files is 0 where a file system does not count them.)
     return Space{.total = space.f_blocks * space.f_frsize,
                  .available = space.f_bavail * space.f_frsize,
-                 .available_files = space.f_files == 0 ? UINT64_MAX : space.f_favail};
+                 .available_files = space.f_files == 0 ? UINT64_MAX : space.f_favail,
+                 .read_only = (space.f_flag & ST_RDONLY) != 0};
   }
 
   absl::StatusOr<std::unique_ptr<FileLock>> Lock(const std::string& path) override {
@@ -219,6 +220,15 @@ class PosixFiles : public Files {
       return ErrnoStatus(error, path, "lock");
     }
     return std::make_unique<PosixLock>(fd);
+  }
+
+  absl::StatusOr<Permissions> PermissionsOf(const std::string& path) override {
+    struct stat stat = {};
+    if (::stat(path.c_str(), &stat) != 0) return ErrnoStatus(errno, path, "stat");
+    const int wanted = R_OK | W_OK | (S_ISDIR(stat.st_mode) ? X_OK : 0);
+    return Permissions{.owner = stat.st_uid,
+                       .mode = stat.st_mode & 0777,
+                       .allowed = faccessat(AT_FDCWD, path.c_str(), wanted, AT_EACCESS) == 0};
   }
 };
 

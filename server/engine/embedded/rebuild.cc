@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/base/status_macros.h"
+#include "server/engine/embedded/data_dir_check.h"
 #include "server/engine/embedded/index.h"
 #include "server/engine/embedded/index_keys.h"
 #include "server/engine/embedded/segment_reader.h"
@@ -164,7 +165,9 @@ absl::Status ThrowAway(Files& files, const std::string& path) {
   // Without this one it is no index, whatever else is left.
   std::stable_partition(names.begin(), names.end(),
                         [](const std::string& name) { return name == "CURRENT"; });
-  for (const std::string& name : names) RETURN_IF_ERROR(files.Remove(JoinPath(path, name)));
+  for (const std::string& name : names) {
+    if (IsIndexName(name)) RETURN_IF_ERROR(files.Remove(JoinPath(path, name)));
+  }
   return files.SyncDirectory(path);
 }
 

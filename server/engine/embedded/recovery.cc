@@ -2,23 +2,37 @@
 
 #include <algorithm>
 #include <memory>
+#include <set>
 #include <utility>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/strings/str_cat.h"
 #include "server/base/status_macros.h"
+#include "server/engine/embedded/index_keys.h"
 #include "server/engine/embedded/segment_reader.h"
+#include "server/engine/embedded/unwritten_files.h"
 
 namespace restante::embedded {
 namespace {
 
+constexpr absl::string_view kRestore = "; restore it from a backup";
+
 absl::Status Missing(const std::string& directory, uint64_t segment) {
-  return absl::DataLossError(absl::StrCat(JoinPath(directory, SegmentName(segment)), ": segment is missing"));
+  return absl::DataLossError(
+      absl::StrCat(JoinPath(directory, SegmentName(segment)), ": segment is missing", kRestore));
 }
+
+// Why the log is read.
+enum class Purpose {
+  kCheck,   // To see whether it could be; nothing is written.
+  kStart,   // As the store starts: what is torn is cut off.
+  kReplay,  // Into an index that was opened again, under a running store.
+};
 
 // Segments from `first` on, each with its record.
 absl::StatusOr<std::vector<SegmentInfo>> ReadChain(Files& files, const std::string& directory, uint32_t store,
-                                                   uint64_t first, bool at_start, uint64_t* bytes) {
+                                                   uint64_t first, Purpose purpose, uint64_t* bytes) {
   ASSIGN_OR_RETURN(const std::vector<std::string> names, files.List(directory));
   std::vector<uint64_t> numbers;
   for (const std::string& name : names) {
@@ -33,15 +47,17 @@ absl::StatusOr<std::vector<SegmentInfo>> ReadChain(Files& files, const std::stri
     *bytes += kSegmentRecordBytes;
     if (absl::IsOutOfRange(info.status()) && number == numbers.back() && !chain.empty()) {
       // A crash while it was begun; no group was ever put into it.
-      if (at_start) RETURN_IF_ERROR(files.Remove(JoinPath(directory, SegmentName(number))));
+      if (purpose == Purpose::kStart) {
+        RETURN_IF_ERROR(files.Remove(JoinPath(directory, SegmentName(number))));
+      }
       break;
     }
     if (absl::IsOutOfRange(info.status())) return absl::DataLossError(info.status().message());
     RETURN_IF_ERROR(info.status());
     if (info->start.previous_segment + 1 != number) {
       return absl::DataLossError(absl::StrCat(JoinPath(directory, SegmentName(number)),
-                                              ": says that it follows segment ",
-                                              info->start.previous_segment));
+                                              ": says that it follows segment ", info->start.previous_segment,
+                                              kRestore));
     }
     chain.push_back(*info);
   }
@@ -49,10 +65,10 @@ absl::StatusOr<std::vector<SegmentInfo>> ReadChain(Files& files, const std::stri
   return chain;
 }
 
-}  // namespace
-
-absl::StatusOr<Replayed> ReplayLog(Files& files, const std::string& directory, uint32_t store, Index& index,
-                                   std::optional<uint64_t> last_group) {
+// Every group behind the index's checkpoint, in order, to `apply`.
+absl::StatusOr<Replayed> ReadTail(Files& files, const std::string& directory, uint32_t store,
+                                  const Index& index, Purpose purpose, uint64_t last_group,
+                                  absl::FunctionRef<absl::Status(const stored::Group&)> apply) {
   ASSIGN_OR_RETURN(const stored::Checkpoint checkpoint, index.ReadCheckpoint());
   const uint64_t first = std::max<uint64_t>(checkpoint.segment(), 1);
   Replayed result{
@@ -60,34 +76,35 @@ absl::StatusOr<Replayed> ReplayLog(Files& files, const std::string& directory, u
       .last_group = checkpoint.group(),
       .store_time_s = checkpoint.store_time_s()};
   ASSIGN_OR_RETURN(const std::vector<SegmentInfo> chain,
-                   ReadChain(files, directory, store, first, !last_group, &result.log_bytes));
+                   ReadChain(files, directory, store, first, purpose, &result.log_bytes));
   for (size_t i = 0; i < chain.size(); ++i) {
     const bool last = i + 1 == chain.size();
     const std::string path = JoinPath(directory, SegmentName(chain[i].number));
     if (i > 0) result.end = {.segment = chain[i].number, .offset = kSegmentRecordBytes};
     if (i > 0 && chain[i].first_group != result.last_group + 1) {
-      return absl::DataLossError(
-          absl::StrCat(path, ": begins with group ", chain[i].first_group, ", not ", result.last_group + 1));
+      return absl::DataLossError(absl::StrCat(path, ": begins with group ", chain[i].first_group, ", not ",
+                                              result.last_group + 1, kRestore));
     }
     // What a successor says about this segment's end is the truth: what stands
     // behind it was given up.
     const uint64_t end = last ? chain[i].size : chain[i + 1].start.previous_end;
     if (end > chain[i].size || end < result.end.offset) {
       return absl::DataLossError(absl::StrCat(path, ": is ", chain[i].size, " bytes long, the log needs ",
-                                              std::max(end, result.end.offset)));
+                                              std::max(end, result.end.offset), kRestore));
     }
-    ASSIGN_OR_RETURN(std::unique_ptr<File> file,
-                     files.Open(path, last && !last_group ? Files::Mode::kAppend : Files::Mode::kRead));
+    ASSIGN_OR_RETURN(
+        std::unique_ptr<File> file,
+        files.Open(path, last && purpose == Purpose::kStart ? Files::Mode::kAppend : Files::Mode::kRead));
     File* const open = file.get();
     SegmentReader reader(std::move(file), result.end.offset, end, result.last_group + 1, store);
     absl::Status stopped;
-    while (!last_group || result.last_group < *last_group) {
+    while (result.last_group < last_group) {
       absl::StatusOr<stored::Group> group = reader.Next();
       if (!group.ok()) {
         stopped = group.status();
         break;
       }
-      RETURN_IF_ERROR(index.Apply({&*group}));
+      RETURN_IF_ERROR(apply(*group));
       ++result.groups;
       result.last_group = group->number();
       result.store_time_s = group->store_time_s();
@@ -99,15 +116,15 @@ absl::StatusOr<Replayed> ReplayLog(Files& files, const std::string& directory, u
       if (!absl::IsDataLoss(stopped)) return stopped;
       const auto damaged = [&] {
         return absl::DataLossError(
-            absl::StrCat(path, ": damaged at ", reader.offset(), ": ", stopped.message()));
+            absl::StrCat(path, ": damaged at ", reader.offset(), ": ", stopped.message(), kRestore));
       };
-      if (!last || last_group) return damaged();
+      if (!last || purpose == Purpose::kReplay) return damaged();
       ASSIGN_OR_RETURN(const bool later, reader.LaterGroupFollows());
       if (later) return damaged();
       result.log_bytes += end - result.end.offset;
-      RETURN_IF_ERROR(open->Truncate(result.end.offset));
+      if (purpose == Purpose::kStart) RETURN_IF_ERROR(open->Truncate(result.end.offset));
     }
-    if (last && !last_group) {
+    if (last && purpose == Purpose::kStart) {
       // A killed process may have left groups that are whole but were never
       // synced, and a segment whose name was not.
       RETURN_IF_ERROR(open->Sync());
@@ -116,10 +133,74 @@ absl::StatusOr<Replayed> ReplayLog(Files& files, const std::string& directory, u
   }
   ASSIGN_OR_RETURN(const uint64_t indexed, index.LastGroup());
   if (indexed > result.last_group) {
-    return absl::DataLossError(absl::StrCat(directory, ": the log ends with group ", result.last_group,
-                                            ", the index has seen ", indexed, ": the log's end is missing"));
+    return absl::DataLossError(absl::StrCat(
+        directory, ": the log ends with group ", result.last_group, ", the index has seen ", indexed,
+        ": the log's end is missing; restore it from a backup, or start once with "
+        "--rebuild-index to go on without it"));
   }
   return result;
+}
+
+// Whether ReplayLog at the start would succeed, and every segment that the index
+// needs is there.
+absl::Status CheckLog(Files& files, const std::string& directory, uint32_t store, const Index& index) {
+  // Segments that have to be there, and those that the index does not know of.
+  std::set<uint64_t> known;
+  RETURN_IF_ERROR(
+      index.Snapshot(0)->Visit("s", AfterPrefix("s"), [&](absl::string_view key, absl::string_view) {
+        known.insert(NumberOfKey(key));
+        return true;
+      }));
+  ASSIGN_OR_RETURN(const Replayed read, ReadTail(files, directory, store, index, Purpose::kCheck, UINT64_MAX,
+                                                 [&](const stored::Group& group) {
+                                                   for (const stored::Put& put : group.puts()) {
+                                                     if (put.key()[0] == 's')
+                                                       known.insert(NumberOfKey(put.key()));
+                                                   }
+                                                   for (const std::string& key : group.erased()) {
+                                                     if (key[0] == 's') known.erase(NumberOfKey(key));
+                                                   }
+                                                   return absl::OkStatus();
+                                                 }));
+  ASSIGN_OR_RETURN(const std::vector<std::string> names, files.List(directory));
+  for (const std::string& name : names) {
+    const uint64_t number = SegmentOfName(name);
+    if (number == 0 || number >= read.end.segment || known.erase(number) > 0) continue;
+    // A leftover, which the start removes.
+    const absl::Status ours = ReadSegmentInfo(files, directory, number, store).status();
+    if (!ours.ok()) {
+      return absl::DataLossError(
+          absl::StrCat(ours.message(), ", and the index does not know it; move it away"));
+    }
+  }
+  known.erase(read.end.segment);
+  return known.empty() ? absl::OkStatus() : Missing(directory, *known.begin());
+}
+
+}  // namespace
+
+absl::StatusOr<Replayed> ReplayLog(Files& files, const std::string& directory, uint32_t store, Index& index,
+                                   std::optional<uint64_t> last_group) {
+  return ReadTail(files, directory, store, index, last_group ? Purpose::kReplay : Purpose::kStart,
+                  last_group.value_or(UINT64_MAX),
+                  [&](const stored::Group& group) { return index.Apply({&group}); });
+}
+
+absl::Status OpenIndex(Index& index) {
+  const absl::Status opened = index.Open(/*create=*/false);
+  constexpr absl::string_view kAdvice = "; start once with --rebuild-index to make it again from the log";
+  if (absl::IsNotFound(opened)) return absl::NotFoundError(absl::StrCat("the index is missing", kAdvice));
+  if (absl::IsDataLoss(opened)) {
+    return absl::DataLossError(absl::StrCat("the index is damaged (", opened.message(), ")", kAdvice));
+  }
+  return opened;
+}
+
+absl::Status CheckStore(Files& files, const DataDir& directory) {
+  UnwrittenFiles unwritten(&files);
+  Index index(&unwritten, directory.index());
+  RETURN_IF_ERROR(OpenIndex(index));
+  return CheckLog(unwritten, directory.segments(), directory.store(), index);
 }
 
 }  // namespace restante::embedded

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "server/engine/embedded/data_dir.h"
 #include "server/engine/embedded/files.h"
 #include "server/engine/embedded/index.h"
 #include "server/engine/embedded/segment_writer.h"
@@ -33,6 +34,14 @@ struct Replayed {
 // end; the index knows more than the log.
 absl::StatusOr<Replayed> ReplayLog(Files& files, const std::string& directory, uint32_t store, Index& index,
                                    std::optional<uint64_t> last_group);
+
+// Opens the index of a store. kNotFound: there is none; kDataLoss: it is damaged.
+// Both say what to do.
+absl::Status OpenIndex(Index& index);
+
+// Whether the store can be opened: index and log are there, and sound as far as the
+// start reads them. Changes nothing; errors as of OpenIndex and ReplayLog.
+absl::Status CheckStore(Files& files, const DataDir& directory);
 
 }  // namespace restante::embedded
 
