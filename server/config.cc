@@ -49,6 +49,10 @@ void StoreConfig::Register(OptionTable& options) {
   options.Size("compaction-rate", &compaction_rate,
                "What giving back the room of deleted mail writes a second at most, while there is room; 0: "
                "only by command.");
+  options.Duration("scrub-interval", &scrub_interval,
+                   "How often all that is stored is read and compared with its checksums, counted in time "
+                   "that the store runs; 0: only when `restante store scrub` says so.");
+  options.Size("scrub-rate", &scrub_rate, "Octets that this reads a second; 0: as fast as it goes.");
 
   options.String("recipient-delimiter", &recipient_delimiter, "CHARS",
                  "Characters that begin a detail in a local part (user+detail); empty: none.");

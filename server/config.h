@@ -37,6 +37,8 @@ struct StoreConfig {
   uint64_t max_disk = kUnset;
   uint64_t disk_reserve = kUnset;
   uint64_t body_memory = uint64_t{64} << 20;
+  absl::Duration scrub_interval = absl::Hours(7 * 24);
+  uint64_t scrub_rate = uint64_t{4} << 20;
   uint64_t compaction_rate = uint64_t{32} << 20;
 
   std::string recipient_delimiter = "+";

@@ -75,6 +75,8 @@ absl::StatusOr<std::unique_ptr<engine::Engine>> OpenEngine(const StoreConfig& co
   if (config.disk_reserve != StoreConfig::kUnset) options.disk_reserve = config.disk_reserve;
   options.body_memory = config.body_memory;
   options.compaction_bytes_per_second = config.compaction_rate;
+  options.scrub_interval = config.scrub_interval;
+  options.scrub_bytes_per_second = config.scrub_rate;
   return embedded::Open(std::move(options));
 }
 

@@ -8,6 +8,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/time/time.h"
 #include "client/cli/context.h"
+#include "client/cli/damage.h"
 #include "client/cli/names.h"
 #include "client/cli/output.h"
 #include "server/base/status_macros.h"
@@ -58,6 +59,12 @@ absl::Status Status(Context& context, int fullest) {
       .Number("refused_transactions", status.refused_transactions())
       .Number("aborted_transactions", status.aborted_transactions())
       .Number("open_transactions", status.open_transactions());
+  const v1::ScrubResult& scrub = status.last_scrub();
+  if (status.has_last_scrub()) {
+    record.Time("last_scrub", scrub.end_time())
+        .Size("last_scrub_bytes", scrub.checked_bytes())
+        .Number("last_scrub_damages", scrub.damage_count());
+  }
   std::map<std::string, uint64_t> figures(status.engine_figures().begin(), status.engine_figures().end());
   for (const auto& [name, value] : figures) record.Number(name, value);
   if (context.json()) {
@@ -68,9 +75,22 @@ absl::Status Status(Context& context, int fullest) {
                                                     [](std::string* out, const v1::MailboxFill& fill) {
                                                       absl::StrAppend(out, ToRecord(fill).ToJson());
                                                     }),
-                                      "]"));
+                                      "]"))
+        .Json("last_scrub_first_damages",
+              absl::StrCat("[",
+                           absl::StrJoin(scrub.first_damages(), ",",
+                                         [](std::string* out, const v1::Damage& damage) {
+                                           absl::StrAppend(out, DamageJson(damage));
+                                         }),
+                           "]"));
   }
   Printer(context.out, context.json()).One(record);
+  if (!context.json() && scrub.damage_count() > 0) {
+    context.out << "\ndamaged (`restante store scrub` names all of it):\n";
+    for (const v1::Damage& damage : scrub.first_damages()) {
+      for (const std::string& line : DamageLines(damage)) context.out << Printable(line) << "\n";
+    }
+  }
   if (!context.json() && !status.fullest().empty()) {
     context.out << "\nnearest to their limit:\n";
     Printer printer(context.out, false);

@@ -1,11 +1,14 @@
-// restante store verify|compact
+// restante store verify|scrub|compact
 #include <CLI/CLI.hpp>
+#include <memory>
 
 #include "absl/strings/str_cat.h"
 #include "client/cli/context.h"
+#include "client/cli/damage.h"
 #include "client/cli/long_work.h"
 #include "client/cli/output.h"
 #include "server/base/status_macros.h"
+#include "server/base/units.h"
 
 namespace restante::cli {
 namespace {
@@ -32,6 +35,37 @@ absl::Status Verify(Context& context) {
   return absl::OkStatus();
 }
 
+absl::Status Scrub(Context& context, const std::string& rate) {
+  v1::ScrubRequest request;
+  ASSIGN_OR_RETURN(const uint64_t bytes_per_second, ParseSize(rate));
+  request.set_max_bytes_per_second(bytes_per_second);
+  uint64_t damages = 0, messages = 0;
+  LongWork<v1::ScrubResponse> work;
+  work.what = "scrubbing";
+  work.octets = true;
+  work.progress = [](const v1::ScrubResponse& response) {
+    return std::pair(response.checked_bytes(), response.total_bytes());
+  };
+  work.findings = [&](const v1::ScrubResponse& response) {
+    std::vector<std::string> lines;
+    for (const v1::Damage& damage : response.damages()) {
+      ++damages;
+      messages += static_cast<uint64_t>(damage.messages_size());
+      for (std::string& line : DamageLines(damage)) lines.push_back(std::move(line));
+      if (context.json()) context.out << DamageJson(damage) << "\n";
+    }
+    return lines;
+  };
+  ASSIGN_OR_RETURN(const v1::ScrubResponse last, Watch(context, &Client::Scrub, request, work));
+  Record record;
+  record.Size("checked_bytes", last.checked_bytes())
+      .Number("damages", damages)
+      .Number("damaged_messages", messages);
+  Printer(context.out, context.json()).One(record);
+  if (damages > 0) return absl::DataLossError(absl::StrCat(damages, " places are damaged"));
+  return absl::OkStatus();
+}
+
 absl::Status Compact(Context& context) {
   LongWork<v1::CompactResponse> work;
   work.what = "giving room back";
@@ -51,13 +85,24 @@ absl::Status Compact(Context& context) {
 
 void AddStoreCommands(CLI::App& app, Context& context) {
   CLI::App* group = app.add_subcommand("store", "Upkeep of the store.");
-  group->footer("Example:\n  restante store verify\n");
+  group->footer("Examples:\n  restante store verify\n  restante store scrub --rate 20M\n");
   group
       ->add_subcommand(
           "verify",
           "Adds up all usage and references while mail flows and compares them with the figures kept. "
           "Changes nothing; exit status 1 if something is wrong.")
       ->callback([&context] { context.run = Verify; });
+  auto rate = std::make_shared<std::string>("64M");
+  CLI::App* scrub = group->add_subcommand(
+      "scrub",
+      "Reads every stored octet while mail flows and compares it with its checksums. Names file, offset and "
+      "the messages that cannot be read; exit status 1 if there is damage. Changes nothing. The store does "
+      "that by itself, too, slowly (--scrub-interval).");
+  Check(scrub->add_option("--rate", *rate, "Octets read a second: 20M; 0: as fast as it goes.")
+            ->capture_default_str()
+            ->type_name("SIZE"),
+        [](const std::string& text) { return ParseSize(text).status(); });
+  scrub->callback([&context, rate] { context.run = [rate](Context& c) { return Scrub(c, *rate); }; });
   group
       ->add_subcommand(
           "compact",

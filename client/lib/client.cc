@@ -267,6 +267,11 @@ absl::Status Client::Compact(const v1::CompactRequest& request,
   return stubs_->Watch(*stubs_->store, &v1::StoreService::Stub::Compact, request, progress);
 }
 
+absl::Status Client::Scrub(const v1::ScrubRequest& request,
+                           const std::function<void(const v1::ScrubResponse&)>& progress) {
+  return stubs_->Watch(*stubs_->store, &v1::StoreService::Stub::Scrub, request, progress);
+}
+
 absl::StatusOr<v1::GetReceiptResponse> Client::GetReceipt(const v1::GetReceiptRequest& request) {
   return stubs_->Call(*stubs_->delivery, &v1::DeliveryService::Stub::GetReceipt, request);
 }

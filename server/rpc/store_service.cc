@@ -1,5 +1,6 @@
 #include "server/rpc/store_service.h"
 
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -8,6 +9,7 @@
 #include "server/mail/overview.h"
 #include "server/rpc/compact_call.h"
 #include "server/rpc/convert.h"
+#include "server/rpc/scrub_call.h"
 #include "server/rpc/serve.h"
 #include "server/rpc/verify_call.h"
 
@@ -56,6 +58,17 @@ Task<absl::Status> StoreService::Status(const v1::GetStatusRequest* request, v1:
     (*response->mutable_engine_figures())[name] = value;
     if (name == "open_transactions") response->set_open_transactions(value);
   }
+  if (std::optional<engine::ScrubResult> last = engine_->LastScrub()) {
+    v1::ScrubResult& out = *response->mutable_last_scrub();
+    *out.mutable_end_time() = ToTimestamp(last->end_us);
+    out.mutable_duration()->set_seconds(last->duration_us / 1'000'000);
+    out.mutable_duration()->set_nanos(static_cast<int32_t>(last->duration_us % 1'000'000 * 1000));
+    out.set_checked_bytes(last->bytes);
+    out.set_damage_count(last->damages);
+    for (mail::NamedDamage& damage : co_await mail::NameDamages(engine_, std::move(last->first_damages))) {
+      *out.add_first_damages() = ToApi(std::move(damage));
+    }
+  }
   for (const mail::MailboxFill& fill : overview.fullest) {
     const stored::v1::MailboxHead& head = fill.mailbox.head.mailbox();
     v1::MailboxFill& out = *response->add_fullest();
@@ -71,6 +84,11 @@ Task<absl::Status> StoreService::Status(const v1::GetStatusRequest* request, v1:
 grpc::ServerWriteReactor<v1::VerifyResponse>* StoreService::Verify(grpc::CallbackServerContext*,
                                                                    const v1::VerifyRequest*) {
   return StartVerify(engine_);
+}
+
+grpc::ServerWriteReactor<v1::ScrubResponse>* StoreService::Scrub(grpc::CallbackServerContext*,
+                                                                 const v1::ScrubRequest* request) {
+  return StartScrub(engine_, request->max_bytes_per_second());
 }
 
 grpc::ServerWriteReactor<v1::CompactResponse>* StoreService::Compact(grpc::CallbackServerContext*,

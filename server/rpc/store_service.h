@@ -24,6 +24,8 @@ class StoreService final : public v1::StoreService::CallbackService {
                                       v1::StoreStatus* response) override;
   grpc::ServerWriteReactor<v1::VerifyResponse>* Verify(grpc::CallbackServerContext* context,
                                                        const v1::VerifyRequest* request) override;
+  grpc::ServerWriteReactor<v1::ScrubResponse>* Scrub(grpc::CallbackServerContext* context,
+                                                     const v1::ScrubRequest* request) override;
   grpc::ServerWriteReactor<v1::CompactResponse>* Compact(grpc::CallbackServerContext* context,
                                                          const v1::CompactRequest* request) override;
 

@@ -167,6 +167,61 @@ TEST_F(CommandLineTest, VerifyWithProblemsIs1AndNamesThem) {
   EXPECT_THAT(err, HasSubstr(store.problem));
 }
 
+v1::Damage DamageOfTwo() {
+  v1::Damage damage;
+  damage.set_file("/data/segments/1.log");
+  damage.set_offset(64);
+  damage.set_problem("body 7: block 0 of 1 has a wrong checksum");
+  damage.add_messages("mailboxes/a%20b@example.org/folders/INBOX/messages/3");
+  damage.add_messages("mailboxes/c@example.org/folders/INBOX/messages/4");
+  return damage;
+}
+
+TEST_F(CommandLineTest, ScrubThatFindsNothingIs0AndDamageIs1WithTheMessages) {
+  EXPECT_EQ(Run({"store", "scrub"}), kDone);
+  EXPECT_EQ(store.scrub_rate, 64u << 20);
+  EXPECT_THAT(out, HasSubstr("2K"));
+  EXPECT_EQ(err, "");
+  store.damages.push_back(DamageOfTwo());
+  EXPECT_EQ(Run({"store", "scrub", "--rate", "5M"}), kRefused);
+  EXPECT_EQ(store.scrub_rate, 5u << 20);
+  const std::string place =
+      "cannot be read: /data/segments/1.log: damaged at 64: body 7: block 0 of 1 has a wrong checksum\n";
+  EXPECT_THAT(err, HasSubstr("restante: a b@example.org UID 3 " + place));
+  EXPECT_THAT(err, HasSubstr("restante: c@example.org UID 4 " + place));
+  EXPECT_EQ(Run({"store", "scrub", "--output", "json"}), kRefused);
+  EXPECT_EQ(out,
+            "{\"file\":\"/data/segments/1.log\",\"offset\":64,\"problem\":\"body 7: block 0 of 1 has a wrong "
+            "checksum\",\"messages\":[\"mailboxes/a%20b@example.org/folders/INBOX/messages/3\",\"mailboxes/"
+            "c@example.org/folders/INBOX/messages/4\"]}\n"
+            "{\"checked_bytes\":2048,\"damages\":1,\"damaged_messages\":2}\n");
+  EXPECT_EQ(Run({"store", "scrub", "--rate", "fast"}), kUsage);
+  EXPECT_THAT(err, HasSubstr("fast"));
+}
+
+TEST_F(CommandLineTest, LongWorkThatEndsBeforeItsEndIsNotDone) {
+  store.ends_early = true;
+  EXPECT_EQ(Run({"store", "scrub"}), kRefused);
+  EXPECT_THAT(err, HasSubstr("before its end"));
+}
+
+TEST_F(CommandLineTest, StatusTellsWhatTheLastScrubFound) {
+  EXPECT_EQ(Run({"status"}), kDone);
+  EXPECT_THAT(out, Not(HasSubstr("scrub")));
+  v1::ScrubResult& last = *store.status.mutable_last_scrub();
+  last.mutable_end_time()->set_seconds(1'700'000'000);
+  last.set_checked_bytes(1 << 20);
+  last.set_damage_count(1);
+  *last.add_first_damages() = DamageOfTwo();
+  EXPECT_EQ(Run({"status"}), kDone);
+  EXPECT_THAT(out, HasSubstr("2023-11-1"));
+  EXPECT_THAT(out, HasSubstr("c@example.org UID 4 cannot be read"));
+  EXPECT_EQ(Run({"status", "--output", "json"}), kDone);
+  EXPECT_THAT(out, HasSubstr("\"last_scrub\":\"2023-11-14T22:13:20Z\",\"last_scrub_bytes\":1048576,"
+                             "\"last_scrub_damages\":1"));
+  EXPECT_THAT(out, HasSubstr("\"last_scrub_first_damages\":[{\"file\""));
+}
+
 TEST_F(CommandLineTest, DeliverTakesFilesWithLfAndPrintsEachRecipient) {
   FakeStore mta;
   struct {

@@ -172,12 +172,37 @@ class FakeMailboxes : public v1::MailboxService::Service,
     return grpc::Status::OK;
   }
 
+  grpc::Status Scrub(grpc::ServerContext*, const v1::ScrubRequest* request,
+                     grpc::ServerWriter<v1::ScrubResponse>* writer) override {
+    scrub_rate = request->max_bytes_per_second();
+    v1::ScrubResponse response;
+    response.set_total_bytes(2048);
+    response.set_checked_bytes(1024);
+    *response.mutable_damages() = {damages.begin(), damages.end()};
+    writer->Write(response);
+    if (ends_early) return grpc::Status::OK;
+    response.clear_damages();
+    response.set_checked_bytes(2048);
+    response.set_done(true);
+    writer->Write(response);
+    return grpc::Status::OK;
+  }
+  grpc::Status GetStatus(grpc::ServerContext*, const v1::GetStatusRequest*,
+                         v1::StoreStatus* response) override {
+    *response = status;
+    return grpc::Status::OK;
+  }
+
   std::unique_ptr<grpc::Server> server;
   std::string target;
   std::map<std::string, Box> boxes;
   uint64_t last_uid = 0;
   bool unavailable = false;
   std::string problem;
+  uint64_t scrub_rate = 0;
+  std::vector<v1::Damage> damages;
+  bool ends_early = false;
+  v1::StoreStatus status;
   v1::CreateMailboxRequest created;
   v1::UpdateMailboxRequest updated;
 };

@@ -116,11 +116,19 @@ class MortalEngine : public engine::Engine {
                     engine::Done<absl::StatusOr<std::vector<std::string>>> done) override {
     below_->VerifyBodies(std::move(progress), std::move(done));
   }
+  void Scrub(uint64_t bytes_per_second, engine::UpkeepReport report,
+             engine::Done<absl::Status> done) override {
+    if (scrub) return scrub(bytes_per_second, std::move(report), std::move(done));
+    below_->Scrub(bytes_per_second, std::move(report), std::move(done));
+  }
+  std::optional<engine::ScrubResult> LastScrub() override { return last_scrub; }
   std::map<std::string, uint64_t> Figures() override { return below_->Figures(); }
   absl::string_view name() const override { return below_->name(); }
 
   std::function<void()> after_scan;
   std::function<void(engine::PartitionId)> before_update;
+  std::function<void(uint64_t, engine::UpkeepReport, engine::Done<absl::Status>)> scrub;
+  std::optional<engine::ScrubResult> last_scrub;
 
  private:
   engine::Engine* const below_;

@@ -23,6 +23,7 @@
 #include "server/rpc/mailbox_service.h"
 #include "server/rpc/message_service.h"
 #include "server/rpc/store_service.h"
+#include "tests/mail/fixture.h"
 
 namespace restante {
 namespace {
@@ -764,6 +765,69 @@ TEST_F(MessageServiceTest, VerifyTellsProblemsAndEndsWhenCancelled) {
     }
     EXPECT_EQ(reader->Finish().error_code(), StatusCode::CANCELLED);
   }
+}
+
+TEST_F(MessageServiceTest, ScrubOfAnEngineWithoutADiskIsUnimplemented) {
+  grpc::ClientContext context;
+  auto reader = store_->Scrub(&context, v1::ScrubRequest());
+  v1::ScrubResponse response;
+  while (reader->Read(&response)) EXPECT_FALSE(response.done());
+  EXPECT_EQ(reader->Finish().error_code(), StatusCode::UNIMPLEMENTED);
+}
+
+TEST_F(MessageServiceTest, ScrubTellsDamageByNameAndManyMessagesInParts) {
+  mail::MortalEngine engine(engine_.get());
+  rpc::StoreService service(&engine, provisioning_.get(), messages_.get(), deliveries_.get());
+  grpc::ServerBuilder builder;
+  builder.RegisterService(&service);
+  const auto server = builder.BuildAndStart();
+  const auto stub = v1::StoreService::NewStub(server->InProcessChannel(grpc::ChannelArguments()));
+  uint64_t number = 0;
+  engine_->ListPartitions(engine::PartitionId::Kind::kMailbox, 0, 1,
+                          [&](auto found) { number = found->front().first; });
+  engine::Damage damage{"/data/f", 64, "wrong", {}};
+  for (uint64_t uid = 1; uid <= 1200; ++uid) damage.messages.emplace_back(number, uid);
+  engine.scrub = [&](uint64_t rate, engine::UpkeepReport report, auto done) {
+    EXPECT_EQ(rate, 5u);
+    report({.done_bytes = 7, .total_bytes = 7, .damages = {damage}});
+    done(absl::OkStatus());
+  };
+  v1::ScrubRequest request;
+  request.set_max_bytes_per_second(5);
+  grpc::ClientContext context;
+  auto reader = stub->Scrub(&context, request);
+  v1::ScrubResponse response;
+  std::vector<std::string> named;
+  while (reader->Read(&response)) {
+    for (const v1::Damage& part : response.damages()) {
+      EXPECT_EQ(part.file(), "/data/f");
+      EXPECT_EQ(part.offset(), 64u);
+      EXPECT_LE(part.messages_size(), 500);
+      named.insert(named.end(), part.messages().begin(), part.messages().end());
+    }
+  }
+  EXPECT_TRUE(reader->Finish().ok());
+  EXPECT_TRUE(response.done());
+  EXPECT_EQ(response.checked_bytes(), 7u);
+  ASSERT_EQ(named.size(), 1200u);
+  EXPECT_EQ(named.front(), alice_ + "/folders/INBOX/messages/1");
+  EXPECT_EQ(named.back(), alice_ + "/folders/INBOX/messages/1200");
+
+  damage.messages.resize(1);
+  engine.last_scrub = {.end_us = 1'700'000'000'000'000,
+                       .duration_us = 2'500'000,
+                       .bytes = 7,
+                       .damages = 3,
+                       .first_damages = {damage}};
+  v1::StoreStatus status;
+  grpc::ClientContext status_context;
+  ASSERT_TRUE(stub->GetStatus(&status_context, v1::GetStatusRequest(), &status).ok());
+  EXPECT_EQ(status.last_scrub().end_time().seconds(), 1'700'000'000);
+  EXPECT_EQ(status.last_scrub().duration().seconds(), 2);
+  EXPECT_EQ(status.last_scrub().damage_count(), 3u);
+  ASSERT_EQ(status.last_scrub().first_damages_size(), 1);
+  EXPECT_EQ(status.last_scrub().first_damages(0).messages(0), alice_ + "/folders/INBOX/messages/1");
+  server->Shutdown();
 }
 
 TEST_F(MessageServiceTest, ManyCallersAtOnceKeepTheNumbersExact) {

@@ -33,7 +33,7 @@ bool EmbeddedEngine::Scrubbing::Tell() {
 
 bool EmbeddedEngine::Scrubbing::Wait(absl::Duration time) {
   absl::MutexLock lock(&engine_.mutex_);
-  return !engine_.mutex_.AwaitWithTimeout(absl::Condition(&engine_.stopping_), time);
+  return !engine_.stop_.AwaitFor(&engine_.mutex_, time, [this] { return engine_.stopping_; });
 }
 
 bool EmbeddedEngine::Scrubbing::Reading(uint64_t octets) {

@@ -42,6 +42,7 @@ ScrubThread::~ScrubThread() {
     absl::MutexLock lock(&mutex_);
     stopping_ = true;
   }
+  changed_.Changed();
   thread_.join();
 }
 
@@ -57,10 +58,13 @@ void ScrubThread::Scrub(uint64_t bytes_per_second, engine::UpkeepReport report,
     } else {
       requested_ = true;
       request_ = {bytes_per_second, std::move(report), std::move(done)};
-      return;
     }
   }
-  done(refused);
+  if (refused.ok()) {
+    changed_.Changed();
+  } else {
+    done(refused);
+  }
 }
 
 std::optional<engine::ScrubResult> ScrubThread::Last() const {
@@ -86,12 +90,7 @@ void ScrubThread::Run() {
     bool due = false;
     {
       absl::MutexLock lock(&mutex_);
-      mutex_.AwaitWithTimeout(absl::Condition(
-                                  +[](ScrubThread* self) ABSL_EXCLUSIVE_LOCKS_REQUIRED(self->mutex_) {
-                                    return self->stopping_ || self->request_.has_value();
-                                  },
-                                  this),
-                              options_.poll);
+      changed_.AwaitFor(&mutex_, options_.poll, [this] { return stopping_ || request_.has_value(); });
       request = std::exchange(request_, std::nullopt);
       if (stopping_ && !request) return;
       due = !request && Due();
@@ -174,7 +173,7 @@ void ScrubThread::RunInBackground() {
   } else if (!absl::IsCancelled(status)) {
     // Whatever it is, the next round tries again, not at once.
     absl::MutexLock lock(&mutex_);
-    mutex_.AwaitWithTimeout(absl::Condition(&stopping_), options_.poll);
+    changed_.AwaitFor(&mutex_, options_.poll, [this] { return stopping_; });
   }
   absl::MutexLock lock(&mutex_);
   figures_.running = false;

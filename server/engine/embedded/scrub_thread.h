@@ -17,6 +17,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "restante/stored/v1/stored.pb.h"
+#include "server/base/steady_condition.h"
 #include "server/engine/upkeep.h"
 
 namespace restante::embedded {
@@ -92,6 +93,7 @@ class ScrubThread {
   const Callbacks callbacks_;
 
   mutable absl::Mutex mutex_;
+  SteadyCondition changed_;  // request_ or stopping_ is set.
   std::optional<Request> request_ ABSL_GUARDED_BY(mutex_);
   bool requested_ ABSL_GUARDED_BY(mutex_) = false;  // One waits or runs.
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;

@@ -110,6 +110,8 @@ class Client {
   // kDataLoss: the store ended it without. What was found is no error.
   absl::Status Verify(const v1::VerifyRequest& request,
                       const std::function<void(const v1::VerifyResponse&)>& progress);
+  absl::Status Scrub(const v1::ScrubRequest& request,
+                     const std::function<void(const v1::ScrubResponse&)>& progress);
   absl::Status Compact(const v1::CompactRequest& request,
                        const std::function<void(const v1::CompactResponse&)>& progress);
 
