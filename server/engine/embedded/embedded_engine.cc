@@ -100,6 +100,7 @@ EmbeddedEngine::EmbeddedEngine(Options options, DataDir directory, std::shared_p
   bodies_->directory = directory_.bodies();
   bodies_->store = directory_.store();
   bodies_->memory_limit = options_.body_memory;
+  bodies_->own_file_bytes = options_.own_file_bytes;
 }
 
 absl::Status EmbeddedEngine::Recover() {
@@ -289,8 +290,16 @@ absl::Status EmbeddedEngine::RemoveLeftovers() {
   for (const std::string& name : names) {
     const uint64_t body = BodyOfFileName(name);
     if (body != 0) {
-      ASSIGN_OR_RETURN(const std::optional<std::string> location, snapshot->Get(BodyKey(body)));
-      if (location) {
+      // A number that no durable change has used is given again: a body in the log
+      // may have that of a file whose removal did not last.
+      ASSIGN_OR_RETURN(const std::optional<std::string> value, snapshot->Get(BodyKey(body)));
+      const std::optional<GroupedValue> split = value ? SplitGroup(*value) : std::nullopt;
+      stored::BodyLocation location;
+      if (value &&
+          (!split || !location.ParseFromArray(split->value.data(), static_cast<int>(split->value.size())))) {
+        return absl::DataLossError(absl::StrCat("body ", body, ": damaged location"));
+      }
+      if (location.own_file()) {
         ASSIGN_OR_RETURN(const uint64_t size, files_->SizeOf(JoinPath(directory_.bodies(), name)));
         bodies_->kept_file_bytes += size;
         continue;

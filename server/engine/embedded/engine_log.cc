@@ -197,17 +197,19 @@ void EmbeddedEngine::Publish(Sealed sealed, LogPosition end) {
     for (auto& callback : callbacks) waiting.push_back(std::move(callback));
     callbacks = std::move(waiting);
     unforgotten_.emplace_back(number, std::move(sealed.gathered.keys));
+    // In the same step: whoever sees that it is durable may ask for a checkpoint,
+    // and that has to come behind it.
+    changes_ += static_cast<uint64_t>(sealed.group.puts_size() + sealed.group.erased_size());
+    const uint64_t bytes = sealed.bytes + sealed.group.ByteSizeLong();
+    index_thread_->Add(std::move(sealed.group), end, bytes);
   }
   Call(std::move(callbacks));
   if (disk_changed) SayDisk();
   if (!sealed.gathered.dead_files.empty()) {
     pool_->Post([this, files = std::move(sealed.gathered.dead_files)] { RemoveBodyFiles(files); });
   }
-  changes_ += static_cast<uint64_t>(sealed.group.puts_size() + sealed.group.erased_size());
-  // Nobody reads it from memory any more.
-  const uint64_t bytes = sealed.bytes + sealed.group.ByteSizeLong();
+  // Nobody reads them from memory any more.
   sealed.gathered.bodies.clear();
-  index_thread_->Add(std::move(sealed.group), end, bytes);
 }
 
 void EmbeddedEngine::Fail(Sealed sealed, const absl::Status& cause) {
