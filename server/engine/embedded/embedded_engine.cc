@@ -11,7 +11,6 @@
 #include "server/engine/embedded/engine_impl.h"
 #include "server/engine/embedded/index_keys.h"
 #include "server/engine/embedded/segment_reader.h"
-#include "server/engine/embedded/unsynced.h"
 
 namespace restante::embedded {
 namespace {
@@ -105,7 +104,7 @@ EmbeddedEngine::EmbeddedEngine(Options options, DataDir directory, std::shared_p
 
 absl::Status EmbeddedEngine::Recover() {
   const int64_t began_us = options_.clock->MonotonicMicros();
-  RETURN_IF_ERROR(RewriteUnsynced(*files_, directory_));
+  RETURN_IF_ERROR(SettleLog(*files_, directory_));
   if (options_.rebuild_index) {
     ASSIGN_OR_RETURN(Rebuilt rebuilt, RebuildIndex(*files_, directory_));
     LogLine(LogLevel::kWarning,
@@ -114,14 +113,8 @@ absl::Status EmbeddedEngine::Recover() {
     corrections_ = std::move(rebuilt.corrections);
   }
   RETURN_IF_ERROR(OpenIndex(index_));
-  absl::StatusOr<Replayed> replayed =
-      ReplayLog(*files_, directory_.segments(), directory_.store(), index_, /*last_group=*/std::nullopt);
-  if (!replayed.ok()) {
-    // It may have been the sync of what is read next time.
-    NoteUnsynced(*files_, directory_);
-    return replayed.status();
-  }
-  recovered_ = *std::move(replayed);
+  ASSIGN_OR_RETURN(recovered_, ReplayLog(*files_, directory_.segments(), directory_.store(), index_,
+                                         /*last_group=*/std::nullopt));
   store_time_base_ = recovered_.store_time_s;
   opened_us_ = options_.clock->MonotonicMicros();
   {
@@ -278,9 +271,6 @@ absl::Status EmbeddedEngine::RemoveLeftovers() {
   ASSIGN_OR_RETURN(const std::vector<std::string> logs, files_->List(directory_.segments()));
   for (const std::string& name : logs) {
     const uint64_t segment = SegmentOfName(name);
-    if (SegmentOfCopyName(name) != 0) {
-      RETURN_IF_ERROR(files_->Remove(JoinPath(directory_.segments(), name)));
-    }
     if (segment == 0 || segment >= recovered_.end.segment || segments.contains(segment)) continue;
     ASSIGN_OR_RETURN(const stored::Checkpoint checkpoint, index_.ReadCheckpoint());
     if (segment < checkpoint.segment())

@@ -9,7 +9,6 @@
 #include "server/engine/embedded/engine_impl.h"
 #include "server/engine/embedded/group_record.h"
 #include "server/engine/embedded/index_keys.h"
-#include "server/engine/embedded/unsynced.h"
 
 namespace restante::embedded {
 
@@ -240,7 +239,6 @@ void EmbeddedEngine::Fail(Sealed sealed, const absl::Status& cause) {
   // A file that only had no room is as good as before; and there may be no room for
   // another one.
   const bool goes_on = (full && cut) || BeginSegment().ok();
-  if (!goes_on) NoteUnsynced(*files_, directory_);
   absl::Status verdict;
   if (cut || goes_on) {
     verdict = full ? absl::ResourceExhaustedError(cause.message()) : absl::AbortedError(cause.message());
@@ -301,7 +299,6 @@ absl::Status EmbeddedEngine::BeginSegment() {
 }
 
 void EmbeddedEngine::Repaired() {
-  ForgetUnsynced(*files_, directory_);
   LogLine(LogLevel::kWarning, "the log goes on in a new segment: no longer read-only");
   std::vector<absl::AnyInvocable<void()>> callbacks;
   std::vector<Gathered> dropped;
