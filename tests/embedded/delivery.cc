@@ -54,8 +54,13 @@ absl::StatusOr<stored::Receipt> Deliver(engine::Engine& engine, Delivery deliver
     recipient.set_outcome(engine::kOutcomeOk);
   }
   request.entries = std::move(delivery.entries);
-  return Await<absl::StatusOr<stored::Receipt>>(
-      [&](auto done) { engine.Commit(std::move(request), std::move(done)); });
+  return Await<absl::StatusOr<stored::Receipt>>([&](auto done) {
+    engine.Commit(std::move(request), [answered = std::move(delivery.answered), done = std::move(done)](
+                                          absl::StatusOr<stored::Receipt> receipt) mutable {
+      if (answered) answered();
+      done(std::move(receipt));
+    });
+  });
 }
 
 absl::Status Expunge(engine::Engine& engine, uint64_t mailbox, uint64_t uid) {

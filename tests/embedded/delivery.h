@@ -4,6 +4,7 @@
 #define RESTANTE_TESTS_EMBEDDED_DELIVERY_H_
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <utility>
@@ -23,6 +24,8 @@ struct Delivery {
   std::optional<uint64_t> expected = {};
   // Its recipients are completed with the mailboxes of `entries`.
   engine::stored::Receipt receipt = {};
+  // Called as the answer to Commit comes, on its thread.
+  std::function<void()> answered = {};
 };
 
 // From Open to Commit, whose answer is returned; the receipt, if there is one of

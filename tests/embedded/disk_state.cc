@@ -26,6 +26,8 @@ absl::string_view NameOf(Kind kind) {
       return "preallocate";
     case Kind::kSync:
       return "sync";
+    case Kind::kDropCached:
+      return "drop cached";
     case Kind::kRename:
       return "rename";
     case Kind::kLink:
@@ -118,6 +120,7 @@ absl::Status DiskState::Apply(const DiskOperation& operation) {
     case Kind::kTruncate:
     case Kind::kPreallocate:
     case Kind::kSync:
+    case Kind::kDropCached:
       return ChangeOctets(operation);
     case Kind::kRead:
       return absl::OkStatus();
@@ -136,6 +139,8 @@ absl::Status DiskState::ChangeOctets(const DiskOperation& operation) {
     } else {
       Sync(inode);
     }
+  } else if (operation.kind == Kind::kDropCached) {
+    if (!failed) DropCached(inode);
   } else if (operation.kind == Kind::kAppend) {
     if (operation.octets->empty()) return absl::OkStatus();
     inode.cached.Append(*operation.octets);
@@ -178,6 +183,18 @@ void DiskState::FailSync(Inode& inode, DiskOperation::Loss loss) {
   inode.lossy = true;
   inode.clean = inode.cached;
   inode.unsynced.clear();
+}
+
+void DiskState::DropCached(Inode& inode) {
+  if (!inode.lossy) return;
+  constexpr uint64_t kPage = PagedOctets::kPageBytes;
+  const PagedOctets dirty = inode.cached;
+  // The size is not forgotten.
+  inode.clean.CopyFrom(inode.durable, 0, inode.clean.size());
+  inode.cached.CopyFrom(inode.durable, 0, inode.cached.size());
+  for (const Write& write : inode.unsynced) {
+    inode.cached.CopyFrom(dirty, write.from / kPage * kPage, (write.to + kPage - 1) / kPage * kPage);
+  }
 }
 
 absl::Status DiskState::ChangeNames(const DiskOperation& operation) {

@@ -36,6 +36,7 @@ struct DiskOperation {
     kTruncate,
     kPreallocate,
     kSync,
+    kDropCached,
     kRename,
     kLink,
     kRemove,
@@ -122,6 +123,7 @@ class DiskState {
   static PagedOctets Torn(const Inode& inode, std::mt19937_64& random);
   static void Sync(Inode& inode);
   static void FailSync(Inode& inode, DiskOperation::Loss loss);
+  static void DropCached(Inode& inode);
 
   absl::Status ChangeOctets(const DiskOperation& operation);
   absl::Status ChangeNames(const DiskOperation& operation);

@@ -85,6 +85,7 @@ class FaultyFiles : public Files {
       absl::Status status = files_->Check(Operation::kSync, path_);
       return status.ok() ? file_->Sync() : status;
     }
+    void DropCached() override { file_->DropCached(); }
     absl::Status Truncate(uint64_t size) override {
       absl::Status status = files_->Check(Operation::kTruncate, path_);
       return status.ok() ? file_->Truncate(size) : status;

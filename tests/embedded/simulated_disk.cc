@@ -28,6 +28,7 @@ class SimulatedDisk::OpenFile : public File {
     return disk_->Do(std::move(operation));
   }
   absl::Status Sync() override { return disk_->Do(Operation(Kind::kSync)); }
+  void DropCached() override { disk_->Do(Operation(Kind::kDropCached)).IgnoreError(); }
   absl::Status Truncate(uint64_t size) override {
     DiskOperation operation = Operation(Kind::kTruncate);
     operation.size = size;
@@ -98,7 +99,9 @@ std::unique_ptr<SimulatedDisk> SimulatedDisk::CutAfter(uint64_t number, Survives
     cursor_at_ = 0;
   }
   while (cursor_at_ < number) cursor_.Apply(done_.at(cursor_at_++)).IgnoreError();
-  return std::make_unique<SimulatedDisk>(cursor_.Image(survives, seed));
+  auto image = std::make_unique<SimulatedDisk>(cursor_.Image(survives, seed));
+  image->SetCapacity(max_bytes_, max_files_);
+  return image;
 }
 
 // --- faults -----------------------------------------------------------------------

@@ -239,6 +239,22 @@ TEST_F(Disk, ASyncThatFailedIsNotMadeGoodByTheNext) {
   EXPECT_EQ(Now(Survives::kSynced, "/a")[PagedOctets::kPageBytes], '\0');
 }
 
+TEST_F(Disk, WhatAFailedSyncLostIsSeenWhenTheCacheIsDropped) {
+  auto file = Durable("/a", "durable");
+  disk_.Inject({.kind = Kind::kSync, .status = kBroken});
+  ASSERT_TRUE(file->Append({"lost"}).ok());
+  EXPECT_FALSE(file->Sync().ok());
+  // Another process sees it still.
+  const auto killed = disk_.CutAfter(disk_.operations(), Survives::kEverything);
+  EXPECT_EQ(Content(*killed, "/a"), "durablelost");
+  auto again = killed->Open("/a", Mode::kAppend);
+  ASSERT_TRUE((*again)->Sync().ok());
+  (*again)->DropCached();
+  EXPECT_EQ(Content(*killed, "/a"), std::string("durable\0\0\0\0", 11));
+  ASSERT_TRUE((*again)->Truncate(7).ok() && (*again)->Append({"!"}).ok() && (*again)->Sync().ok());
+  EXPECT_EQ(Content(*killed->CutAfter(killed->operations(), Survives::kSynced), "/a"), "durable!");
+}
+
 TEST_F(Disk, ASyncMayFailThoughTheOctetsGotThere) {
   auto file = Durable("/a", "durable");
   disk_.Inject({.kind = Kind::kSync, .status = kBroken, .loss = Loss::kNone});

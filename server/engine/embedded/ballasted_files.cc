@@ -67,6 +67,7 @@ class BallastedFiles::BallastedFile : public File {
     if (absl::IsResourceExhausted(status)) ballast_->GiveUp(kName, share_);
     return status;
   }
+  void DropCached() override { file_->DropCached(); }
   absl::StatusOr<size_t> ReadAt(uint64_t offset, size_t bytes, char* to) const override {
     return file_->ReadAt(offset, bytes, to);
   }

@@ -17,7 +17,7 @@ using engine::Done;
 class Builder : public std::enable_shared_from_this<Builder> {
  public:
   Builder(std::shared_ptr<BodyShared> shared, std::optional<uint64_t> expected)
-      : shared_(std::move(shared)), to_file_(expected.has_value() && *expected > kOwnFileBytes) {}
+      : shared_(std::move(shared)), to_file_(expected.has_value() && *expected > shared_->own_file_bytes) {}
 
   ~Builder() {
     ReleaseMemory();
@@ -39,7 +39,7 @@ class Builder : public std::enable_shared_from_this<Builder> {
     uint64_t bytes = 0;
     for (const std::string& block : blocks_) bytes += block.size();
     HoldMemory(bytes + kBlockBytes / 4);
-    if (!to_file_ && bytes <= kOwnFileBytes && shared_->memory.load() <= shared_->memory_limit) {
+    if (!to_file_ && bytes <= shared_->own_file_bytes && shared_->memory.load() <= shared_->memory_limit) {
       done(absl::OkStatus());
       return;
     }

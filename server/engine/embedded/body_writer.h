@@ -19,9 +19,6 @@
 
 namespace restante::embedded {
 
-// Stored octets above which a body has its own file.
-inline constexpr uint64_t kOwnFileBytes = uint64_t{4} << 20;
-
 // What all writers share. They keep it alive, so that one may outlive the engine.
 struct BodyShared {
   std::shared_ptr<Files> files;
@@ -29,6 +26,7 @@ struct BodyShared {
   std::string directory;  // Of body files.
   uint32_t store = 0;
   uint64_t memory_limit = 0;
+  uint64_t own_file_bytes = 0;
   std::atomic<uint64_t> next_number{1};
   std::atomic<uint64_t> memory{0};
   // Octets in body files that no durable group names. The reservations of their

@@ -23,6 +23,7 @@ class CountingFiles::CountedFile : public File {
     return status;
   }
   absl::Status Sync() override { return file_->Sync(); }
+  void DropCached() override { file_->DropCached(); }
   absl::Status Truncate(uint64_t size) override {
     RETURN_IF_ERROR(file_->Truncate(size));
     Count(size_ = size);

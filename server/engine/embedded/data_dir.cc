@@ -119,20 +119,44 @@ absl::Status CheckRoom(Files& files, const std::string& path) {
                               inodes ? kLeastFiles : kLeastBytes, "; make room on its file system"));
 }
 
+// Makes it durable that the directory is there: its name, and those of its parents,
+// which may be as new. Who may not read a directory has made nothing in it.
+absl::Status SyncParents(Files& files, const std::string& path) {
+  std::string child = path;
+  for (std::string parent = DirectoryOf(child); parent != child; parent = DirectoryOf(child)) {
+    absl::Status status = files.SyncDirectory(parent);
+    if (!status.ok() && !absl::IsPermissionDenied(status)) return status;
+    child = std::move(parent);
+  }
+  return absl::OkStatus();
+}
+
+// The last step of creation, or the first of the next start if it was cut off
+// before: with CREATING gone, nobody looks whether the rest is durable.
+absl::Status FinishCreation(Files& files, const std::string& path) {
+  RETURN_IF_ERROR(files.SyncDirectory(path));
+  RETURN_IF_ERROR(SyncParents(files, path));
+  return files.Remove(JoinPath(path, kCreatingFile));
+}
+
 absl::Status Create(Files& files, DataDir& directory) {
   const std::string& path = directory.path;
   unsigned char random[8];
   if (RAND_bytes(random, sizeof(random)) != 1) return absl::InternalError("no random numbers to be had");
   for (const unsigned char octet : random) directory.store_id = directory.store_id << 8 | octet;
 
-  // CREATING tells an interrupted creation from a store that lost its FORMAT.
-  RETURN_IF_ERROR(WriteSynced(files, JoinPath(path, kCreatingFile), "being created\n"));
+  // CREATING tells an interrupted creation from a store that lost its FORMAT, so
+  // nothing else is made before its name is durable. (The name says it all: one that
+  // is there is not made again.)
+  if (!files.SizeOf(JoinPath(path, kCreatingFile)).ok()) {
+    RETURN_IF_ERROR(WriteSynced(files, JoinPath(path, kCreatingFile), "being created\n"));
+  }
+  RETURN_IF_ERROR(files.SyncDirectory(path));
   ASSIGN_OR_RETURN(directory.lock, TakeLock(files, path));
   if (files.SizeOf(JoinPath(path, kFormatFile)).ok()) {
     return Refused(absl::StatusCode::kUnavailable, path,
                    "was just made by another restante-store; start again");
   }
-  RETURN_IF_ERROR(files.SyncDirectory(path));
   for (const std::string& part : {directory.segments(), directory.bodies(), directory.index()}) {
     RETURN_IF_ERROR(EmptyDirectory(files, part));
   }
@@ -147,8 +171,7 @@ absl::Status Create(Files& files, DataDir& directory) {
   }
   // From the moment that FORMAT is durable it is a store.
   RETURN_IF_ERROR(WriteFormat(files, directory));
-  RETURN_IF_ERROR(files.Remove(JoinPath(path, kCreatingFile)));
-  return files.SyncDirectory(DirectoryOf(path));
+  return FinishCreation(files, path);
 }
 
 }  // namespace
@@ -231,8 +254,9 @@ absl::Status ClaimDataDir(Files& files, DataDir& directory) {
   if (!directory.lock) {
     ASSIGN_OR_RETURN(directory.lock, TakeLock(files, directory.path));
   }
-  const absl::Status removed = files.Remove(JoinPath(directory.path, kCreatingFile));
-  return removed.ok() || absl::IsNotFound(removed) ? absl::OkStatus() : Failed(directory.path, removed);
+  if (!files.SizeOf(JoinPath(directory.path, kCreatingFile)).ok()) return absl::OkStatus();
+  const absl::Status finished = FinishCreation(files, directory.path);
+  return finished.ok() ? finished : Failed(directory.path, finished);
 }
 
 }  // namespace restante::embedded

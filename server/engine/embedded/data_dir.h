@@ -25,7 +25,6 @@ struct DataDir {
   std::string index() const { return JoinPath(path, "index"); }
   std::string ballast() const { return JoinPath(path, "ballast"); }
   std::string spares() const { return JoinPath(path, "spare"); }
-  std::string unsynced() const { return JoinPath(path, "UNSYNCED"); }
   uint32_t store() const { return static_cast<uint32_t>(store_id); }
 };
 

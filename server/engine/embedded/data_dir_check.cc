@@ -21,9 +21,7 @@ bool AllDigits(absl::string_view text) {
   return !text.empty() && std::all_of(text.begin(), text.end(), absl::ascii_isdigit);
 }
 
-bool IsSegmentName(absl::string_view name) {
-  return SegmentOfName(name) != 0 || SegmentOfCopyName(name) != 0;
-}
+bool IsSegmentName(absl::string_view name) { return SegmentOfName(name) != 0; }
 bool IsBodyName(absl::string_view name) { return BodyOfFileName(name) != 0 || BodyOfPartName(name) != 0; }
 
 struct Part {
@@ -43,7 +41,6 @@ constexpr Part kParts[] = {
     {.name = "FORMAT.new"},
     {.name = "CREATING"},
     {.name = "LOCK"},
-    {.name = "UNSYNCED"},
     {.name = "ballast"},
 };
 

@@ -11,7 +11,6 @@
 #include "server/engine/embedded/engine_impl.h"
 #include "server/engine/embedded/index_keys.h"
 #include "server/engine/embedded/segment_reader.h"
-#include "server/engine/embedded/unsynced.h"
 
 namespace restante::embedded {
 namespace {
@@ -100,11 +99,12 @@ EmbeddedEngine::EmbeddedEngine(Options options, DataDir directory, std::shared_p
   bodies_->directory = directory_.bodies();
   bodies_->store = directory_.store();
   bodies_->memory_limit = options_.body_memory;
+  bodies_->own_file_bytes = options_.own_file_bytes;
 }
 
 absl::Status EmbeddedEngine::Recover() {
   const int64_t began_us = options_.clock->MonotonicMicros();
-  RETURN_IF_ERROR(RewriteUnsynced(*files_, directory_));
+  RETURN_IF_ERROR(SettleLog(*files_, directory_));
   if (options_.rebuild_index) {
     ASSIGN_OR_RETURN(Rebuilt rebuilt, RebuildIndex(*files_, directory_));
     LogLine(LogLevel::kWarning,
@@ -113,14 +113,8 @@ absl::Status EmbeddedEngine::Recover() {
     corrections_ = std::move(rebuilt.corrections);
   }
   RETURN_IF_ERROR(OpenIndex(index_));
-  absl::StatusOr<Replayed> replayed =
-      ReplayLog(*files_, directory_.segments(), directory_.store(), index_, /*last_group=*/std::nullopt);
-  if (!replayed.ok()) {
-    // It may have been the sync of what is read next time.
-    NoteUnsynced(*files_, directory_);
-    return replayed.status();
-  }
-  recovered_ = *std::move(replayed);
+  ASSIGN_OR_RETURN(recovered_, ReplayLog(*files_, directory_.segments(), directory_.store(), index_,
+                                         /*last_group=*/std::nullopt));
   store_time_base_ = recovered_.store_time_s;
   opened_us_ = options_.clock->MonotonicMicros();
   {
@@ -277,9 +271,6 @@ absl::Status EmbeddedEngine::RemoveLeftovers() {
   ASSIGN_OR_RETURN(const std::vector<std::string> logs, files_->List(directory_.segments()));
   for (const std::string& name : logs) {
     const uint64_t segment = SegmentOfName(name);
-    if (SegmentOfCopyName(name) != 0) {
-      RETURN_IF_ERROR(files_->Remove(JoinPath(directory_.segments(), name)));
-    }
     if (segment == 0 || segment >= recovered_.end.segment || segments.contains(segment)) continue;
     ASSIGN_OR_RETURN(const stored::Checkpoint checkpoint, index_.ReadCheckpoint());
     if (segment < checkpoint.segment())
@@ -289,8 +280,16 @@ absl::Status EmbeddedEngine::RemoveLeftovers() {
   for (const std::string& name : names) {
     const uint64_t body = BodyOfFileName(name);
     if (body != 0) {
-      ASSIGN_OR_RETURN(const std::optional<std::string> location, snapshot->Get(BodyKey(body)));
-      if (location) {
+      // A number that no durable change has used is given again: a body in the log
+      // may have that of a file whose removal did not last.
+      ASSIGN_OR_RETURN(const std::optional<std::string> value, snapshot->Get(BodyKey(body)));
+      const std::optional<GroupedValue> split = value ? SplitGroup(*value) : std::nullopt;
+      stored::BodyLocation location;
+      if (value &&
+          (!split || !location.ParseFromArray(split->value.data(), static_cast<int>(split->value.size())))) {
+        return absl::DataLossError(absl::StrCat("body ", body, ": damaged location"));
+      }
+      if (location.own_file()) {
         ASSIGN_OR_RETURN(const uint64_t size, files_->SizeOf(JoinPath(directory_.bodies(), name)));
         bodies_->kept_file_bytes += size;
         continue;

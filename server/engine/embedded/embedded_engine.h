@@ -39,6 +39,8 @@ struct Options {
 
   // Octets of bodies in memory, all together; above it bodies go through files.
   uint64_t body_memory = uint64_t{64} << 20;
+  // Stored octets above which a body has a file of its own.
+  uint64_t own_file_bytes = uint64_t{4} << 20;
   // A segment that is this long is followed by a new one. At most 128M.
   uint64_t segment_bytes = uint64_t{128} << 20;
   // Octets of log between checkpoints of the index.

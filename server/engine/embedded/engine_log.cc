@@ -9,7 +9,6 @@
 #include "server/engine/embedded/engine_impl.h"
 #include "server/engine/embedded/group_record.h"
 #include "server/engine/embedded/index_keys.h"
-#include "server/engine/embedded/unsynced.h"
 
 namespace restante::embedded {
 
@@ -197,17 +196,19 @@ void EmbeddedEngine::Publish(Sealed sealed, LogPosition end) {
     for (auto& callback : callbacks) waiting.push_back(std::move(callback));
     callbacks = std::move(waiting);
     unforgotten_.emplace_back(number, std::move(sealed.gathered.keys));
+    // In the same step: whoever sees that it is durable may ask for a checkpoint,
+    // and that has to come behind it.
+    changes_ += static_cast<uint64_t>(sealed.group.puts_size() + sealed.group.erased_size());
+    const uint64_t bytes = sealed.bytes + sealed.group.ByteSizeLong();
+    index_thread_->Add(std::move(sealed.group), end, bytes);
   }
   Call(std::move(callbacks));
   if (disk_changed) SayDisk();
   if (!sealed.gathered.dead_files.empty()) {
     pool_->Post([this, files = std::move(sealed.gathered.dead_files)] { RemoveBodyFiles(files); });
   }
-  changes_ += static_cast<uint64_t>(sealed.group.puts_size() + sealed.group.erased_size());
-  // Nobody reads it from memory any more.
-  const uint64_t bytes = sealed.bytes + sealed.group.ByteSizeLong();
+  // Nobody reads them from memory any more.
   sealed.gathered.bodies.clear();
-  index_thread_->Add(std::move(sealed.group), end, bytes);
 }
 
 void EmbeddedEngine::Fail(Sealed sealed, const absl::Status& cause) {
@@ -238,7 +239,6 @@ void EmbeddedEngine::Fail(Sealed sealed, const absl::Status& cause) {
   // A file that only had no room is as good as before; and there may be no room for
   // another one.
   const bool goes_on = (full && cut) || BeginSegment().ok();
-  if (!goes_on) NoteUnsynced(*files_, directory_);
   absl::Status verdict;
   if (cut || goes_on) {
     verdict = full ? absl::ResourceExhaustedError(cause.message()) : absl::AbortedError(cause.message());
@@ -299,7 +299,6 @@ absl::Status EmbeddedEngine::BeginSegment() {
 }
 
 void EmbeddedEngine::Repaired() {
-  ForgetUnsynced(*files_, directory_);
   LogLine(LogLevel::kWarning, "the log goes on in a new segment: no longer read-only");
   std::vector<absl::AnyInvocable<void()>> callbacks;
   std::vector<Gathered> dropped;

@@ -5,7 +5,7 @@
 // Errors, each naming the path: kNotFound, kAlreadyExists, kPermissionDenied,
 // kResourceExhausted (no space, quota or inodes), kUnavailable (locked by
 // another process), kInternal for everything else. Any thread may call; one File
-// takes one Append, Sync or Truncate at a time, and any number of ReadAt.
+// takes one Append, Sync, DropCached or Truncate at a time, any number of ReadAt.
 #ifndef RESTANTE_SERVER_ENGINE_EMBEDDED_FILES_H_
 #define RESTANTE_SERVER_ENGINE_EMBEDDED_FILES_H_
 
@@ -34,6 +34,10 @@ class File {
   // the file's name: SyncDirectory.) After an error nobody knows, and a second
   // Sync of the same file proves nothing.
   virtual absl::Status Sync() = 0;
+  // What is read from now on comes from stable storage, but for what is not synced.
+  // After a Sync that failed, perhaps in another process, the system's cache may
+  // hold what storage never got. As far as the system can.
+  virtual void DropCached() = 0;
   virtual absl::Status Truncate(uint64_t size) = 0;
   // Makes the file `size` octets long, with the space for them taken.
   virtual absl::Status Preallocate(uint64_t size) = 0;

@@ -80,6 +80,9 @@ class PosixFile : public File {
     return fdatasync(fd_) == 0 ? absl::OkStatus() : ErrnoStatus(errno, path_, "fdatasync");
   }
 
+  // (Linux marks pages clean whose writing failed, and goes on to serve them.)
+  void DropCached() override { posix_fadvise(fd_, 0, 0, POSIX_FADV_DONTNEED); }
+
   absl::Status Truncate(uint64_t size) override {
     return ftruncate(fd_, static_cast<off_t>(size)) == 0 ? absl::OkStatus()
                                                          : ErrnoStatus(errno, path_, "truncate");

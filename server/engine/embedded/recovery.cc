@@ -122,13 +122,10 @@ absl::StatusOr<Replayed> ReadTail(Files& files, const std::string& directory, ui
       ASSIGN_OR_RETURN(const bool later, reader.LaterGroupFollows());
       if (later) return damaged();
       result.log_bytes += end - result.end.offset;
-      if (purpose == Purpose::kStart) RETURN_IF_ERROR(open->Truncate(result.end.offset));
-    }
-    if (last && purpose == Purpose::kStart) {
-      // A killed process may have left groups that are whole but were never
-      // synced, and a segment whose name was not.
-      RETURN_IF_ERROR(open->Sync());
-      RETURN_IF_ERROR(files.SyncDirectory(directory));
+      if (purpose == Purpose::kStart) {
+        RETURN_IF_ERROR(open->Truncate(result.end.offset));
+        RETURN_IF_ERROR(open->Sync());
+      }
     }
   }
   ASSIGN_OR_RETURN(const uint64_t indexed, index.LastGroup());
@@ -178,6 +175,25 @@ absl::Status CheckLog(Files& files, const std::string& directory, uint32_t store
 }
 
 }  // namespace
+
+absl::Status SettleLog(Files& files, const DataDir& directory) {
+  RETURN_IF_ERROR(files.SyncDirectory(directory.segments()));
+  ASSIGN_OR_RETURN(const std::vector<std::string> names, files.List(directory.segments()));
+  for (auto name = names.rbegin(); name != names.rend(); ++name) {
+    const uint64_t segment = SegmentOfName(*name);
+    if (segment == 0) continue;
+    ASSIGN_OR_RETURN(const std::unique_ptr<File> file,
+                     files.Open(JoinPath(directory.segments(), *name), Files::Mode::kAppend));
+    RETURN_IF_ERROR(file->Sync());
+    file->DropCached();
+    // One that was never finished does not say where the one before it ends, which is
+    // then the last.
+    const absl::Status begun =
+        ReadSegmentInfo(files, directory.segments(), segment, directory.store()).status();
+    if (!absl::IsOutOfRange(begun)) break;
+  }
+  return absl::OkStatus();
+}
 
 absl::StatusOr<Replayed> ReplayLog(Files& files, const std::string& directory, uint32_t store, Index& index,
                                    std::optional<uint64_t> last_group) {

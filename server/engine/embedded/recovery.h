@@ -22,12 +22,17 @@ struct Replayed {
   uint64_t log_bytes = 0;     // Read.
 };
 
+// Before the log is read at a start: what it shows has to last, though its last group
+// was perhaps not synced, and has to be on the disk, though a sync of it perhaps
+// failed. A process that was killed leaves either in the system's cache, where both
+// look alike. So the end of the log is synced, and then read from the disk.
+absl::Status SettleLog(Files& files, const DataDir& directory);
+
 // Applies every group behind the index's checkpoint to the index, verifying all
 // octets of them on the way.
 //
 // Without `last_group` it is the start of the store: what a crash tore at the end
-// of the log is cut off, durably, and what is there is synced, for the next thing
-// is to show it to readers. With it, replaying ends behind that group, and nothing
+// of the log is cut off, durably. With it, replaying ends behind that group, and nothing
 // in the log is touched.
 //
 // kDataLoss, naming the file: a segment is missing; the log is damaged before its

@@ -28,8 +28,6 @@ uint64_t NumberOfName(absl::string_view name, absl::string_view suffix) {
 
 std::string SegmentName(uint64_t segment) { return absl::StrFormat("%016x.log", segment); }
 uint64_t SegmentOfName(absl::string_view name) { return NumberOfName(name, ".log"); }
-std::string SegmentCopyName(uint64_t segment) { return absl::StrFormat("%016x.copy", segment); }
-uint64_t SegmentOfCopyName(absl::string_view name) { return NumberOfName(name, ".copy"); }
 std::string BodyFileName(uint64_t body) { return absl::StrFormat("%016x.body", body); }
 std::string PartFileName(uint64_t body) { return absl::StrFormat("%016x.part", body); }
 uint64_t BodyOfFileName(absl::string_view name) { return NumberOfName(name, ".body"); }

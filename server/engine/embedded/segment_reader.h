@@ -23,9 +23,6 @@ namespace stored = ::restante::stored::v1;
 // `0000000000000007.log` and back; 0 for other names.
 std::string SegmentName(uint64_t segment);
 uint64_t SegmentOfName(absl::string_view name);
-// `.copy` while it is being made.
-std::string SegmentCopyName(uint64_t segment);
-uint64_t SegmentOfCopyName(absl::string_view name);
 // `0000000000000009.body`, and `.part` while it is being written.
 std::string BodyFileName(uint64_t body);
 std::string PartFileName(uint64_t body);

@@ -33,6 +33,7 @@ class UnwrittenFiles::MemoryFile : public File {
     for (const absl::string_view piece : pieces) content_->octets.append(piece.data(), piece.size());
     return absl::OkStatus();
   }
+  void DropCached() override {}
   absl::Status Sync() override { return absl::OkStatus(); }
   absl::Status Truncate(uint64_t size) override {
     absl::MutexLock lock(&content_->mutex);

@@ -1,0 +1,112 @@
+// Lets operations of a workload fail, and holds what clients are told afterwards,
+// and what the next starts show, against each other.
+#include <gtest/gtest.h>
+
+#include <iostream>
+#include <random>
+
+#include "absl/strings/str_cat.h"
+#include "tests/embedded/crash_explorer.h"
+#include "tests/embedded/crash_workload.h"
+#include "tests/embedded/noted_store.h"
+#include "tests/embedded/simulated_disk.h"
+
+namespace restante::embedded {
+namespace {
+
+using Workload = absl::Status (*)(NotedStore&);
+using Fault = SimulatedDisk::Fault;
+using Loss = SimulatedDisk::Loss;
+using Kind = SimulatedDisk::Kind;
+
+const absl::Status kBroken = absl::InternalError("input/output error");
+const absl::Status kFull = absl::ResourceExhaustedError("no space left on device");
+
+Fault AnyFault(std::mt19937_64& random) {
+  constexpr Kind kKinds[] = {Kind::kSync,   Kind::kSync,     Kind::kAppend,
+                             Kind::kAppend, Kind::kCreate,   Kind::kRename,
+                             Kind::kRemove, Kind::kTruncate, Kind::kSyncDirectory};
+  constexpr const char* kPaths[] = {"/segments", "/segments", "/index", "/bodies"};
+  constexpr Loss kLosses[] = {Loss::kAll, Loss::kSome, Loss::kNone};
+  return {.kind = kKinds[random() % std::size(kKinds)],
+          .path_contains = kPaths[random() % std::size(kPaths)],
+          .after = static_cast<int>(random() % 20),
+          .times = static_cast<int>(1 + random() % 4),
+          .status = random() % 2 == 0 ? kBroken : kFull,
+          .part = static_cast<double>(random() % 5) / 4,
+          .loss = kLosses[random() % std::size(kLosses)]};
+}
+
+class CrashFault : public testing::Test {
+ protected:
+  ~CrashFault() override { std::cout << faults_ << " faults struck\n"; }
+
+  void FailEverywhere(Workload work, const Fault& fault) {
+    uint64_t operations = 0;
+    {
+      SimulatedDisk disk;
+      NotedStore store(&disk, SmallOptions());
+      const absl::Status worked = work(store);
+      ASSERT_TRUE(worked.ok()) << worked;
+      operations = disk.operations();
+    }
+    for (uint64_t number = 1; number <= operations && !explorer_.enough(); ++number) {
+      Fault one = fault;
+      one.number = number;
+      FailOnce(work, one);
+    }
+    EXPECT_GE(faults_, operations * 9 / 10);
+  }
+
+  void FailOnce(Workload work, const Fault& fault) {
+    SimulatedDisk disk;
+    const SimulatedDisk::FaultId id = disk.Inject(fault);
+    NotedStore store(&disk, SmallOptions());
+    work(store).IgnoreError();
+    // (Threads do not race alike each time: the last few may not be reached.)
+    if (disk.Struck(id) == 0) return;
+    ++faults_;
+    const Recorded run{
+        .disk = &disk,
+        .history = store.history(),
+        .name = absl::StrCat("fault ", fault.number, ": ", disk.operation(fault.number).ToString())};
+    for (uint64_t later = 1; fault.number + later < disk.operations(); later *= 2) {
+      explorer_.Cut(run, fault.number + later, Survives::kSynced, later);
+    }
+    explorer_.Cut(run, disk.operations(), Survives::kSynced, 1);
+    explorer_.Cut(run, disk.operations(), Survives::kEverything, 2);
+  }
+
+  uint64_t faults_ = 0;
+  CrashExplorer explorer_{SmallOptions()};
+};
+
+TEST_F(CrashFault, FewMessagesBroken) { FailEverywhere(FewMessages, {.status = kBroken}); }
+TEST_F(CrashFault, FewMessagesBrokenAllThere) {
+  FailEverywhere(FewMessages, {.status = kBroken, .part = 1, .loss = Loss::kNone});
+}
+TEST_F(CrashFault, FewMessagesFull) {
+  FailEverywhere(FewMessages, {.status = kFull, .part = 0.5, .loss = Loss::kSome});
+}
+TEST_F(CrashFault, FullTablesBroken) { FailEverywhere(FullTables, {.status = kBroken}); }
+TEST_F(CrashFault, DeadSegmentsBroken) { FailEverywhere(DeadSegments, {.status = kBroken}); }
+
+TEST_F(CrashFault, ManyFaults) {
+  const uint64_t seed = CrashSeed();
+  std::mt19937_64 random(seed);
+  const uint64_t rounds = 30 * CrashRounds();
+  for (uint64_t round = 0; round < rounds && !explorer_.enough(); ++round) {
+    SimulatedDisk disk;
+    NotedStore store(&disk, SmallOptions());
+    ASSERT_TRUE(store.Open().ok());
+    std::vector<SimulatedDisk::FaultId> faults;
+    for (int i = 0; i < 3; ++i) faults.push_back(disk.Inject(AnyFault(random)));
+    ManyClients(store, random(), 3, 20, 1).IgnoreError();
+    for (const auto id : faults) faults_ += disk.Struck(id);
+    const Recorded run{.disk = &disk, .history = store.history(), .name = "many faults"};
+    explorer_.CutAnywhere(run, random(), 20, 10);
+  }
+}
+
+}  // namespace
+}  // namespace restante::embedded
