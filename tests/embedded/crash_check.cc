@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -81,6 +82,14 @@ bool CrashCheck::Run(uint64_t seed) {
     options.create = true;
     engine = embedded::Open(options);
   }
+  bool rebuilding = false;
+  for (const Act& rebuild : history_.rebuilds) rebuilding |= rebuild.At(cut_) == Fate::kInFlight;
+  if (!engine.ok() && rebuilding) {
+    // It says what to do.
+    if (!absl::StrContains(engine.status().message(), "--rebuild-index")) Problem(engine.status().ToString());
+    options.rebuild_index = true;
+    engine = embedded::Open(options);
+  }
   if (!engine.ok()) {
     Problem("it does not open: ", engine.status().ToString());
     return false;
@@ -96,7 +105,7 @@ bool CrashCheck::Run(uint64_t seed) {
   GoOn(&store, seed);
   store.Close();
   if (problems_.empty()) {
-    Must(store.Open(), "it does not open a second time");
+    Must(seed % 4 == 1 ? store.OpenRebuilding() : store.Open(), "it does not open a second time");
   }
   history_ = store.history();
   if (problems_.empty()) {

@@ -89,7 +89,8 @@ TEST_F(CrashFault, FewMessagesFull) {
   FailEverywhere(FewMessages, {.status = kFull, .part = 0.5, .loss = Loss::kSome});
 }
 TEST_F(CrashFault, FullTablesBroken) { FailEverywhere(FullTables, {.status = kBroken}); }
-TEST_F(CrashFault, DeadSegmentsBroken) { FailEverywhere(DeadSegments, {.status = kBroken}); }
+TEST_F(CrashFault, CompactionBroken) { FailEverywhere(Compaction, {.status = kBroken}); }
+TEST_F(CrashFault, RebuildingBroken) { FailEverywhere(Rebuilding, {.status = kBroken}); }
 
 TEST_F(CrashFault, ManyFaults) {
   const uint64_t seed = CrashSeed();

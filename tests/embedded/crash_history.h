@@ -69,8 +69,9 @@ struct Made {
 };
 
 struct History {
-  Act created;               // The store itself.
-  uint64_t next_number = 1;  // Of messages.
+  Act created;                // The store itself.
+  std::vector<Act> rebuilds;  // Starts with --rebuild-index.
+  uint64_t next_number = 1;   // Of messages.
   std::vector<Made> partitions;
   std::vector<Sent> sent;
   std::vector<Expunged> expunged;

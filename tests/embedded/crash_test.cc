@@ -28,19 +28,8 @@ class Crash : public testing::Test {
 
 TEST_F(Crash, Creation) { explorer_.CutEverywhere(Record("creation", Creation), 20); }
 TEST_F(Crash, FewMessages) { explorer_.CutEverywhere(Record("few messages", FewMessages), 3); }
-TEST_F(Crash, DeadSegments) { explorer_.CutEverywhere(Record("dead segments", DeadSegments), 2); }
-TEST_F(Crash, Removals) {
-  for (int round = 0; round < 400 && !explorer_.enough(); ++round) {
-    SimulatedDisk disk;
-    NotedStore store(&disk, SmallOptions());
-    ASSERT_TRUE(DeadSegments(store).ok());
-    const Recorded run{.disk=&disk, .history=store.history(), .name="removals"};
-    for (uint64_t number = 1; number <= disk.operations(); ++number) {
-      const DiskOperation operation = disk.operation(number);
-      if (operation.kind == SimulatedDisk::Kind::kRemove && operation.path.find("segments") != std::string::npos) explorer_.Cut(run, number, Survives::kEverything, 1);
-    }
-  }
-}
+TEST_F(Crash, Compaction) { explorer_.CutEverywhere(Record("compaction", Compaction), 2); }
+TEST_F(Crash, Rebuilding) { explorer_.CutEverywhere(Record("rebuilding", Rebuilding), 2); }
 TEST_F(Crash, FullTables) { explorer_.CutEverywhere(Record("full tables", FullTables), 2); }
 TEST_F(Crash, ManyClients) {
   const uint64_t seed = CrashSeed();

@@ -60,18 +60,43 @@ absl::Status FewMessages(NotedStore& store) {
   return first.Take();
 }
 
-absl::Status DeadSegments(NotedStore& store) {
+absl::Status Compaction(NotedStore& store) {
   First first;
   for (int life = 0; life < 2; ++life) {
     if (!Start(store, first)) return first.Take();
     while (store.mailboxes() < 2) first(store.MakeMailbox());
     const int64_t begun = store.now();
-    first(store.Deliver({0, 1}, 200));
-    for (int i = 0; i < 12; ++i) first(store.Deliver({0}, 6000));
-    first(store.Expunge(0));
-    for (int i = 0; i < 12; ++i) first(store.Expunge(0));
+    // One that stays, and one with a file of its own, among many that go.
+    for (int i = 0; i < 8; ++i) {
+      first(store.Deliver({0}, 3500));
+      if (i == 3) first(store.Deliver({1, 0}, 3000));
+      if (i == 4) first(store.Deliver({0}, 26'000));
+    }
+    for (int i = 0; i < 7; ++i) first(store.Expunge(0));
     store.AwaitOperation(SimulatedDisk::Kind::kRemove, "/segments/", begun);
   }
+  first(store.Expunge(0));
+  first(store.Compact());
+  store.Close();
+  return first.Take();
+}
+
+absl::Status Rebuilding(NotedStore& store) {
+  First first;
+  if (!Start(store, first)) return first.Take();
+  while (store.mailboxes() < 2) first(store.MakeMailbox());
+  for (int i = 0; i < 6; ++i) first(store.Deliver({0, 1}, 4000));
+  first(store.Deliver({1}, 26'000));
+  for (int i = 0; i < 4; ++i) first(store.Expunge(0));
+  for (int i = 0; i < 4; ++i) first(store.Expunge(1));
+  first(store.SetLimit(0, 1'000'000));
+  first(store.Compact());
+  first(store.SetFlags(0, 3));
+  first(store.OpenRebuilding());
+  if (!store.is_open()) first(store.OpenRebuilding());
+  if (!store.is_open()) return first.Take();
+  first(store.Deliver({0, 1}, 300));
+  first(store.Expunge(1));
   store.Close();
   return first.Take();
 }
@@ -126,7 +151,7 @@ absl::Status AnyStep(NotedStore& store, std::mt19937_64& random, size_t own) {
     case 13:
       return store.SetFlags(own, static_cast<uint32_t>(any(1000)));
     case 14:
-      return store.SettleUnused();
+      return any(3) == 0 ? store.Compact() : store.SettleUnused();
     default:
       return own == 0 ? store.PutInDirectory(1000 + any(6000)) : absl::OkStatus();
   }

@@ -18,8 +18,10 @@ namespace restante::embedded {
 absl::Status Creation(NotedStore& store);
 // A bit of everything, one client, one restart.
 absl::Status FewMessages(NotedStore& store);
-// Segments fill, die and are removed.
-absl::Status DeadSegments(NotedStore& store);
+// Segments fill and are emptied: in the background, then by command.
+absl::Status Compaction(NotedStore& store);
+// The index is made again from a log with gaps.
+absl::Status Rebuilding(NotedStore& store);
 // LevelDB fills its log, writes tables and merges them.
 absl::Status FullTables(NotedStore& store);
 // `clients` at once, `steps` each, in as many lives of the store as `lives`.

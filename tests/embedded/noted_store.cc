@@ -76,13 +76,42 @@ absl::Status NotedStore::Open() {
     absl::MutexLock lock(&mutex_);
     if (history_.created.told == Act::kNever) history_.created.asked = now();
   }
-  Options options = options_;
-  options.files = disk_;
-  ASSIGN_OR_RETURN(engine_, embedded::Open(std::move(options)));
+  RETURN_IF_ERROR(Start(/*rebuild=*/false));
   absl::MutexLock lock(&mutex_);
   history_.created.yes = true;
   history_.created.told = std::min(history_.created.told, now());
   return absl::OkStatus();
+}
+
+absl::Status NotedStore::OpenRebuilding() {
+  engine_.reset();
+  {
+    absl::MutexLock lock(&mutex_);
+    history_.rebuilds.push_back({.asked = now()});
+  }
+  RETURN_IF_ERROR(Start(/*rebuild=*/true));
+  absl::MutexLock lock(&mutex_);
+  history_.rebuilds.back().told = now();
+  return absl::OkStatus();
+}
+
+absl::Status NotedStore::Start(bool rebuild) {
+  Options options = options_;
+  options.files = disk_;
+  options.rebuild_index = rebuild;
+  ASSIGN_OR_RETURN(engine_, embedded::Open(std::move(options)));
+  return absl::OkStatus();
+}
+
+absl::Status NotedStore::Compact() {
+  absl::Status status;
+  const absl::Time deadline = absl::Now() + kPatience;
+  do {
+    status = Await<absl::Status>([&](auto done) {
+      engine_->Compact([](const engine::UpkeepProgress&) { return true; }, std::move(done));
+    });
+  } while (ComeBack(status, deadline));
+  return status;
 }
 
 void NotedStore::AwaitOperation(SimulatedDisk::Kind kind, const std::string& path_contains,

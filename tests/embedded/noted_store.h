@@ -32,6 +32,8 @@ class NotedStore {
 
   // With --create.
   absl::Status Open();
+  // With --rebuild-index.
+  absl::Status OpenRebuilding();
   void Close() { engine_.reset(); }
   bool is_open() const { return engine_ != nullptr; }
 
@@ -54,6 +56,8 @@ class NotedStore {
   absl::Status SettleUnused();
   // Asks what became of a message: kOk it is stored, kNotFound it never will be.
   absl::Status Settle(uint64_t number);
+  // Gives all room back that it can.
+  absl::Status Compact();
   // A value of some length in the directory, which LevelDB has to carry.
   absl::Status PutInDirectory(size_t bytes);
 
@@ -63,10 +67,12 @@ class NotedStore {
 
   size_t mailboxes() const;
   engine::Engine& engine() const { return *engine_; }
+  uint64_t Figure(const char* name) const { return engine_->Figures().at(name); }
   History history() const;
   int64_t now() const { return static_cast<int64_t>(disk_->operations()); }
 
  private:
+  absl::Status Start(bool rebuild);
   Sent NewMessage(const std::vector<size_t>& to, size_t bytes);
   absl::Status Send(size_t at);
   absl::Status Change(engine::PartitionId partition, std::vector<std::string> keys, engine::UpdateFn fn,

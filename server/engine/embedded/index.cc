@@ -122,21 +122,11 @@ absl::Status Index::Open(bool create) {
     return absl::DataLossError(absl::StrCat(path_, ": ", status.ToString()));
   }
   db_ = std::make_shared<IndexDb>(std::unique_ptr<leveldb::DB>(db));
-  ASSIGN_OR_RETURN(const std::optional<std::string> rebuilding, Snapshot(0)->Get(kRebuildKey));
-  if (rebuilding)
-    return absl::DataLossError(absl::StrCat(path_, ": was being made again and is not finished"));
+  ASSIGN_OR_RETURN(const std::optional<std::string> checkpoint, Snapshot(0)->Get(kCheckpointKey));
+  if (!checkpoint && !create) {
+    return absl::DataLossError(absl::StrCat(path_, ": was being made and is not finished"));
+  }
   return CheckMarkers();
-}
-
-absl::Status Index::BeginRebuild() {
-  leveldb::WriteOptions options;
-  options.sync = true;
-  return FromLevelDb(db_->get()->Put(options, ToSlice(kRebuildKey), ""));
-}
-
-absl::Status Index::EndRebuild(const stored::Checkpoint& checkpoint, std::vector<std::string> erased) {
-  erased.emplace_back(kRebuildKey);
-  return WriteSynced(checkpoint, erased);
 }
 
 void Index::Close() {
@@ -198,12 +188,8 @@ absl::Status Index::Apply(const std::vector<const stored::Group*>& groups) {
   return FromLevelDb(db_->get()->Write(leveldb::WriteOptions(), &batch));
 }
 
-absl::Status Index::WriteCheckpoint(const stored::Checkpoint& checkpoint) {
-  return WriteSynced(checkpoint, {});
-}
-
-absl::Status Index::WriteSynced(const stored::Checkpoint& checkpoint,
-                                const std::vector<std::string>& erased) {
+absl::Status Index::WriteCheckpoint(const stored::Checkpoint& checkpoint,
+                                    const std::vector<std::string>& erased) {
   leveldb::WriteBatch batch;
   batch.Put(ToSlice(kCheckpointKey), checkpoint.SerializeAsString());
   for (const std::string& key : erased) batch.Delete(key);

@@ -74,7 +74,7 @@ class Index {
 
   // Opens it. kNotFound: there is none (with `create`, an empty one is made
   // instead); kDataLoss: it is damaged, also when a batch before the checkpoint
-  // is missing, or when it was being made again and that was not finished.
+  // is missing, or when it was being made and that was not finished.
   absl::Status Open(bool create);
   // Waits until nobody has a snapshot any more.
   void Close();
@@ -87,11 +87,10 @@ class Index {
   // One batch. `groups` ascend and follow what was applied (or repeat it). Any
   // error: the index has to be closed, opened and replayed.
   absl::Status Apply(const std::vector<const stored::Group*>& groups);
-  // Everything applied is durable when it returns.
-  absl::Status WriteCheckpoint(const stored::Checkpoint& checkpoint);
-  // In between it is no index yet; what EndRebuild returns from is one.
-  absl::Status BeginRebuild();
-  absl::Status EndRebuild(const stored::Checkpoint& checkpoint, std::vector<std::string> erased);
+  // Everything applied is durable when it returns, and that `erased` is gone. With the
+  // first one it becomes an index.
+  absl::Status WriteCheckpoint(const stored::Checkpoint& checkpoint,
+                               const std::vector<std::string>& erased = {});
   // Not logged, not synced.
   absl::Status PutUnlogged(absl::string_view key, absl::string_view value);
   absl::Status RemoveRange(absl::string_view from, absl::string_view to);
@@ -105,7 +104,6 @@ class Index {
 
  private:
   absl::Status CheckMarkers() const;
-  absl::Status WriteSynced(const stored::Checkpoint& checkpoint, const std::vector<std::string>& erased);
 
   Files* const files_;
   const std::string path_;

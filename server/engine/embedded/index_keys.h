@@ -30,7 +30,6 @@ inline constexpr absl::string_view kNextNumberKey = "n";
 
 // Not logged: what LevelDB knows about itself.
 inline constexpr absl::string_view kCheckpointKey = "mcheckpoint";
-inline constexpr absl::string_view kRebuildKey = "mrebuild";
 inline constexpr absl::string_view kScrubKey = "mscrub";
 // A batch that ended with this group; the value is the group before its first.
 std::string MarkerKey(uint64_t group);

@@ -168,7 +168,9 @@ absl::Status ThrowAway(Files& files, const std::string& path) {
   for (const std::string& name : names) {
     if (IsIndexName(name)) RETURN_IF_ERROR(files.Remove(JoinPath(path, name)));
   }
-  return files.SyncDirectory(path);
+  RETURN_IF_ERROR(files.SyncDirectory(path));
+  // Its own name may be as new.
+  return files.SyncDirectory(DirectoryOf(path));
 }
 
 // The figures as they must be, where they are not.
@@ -241,7 +243,6 @@ absl::StatusOr<Rebuilt> RebuildIndex(Files& files, const DataDir& directory) {
   RETURN_IF_ERROR(ThrowAway(files, directory.index()));
   Index index(&files, directory.index());
   RETURN_IF_ERROR(index.Open(/*create=*/true));
-  RETURN_IF_ERROR(index.BeginRebuild());
 
   Rebuilt rebuilt;
   rebuilt.segments = survey.spans.size();
@@ -283,7 +284,7 @@ absl::StatusOr<Rebuilt> RebuildIndex(Files& files, const DataDir& directory) {
   for (const auto& [key, value] : rebuilt.corrections) {
     if (!value) gone.push_back(key);
   }
-  RETURN_IF_ERROR(index.EndRebuild(reached, std::move(gone)));
+  RETURN_IF_ERROR(index.WriteCheckpoint(reached, gone));
   return rebuilt;
 }
 
