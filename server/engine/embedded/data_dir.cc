@@ -30,20 +30,6 @@ constexpr uint64_t kMaxFormatBytes = 4096;
 constexpr uint64_t kLeastBytes = uint64_t{8} << 20;
 constexpr uint64_t kLeastFiles = 256;
 
-// A line for people: the directory, what is wrong, what to do.
-absl::Status Refused(absl::StatusCode code, const std::string& path, absl::string_view text) {
-  return absl::Status(code, absl::StrCat(path, ": ", text));
-}
-
-// An error of the system's in the same form.
-absl::Status Failed(const std::string& path, const absl::Status& status) {
-  if (absl::StartsWith(status.message(), absl::StrCat(path, ": "))) return status;
-  absl::string_view advice;
-  if (absl::IsPermissionDenied(status)) advice = "; it must belong to the user that the store runs as";
-  if (absl::IsResourceExhausted(status)) advice = "; make room on its file system";
-  return Refused(status.code(), path, absl::StrCat("cannot be used (", status.message(), ")", advice));
-}
-
 absl::Status ReadFormat(Files& files, const std::string& path, DataDir* directory) {
   const std::string file = JoinPath(path, kFormatFile);
   ASSIGN_OR_RETURN(const uint64_t size, files.SizeOf(file));
@@ -55,20 +41,20 @@ absl::Status ReadFormat(Files& files, const std::string& path, DataDir* director
   uint64_t version = 0;
   if (lines.size() < 2 || lines[0].substr(0, kTitle.size()) != kTitle ||
       !absl::SimpleAtoi(lines[0].substr(kTitle.size()), &version)) {
-    return Refused(absl::StatusCode::kFailedPrecondition, path,
+    return Refusal(absl::StatusCode::kFailedPrecondition, path,
                    absl::StrCat("its FORMAT file (", size,
                                 " bytes) is not Restante's; is this the right "
                                 "directory? If it is, restore FORMAT from a backup"));
   }
   if (version > kFormatVersion) {
-    return Refused(absl::StatusCode::kFailedPrecondition, path,
+    return Refusal(absl::StatusCode::kFailedPrecondition, path,
                    absl::StrCat("has format ", version, ", this program knows formats up to ", kFormatVersion,
                                 "; use the newer program that wrote it"));
   }
   directory->format = version;
   if (version == 0 || lines[1].substr(0, 6) != "store " ||
       !absl::SimpleHexAtoi(lines[1].substr(6), &directory->store_id)) {
-    return Refused(absl::StatusCode::kDataLoss, path, "its FORMAT file is damaged; restore it from a backup");
+    return Refusal(absl::StatusCode::kDataLoss, path, "its FORMAT file is damaged; restore it from a backup");
   }
   return absl::OkStatus();
 }
@@ -76,10 +62,10 @@ absl::Status ReadFormat(Files& files, const std::string& path, DataDir* director
 absl::StatusOr<std::unique_ptr<FileLock>> TakeLock(Files& files, const std::string& path) {
   absl::StatusOr<std::unique_ptr<FileLock>> lock = files.Lock(JoinPath(path, kLockFile));
   if (absl::IsUnavailable(lock.status())) {
-    return Refused(absl::StatusCode::kUnavailable, path,
+    return Refusal(absl::StatusCode::kUnavailable, path,
                    "is in use by another restante-store; stop that one, or choose another directory");
   }
-  if (!lock.ok()) return Failed(path, lock.status());
+  if (!lock.ok()) return AsRefusal(lock.status(), path);
   return lock;
 }
 
@@ -105,7 +91,7 @@ absl::Status EmptyDirectory(Files& files, const std::string& path) {
 absl::Status CheckWritable(Files& files, const std::string& path) {
   ASSIGN_OR_RETURN(const Files::Space space, files.SpaceAt(path));
   if (!space.read_only) return absl::OkStatus();
-  return Refused(absl::StatusCode::kPermissionDenied, path,
+  return Refusal(absl::StatusCode::kPermissionDenied, path,
                  "is on a file system that is mounted read-only; mount it writable");
 }
 
@@ -113,7 +99,7 @@ absl::Status CheckRoom(Files& files, const std::string& path) {
   ASSIGN_OR_RETURN(const Files::Space space, files.SpaceAt(path));
   if (space.available >= kLeastBytes && space.available_files >= kLeastFiles) return absl::OkStatus();
   const bool inodes = space.available >= kLeastBytes;
-  return Refused(absl::StatusCode::kResourceExhausted, path,
+  return Refusal(absl::StatusCode::kResourceExhausted, path,
                  absl::StrCat("has ", inodes ? space.available_files : space.available,
                               inodes ? " inodes" : " bytes", " left, a new store needs ",
                               inodes ? kLeastFiles : kLeastBytes, "; make room on its file system"));
@@ -154,7 +140,7 @@ absl::Status Create(Files& files, DataDir& directory) {
   RETURN_IF_ERROR(files.SyncDirectory(path));
   ASSIGN_OR_RETURN(directory.lock, TakeLock(files, path));
   if (files.SizeOf(JoinPath(path, kFormatFile)).ok()) {
-    return Refused(absl::StatusCode::kUnavailable, path,
+    return Refusal(absl::StatusCode::kUnavailable, path,
                    "was just made by another restante-store; start again");
   }
   for (const std::string& part : {directory.segments(), directory.bodies(), directory.index()}) {
@@ -163,8 +149,11 @@ absl::Status Create(Files& files, DataDir& directory) {
   RETURN_IF_ERROR(SegmentWriter::Begin(files, directory.segments(), {}, 1, directory.store()).status());
   {
     Index index(&files, directory.index());
-    RETURN_IF_ERROR(index.Open(/*create=*/true));
-    RETURN_IF_ERROR(index.WriteCheckpoint({}));
+    absl::Status made = index.Open(/*create=*/true);
+    if (made.ok()) made = index.WriteCheckpoint({});
+    // What the disk said is more exact than what LevelDB made of it.
+    if (!made.ok()) RETURN_IF_ERROR(index.first_failure());
+    RETURN_IF_ERROR(made);
   }
   for (const std::string& part : {directory.bodies(), directory.index(), path}) {
     RETURN_IF_ERROR(files.SyncDirectory(part));
@@ -193,26 +182,26 @@ absl::StatusOr<DataDir> OpenDataDir(Files& files, const std::string& path, bool 
   absl::StatusOr<bool> is_directory = files.IsDirectory(directory.path);
   if (absl::IsNotFound(is_directory.status())) {
     if (!create) {
-      return Refused(absl::StatusCode::kNotFound, path,
+      return Refusal(absl::StatusCode::kNotFound, path,
                      "no such directory; is its volume mounted? --create makes a new store");
     }
-    if (absl::Status made = files.MakeDirectory(directory.path); !made.ok()) return Failed(path, made);
+    if (absl::Status made = files.MakeDirectory(directory.path); !made.ok()) return AsRefusal(made, path);
     is_directory = files.IsDirectory(directory.path);
     if (absl::IsNotFound(is_directory.status())) {
-      return Refused(absl::StatusCode::kFailedPrecondition, path,
+      return Refusal(absl::StatusCode::kFailedPrecondition, path,
                      "is a link to something that does not exist; is its volume mounted?");
     }
   }
-  if (!is_directory.ok()) return Failed(path, is_directory.status());
+  if (!is_directory.ok()) return AsRefusal(is_directory.status(), path);
   if (!*is_directory) {
-    return Refused(absl::StatusCode::kFailedPrecondition, path,
+    return Refusal(absl::StatusCode::kFailedPrecondition, path,
                    "is not a directory; --data-dir names the directory of the store");
   }
-  if (absl::Status owned = CheckOwner(files, directory.path); !owned.ok()) return Failed(path, owned);
+  if (absl::Status owned = CheckOwner(files, directory.path); !owned.ok()) return AsRefusal(owned, path);
   if (absl::Status writable = CheckWritable(files, directory.path); !writable.ok())
-    return Failed(path, writable);
+    return AsRefusal(writable, path);
   absl::StatusOr<std::vector<std::string>> names = files.List(directory.path);
-  if (!names.ok()) return Failed(path, names.status());
+  if (!names.ok()) return AsRefusal(names.status(), path);
   // The root of a file system has this.
   names->erase(std::remove(names->begin(), names->end(), "lost+found"), names->end());
   const auto has = [&](absl::string_view name) {
@@ -232,13 +221,13 @@ absl::StatusOr<DataDir> OpenDataDir(Files& files, const std::string& path, bool 
       return CheckParts(files, directory.path, /*complete=*/true);
     }
     if (!names->empty() && !has(kCreatingFile)) {
-      return Refused(absl::StatusCode::kFailedPrecondition, path,
+      return Refusal(absl::StatusCode::kFailedPrecondition, path,
                      absl::StrCat("holds files (", absl::CHexEscape(names->front()),
                                   ") and no FORMAT, which a store has; choose an empty directory, or restore "
                                   "FORMAT from a backup"));
     }
     if (!create) {
-      return Refused(absl::StatusCode::kNotFound, path,
+      return Refusal(absl::StatusCode::kNotFound, path,
                      names->empty() ? "is empty; is its volume mounted? --create makes a new store in it"
                                     : "holds a store whose creation was interrupted; --create finishes it");
     }
@@ -246,7 +235,7 @@ absl::StatusOr<DataDir> OpenDataDir(Files& files, const std::string& path, bool 
     RETURN_IF_ERROR(CheckRoom(files, directory.path));
     return Create(files, directory);
   }();
-  if (!opened.ok()) return Failed(path, opened);
+  if (!opened.ok()) return AsRefusal(opened, path);
   return directory;
 }
 
@@ -255,8 +244,7 @@ absl::Status ClaimDataDir(Files& files, DataDir& directory) {
     ASSIGN_OR_RETURN(directory.lock, TakeLock(files, directory.path));
   }
   if (!files.SizeOf(JoinPath(directory.path, kCreatingFile)).ok()) return absl::OkStatus();
-  const absl::Status finished = FinishCreation(files, directory.path);
-  return finished.ok() ? finished : Failed(directory.path, finished);
+  return AsRefusal(FinishCreation(files, directory.path), directory.path);
 }
 
 }  // namespace restante::embedded

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/cord.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -16,6 +17,14 @@
 
 namespace restante::embedded {
 namespace {
+
+// Marks a status whose text needs nothing more.
+constexpr absl::string_view kRefusal = "restante/refusal";
+
+absl::Status Complete(absl::Status status) {
+  status.SetPayload(kRefusal, absl::Cord());
+  return status;
+}
 
 bool AllDigits(absl::string_view text) {
   return !text.empty() && std::all_of(text.begin(), text.end(), absl::ascii_isdigit);
@@ -60,8 +69,8 @@ class Checker {
       const bool there = std::find(names.begin(), names.end(), part.name) != names.end();
       if (there) RETURN_IF_ERROR(CheckPart(part));
       if (there || !complete || !part.needed) continue;
-      return absl::DataLossError(
-          absl::StrCat(path_, ": ", part.name, " is missing; restore it from a backup of the directory"));
+      return Refusal(absl::StatusCode::kDataLoss, path_,
+                     absl::StrCat(part.name, " is missing; restore it from a backup of the directory"));
     }
     return absl::OkStatus();
   }
@@ -71,16 +80,17 @@ class Checker {
 
   absl::StatusOr<std::vector<std::string>> Names(const std::string& path) const {
     absl::StatusOr<std::vector<std::string>> names = files_.List(path);
-    if (!names.ok()) return Annotate(names.status(), path_);
+    if (!names.ok()) return names.status();
     return WithoutSystemNames(*std::move(names));
   }
 
   absl::Status CheckPart(const Part& part) {
     ASSIGN_OR_RETURN(const bool is_directory, files_.IsDirectory(PathOf(part.name)));
     if (is_directory != (part.is_name != nullptr)) {
-      return absl::FailedPreconditionError(absl::StrCat(
-          path_, ": ", part.name, " is ", is_directory ? "a directory, not a file" : "no directory",
-          "; restore it from a backup of the directory"));
+      return Refusal(
+          absl::StatusCode::kFailedPrecondition, path_,
+          absl::StrCat(part.name, " is ", is_directory ? "a directory, not a file" : "no directory",
+                       "; restore it from a backup of the directory"));
     }
     RETURN_IF_ERROR(CheckAllowed(part.name));
     if (!is_directory) return absl::OkStatus();
@@ -98,17 +108,19 @@ class Checker {
   absl::Status CheckAllowed(absl::string_view name) {
     ASSIGN_OR_RETURN(const Files::Permissions permissions, files_.PermissionsOf(PathOf(name)));
     if (permissions.allowed) return absl::OkStatus();
-    return absl::PermissionDeniedError(
-        absl::StrFormat("%s: %s cannot be read and written by user id %d, which the store runs as (it is "
-                        "user id %d's, mode %04o); "
-                        "give the whole directory to that user (chown -R, chmod -R u+rwX)",
-                        path_, name.empty() ? "it" : name, geteuid(), permissions.owner, permissions.mode));
+    return Refusal(
+        absl::StatusCode::kPermissionDenied, path_,
+        absl::StrFormat("%s cannot be read and written by user id %d, which the store runs as (it is "
+                        "user id %d's, mode %04o); give the whole directory to that user (chown -R, "
+                        "chmod -R u+rwX)",
+                        name.empty() ? "it" : name, geteuid(), permissions.owner, permissions.mode));
   }
 
   absl::Status Foreign(absl::string_view name) const {
-    return absl::FailedPreconditionError(absl::StrCat(path_, ": ", absl::CHexEscape(name),
-                                                      " is not the store's, and nothing else may be in its "
-                                                      "directory; move it away, if it does not matter"));
+    return Refusal(
+        absl::StatusCode::kFailedPrecondition, path_,
+        absl::StrCat(absl::CHexEscape(name),
+                     " is not the store's, and nothing else may be in its directory; move it away"));
   }
 
   Files& files_;
@@ -116,6 +128,19 @@ class Checker {
 };
 
 }  // namespace
+
+absl::Status Refusal(absl::StatusCode code, const std::string& path, absl::string_view text) {
+  return Complete(absl::Status(code, absl::StrCat(path, ": ", text)));
+}
+
+absl::Status AsRefusal(const absl::Status& status, const std::string& path) {
+  if (status.ok() || status.GetPayload(kRefusal)) return status;
+  std::string text(status.message());
+  if (!absl::StartsWith(text, path)) text = absl::StrCat(path, ": ", text);
+  if (absl::IsPermissionDenied(status)) text += "; give it to the user that the store runs as (chown -R)";
+  if (absl::IsResourceExhausted(status)) text += "; make room on its file system";
+  return Complete(absl::Status(status.code(), text));
+}
 
 bool IsIndexName(absl::string_view name) {
   if (name == "CURRENT" || name == "LOCK" || name == "LOG" || name == "LOG.old") return true;
@@ -143,9 +168,9 @@ absl::Status CheckOwner(Files& files, const std::string& path) {
     if (const auto format = files.PermissionsOf(JoinPath(path, "FORMAT")); format.ok()) owner = format->owner;
   }
   if (owner == user || owner == 0) return absl::OkStatus();
-  return absl::PermissionDeniedError(
-      absl::StrCat(path, ": belongs to user id ", owner, ", and the store runs as user id ", user,
-                   "; run it as its owner, or give all of it to the other (chown -R)"));
+  return Refusal(absl::StatusCode::kPermissionDenied, path,
+                 absl::StrCat("belongs to user id ", owner, ", and the store runs as user id ", user,
+                              "; run it as its owner, or give all of it to the other (chown -R)"));
 }
 
 absl::Status CheckParts(Files& files, const std::string& path, bool complete) {

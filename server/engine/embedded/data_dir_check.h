@@ -14,6 +14,11 @@
 
 namespace restante::embedded {
 
+// Why a start is refused, in one line that is complete: `path: text`.
+absl::Status Refusal(absl::StatusCode code, const std::string& path, absl::string_view text);
+// Any error as one: with the path in front and, if its code tells, with what to do.
+absl::Status AsRefusal(const absl::Status& status, const std::string& path);
+
 // Whose the directory is. Only who may write it opens it: its owner, or whom the
 // administrator let in where it is root's (a volume that a group may write). Root
 // itself, who is kept out nowhere, leaves another user's directory alone: what root

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
 #include "server/base/status_macros.h"
+#include "server/engine/embedded/data_dir_check.h"
 #include "server/engine/embedded/engine_impl.h"
 #include "server/engine/embedded/index_keys.h"
 #include "server/engine/embedded/segment_reader.h"
@@ -34,17 +35,6 @@ absl::Status CountDirectory(CountingFiles& files, const std::string& path, const
   return absl::OkStatus();
 }
 
-// One line that names the directory and says what to do.
-absl::Status ForPeople(const absl::Status& status, const std::string& path) {
-  if (status.ok()) return status;
-  const absl::string_view text = status.message();
-  return absl::Status(
-      status.code(),
-      absl::StrCat(
-          absl::StartsWith(text, path) ? "" : absl::StrCat(path, ": "), text,
-          absl::IsResourceExhausted(status) ? "; make room on its file system, and start again" : ""));
-}
-
 // A small disk gets an index of small pieces (DiskRoom).
 size_t IndexBuffer(Files& files, const std::string& path) {
   const absl::StatusOr<Files::Space> space = files.SpaceAt(path);
@@ -64,18 +54,18 @@ absl::StatusOr<std::unique_ptr<engine::Engine>> EmbeddedEngine::Open(Options opt
   const std::string warning = directory.warning;
   // What cannot be opened stays as it is. (A rebuild looks for itself.)
   if (!options.rebuild_index) {
-    RETURN_IF_ERROR(ForPeople(CheckStore(*options.files, directory), path));
+    RETURN_IF_ERROR(AsRefusal(CheckStore(*options.files, directory), path));
   }
   RETURN_IF_ERROR(ClaimDataDir(*options.files, directory));
   auto files = std::make_shared<CountingFiles>(options.files);
   if (absl::Status counted = CountDirectory(*files, path, directory.ballast()); !counted.ok()) {
-    return Annotate(counted, path);
+    return AsRefusal(counted, path);
   }
   auto engine =
       absl::WrapUnique(new EmbeddedEngine(std::move(options), std::move(directory), std::move(files)));
-  RETURN_IF_ERROR(ForPeople(engine->Recover(), path));
+  RETURN_IF_ERROR(AsRefusal(engine->Recover(), path));
   engine->Start();
-  RETURN_IF_ERROR(ForPeople(engine->Upgrade(), path));
+  RETURN_IF_ERROR(AsRefusal(engine->Upgrade(), path));
   if (!warning.empty()) engine->LogLine(LogLevel::kWarning, warning);
   return engine;
 }

@@ -117,7 +117,7 @@ absl::Status Index::Open(bool create) {
   leveldb::DB* db = nullptr;
   if (const leveldb::Status status = leveldb::DB::Open(options, path_, &db); !status.ok()) {
     // What the disk said is more exact than what LevelDB made of it.
-    RETURN_IF_ERROR(FirstFailureOf(*env_));
+    RETURN_IF_ERROR(first_failure());
     if (status.IsIOError()) return absl::UnavailableError(absl::StrCat(path_, ": ", status.ToString()));
     return absl::DataLossError(absl::StrCat(path_, ": ", status.ToString()));
   }
@@ -128,6 +128,8 @@ absl::Status Index::Open(bool create) {
   }
   return CheckMarkers();
 }
+
+absl::Status Index::first_failure() const { return FirstFailureOf(*env_); }
 
 void Index::Close() {
   if (!db_) return;

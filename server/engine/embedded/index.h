@@ -78,6 +78,8 @@ class Index {
   absl::Status Open(bool create);
   // Waits until nobody has a snapshot any more.
   void Close();
+  // What the disk refused first since it was opened.
+  absl::Status first_failure() const;
 
   // Nothing was ever checkpointed: all zero.
   absl::StatusOr<stored::Checkpoint> ReadCheckpoint() const;
