@@ -18,8 +18,10 @@ namespace restante::embedded {
 absl::Status Creation(NotedStore& store);
 // A bit of everything, one client, one restart.
 absl::Status FewMessages(NotedStore& store);
-// Segments fill and are emptied: in the background, then by command.
+// Segments fill and are emptied, by command.
 absl::Status Compaction(NotedStore& store);
+// By itself. Not for faults: a segment that made trouble is left until the next start.
+absl::Status BackgroundCompaction(NotedStore& store);
 // The index is made again from a log with gaps.
 absl::Status Rebuilding(NotedStore& store);
 // LevelDB fills its log, writes tables and merges them.

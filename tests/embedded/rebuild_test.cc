@@ -226,7 +226,7 @@ TEST_F(Rebuild, OneThatWasInterruptedIsNoIndex) {
   files_.Fail({.operation = FaultyFiles::Operation::kSync,
                .path_contains = "/index/",
                .status = absl::InternalError("input/output error"),
-               .after = 4,
+               .after = 3,
                .times = -1});
   ASSERT_FALSE(OpenRebuilding().ok());
   ASSERT_GT(files_.failed(), 0);

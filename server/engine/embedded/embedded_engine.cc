@@ -116,7 +116,7 @@ absl::Status EmbeddedEngine::Recover() {
   }
   RETURN_IF_ERROR(LoadPinned());
   RETURN_IF_ERROR(CheckSegments());
-  if (!options_.rebuild_index) RETURN_IF_ERROR(FindUpgrade());
+  if (!options_.rebuild_index) RETURN_IF_ERROR(FindUnlogged());
   RETURN_IF_ERROR(RemoveLeftovers());
   ASSIGN_OR_RETURN(segment_, SegmentWriter::GoOn(*files_, directory_.segments(), recovered_.end));
   RETURN_IF_ERROR(disk_.Measure());
@@ -177,9 +177,9 @@ absl::Status EmbeddedEngine::CheckSegments() {
   return missing;
 }
 
-absl::Status EmbeddedEngine::FindUpgrade() {
+absl::Status EmbeddedEngine::FindUnlogged() {
   absl::MutexLock lock(&mutex_);
-  if (directory_.format >= 2) return absl::OkStatus();
+  const bool upgrade = directory_.format < 2;
   absl::Status status;
   std::set<uint64_t> known;
   keys_.Visit("s", AfterPrefix("s"), durable_, [&](const std::string& key, const std::string* value) {
@@ -187,25 +187,30 @@ absl::Status EmbeddedEngine::FindUpgrade() {
     known.insert(segment);
     stored::SegmentFigures figures;
     if (segment >= log_end_.segment || !figures.ParseFromString(*value)) return true;
-    // Its successor says where it ends. If that is gone it was cut there.
+    // In the present format only the one before the newest, if the last process
+    // began that and had no group to put into it.
+    if (!upgrade && figures.end() != 0) return true;
+    // Its successor says where it ends. In format 1, if that is gone it was cut there.
     const absl::StatusOr<SegmentInfo> next =
         ReadSegmentInfo(*files_, directory_.segments(), segment + 1, directory_.store());
     if (next.ok()) {
       figures.set_end(next->start.previous_end);
-    } else if (absl::IsNotFound(next.status())) {
+    } else if (!absl::IsNotFound(next.status())) {
+      status = next.status();
+    } else if (!upgrade) {
+      return true;
+    } else {
       const absl::StatusOr<uint64_t> size =
           files_->SizeOf(JoinPath(directory_.segments(), SegmentName(segment)));
       status = size.status();
       if (size.ok()) figures.set_end(*size);
-    } else {
-      status = next.status();
     }
     if (!status.ok()) return false;
     corrections_.emplace_back(key, figures.SerializeAsString());
     return true;
   });
   RETURN_IF_ERROR(status);
-  for (uint64_t segment = 1; segment < log_end_.segment; ++segment) {
+  for (uint64_t segment = 1; upgrade && segment < log_end_.segment; ++segment) {
     if (!known.contains(segment)) corrections_.emplace_back(SegmentKey(segment), std::nullopt);
   }
   return absl::OkStatus();

@@ -127,8 +127,8 @@ class EmbeddedEngine final : public engine::Engine {
   absl::Status RemoveLeftovers();
   absl::Status LoadPinned();
   absl::Status CheckSegments();
-  // What the log of a store of format 1 does not say.
-  absl::Status FindUpgrade();
+  // What the log does not say of the segments; in a store of format 1 a lot.
+  absl::Status FindUnlogged();
   void Start();
   // Logs corrections_, and says that the store has the present format.
   absl::Status Upgrade();

@@ -177,6 +177,9 @@ absl::Status ThrowAway(Files& files, const std::string& path) {
 absl::StatusOr<Corrections> Compare(const Index& index, const Survey& survey) {
   std::map<uint64_t, stored::SegmentFigures> wanted;
   for (const Span& span : survey.spans) {
+    // It was let go, only its file is still there; the start removes that.
+    const auto let_go = survey.figures.find(span.number);
+    if (let_go != survey.figures.end() && !let_go->second) continue;
     stored::SegmentFigures& figures = wanted[span.number];
     figures.set_body_bytes(span.body_bytes);
     figures.set_erased_bytes(span.erased_bytes);
