@@ -247,7 +247,7 @@ TEST_F(Compaction, AFailedWriteLosesNothingAndItIsTriedAgain) {
     if (uid % 20 == 2) fail_some();
     while (!store_.Expunge(uid).ok()) std::this_thread::yield();
   }
-// (What is in the newest segment waits for a command.)
+  // (What is in the newest segment waits for a command.)
   ASSERT_TRUE(Compact().ok());
   EXPECT_LT(store_.Figure("segments_bytes"), 20 * 20'000 * 13 / 10);
   EXPECT_GT(files_.failed(), 5);

@@ -29,7 +29,9 @@ class Crash : public testing::Test {
 TEST_F(Crash, Creation) { explorer_.CutEverywhere(Record("creation", Creation), 20); }
 TEST_F(Crash, FewMessages) { explorer_.CutEverywhere(Record("few messages", FewMessages), 3); }
 TEST_F(Crash, Compaction) { explorer_.CutEverywhere(Record("compaction", Compaction), 2); }
-TEST_F(Crash, BackgroundCompaction) { explorer_.CutEverywhere(Record("background compaction", BackgroundCompaction), 2); }
+TEST_F(Crash, BackgroundCompaction) {
+  explorer_.CutEverywhere(Record("background compaction", BackgroundCompaction), 2);
+}
 TEST_F(Crash, Rebuilding) { explorer_.CutEverywhere(Record("rebuilding", Rebuilding), 2); }
 TEST_F(Crash, FullTables) { explorer_.CutEverywhere(Record("full tables", FullTables), 2); }
 TEST_F(Crash, ManyClients) {
