@@ -27,12 +27,16 @@ def limit(value):
     return common.Limit(kind=common.Limit.VALUE, value=value)
 
 
+# A store that was restarted is found again at once.
+AT_ONCE = [("grpc.max_reconnect_backoff_ms", 200), ("grpc.initial_reconnect_backoff_ms", 50),
+           ("grpc.min_reconnect_backoff_ms", 50)]
+# Calls wait for the store, however long a busy machine takes to let them in.
+PATIENTLY = [("grpc.service_config", '{"methodConfig": [{"name": [{}], "waitForReady": true}]}')]
+
+
 class Api:
-    def __init__(self, address):
-        # A store that was restarted is found again at once.
-        self.channel = grpc.insecure_channel(
-            address, [("grpc.max_reconnect_backoff_ms", 200), ("grpc.initial_reconnect_backoff_ms", 50),
-                      ("grpc.min_reconnect_backoff_ms", 50), ("grpc.use_local_subchannel_pool", 1)])
+    def __init__(self, address, options=AT_ONCE):
+        self.channel = grpc.insecure_channel(address, [("grpc.use_local_subchannel_pool", 1), *options])
         self.delivery = delivery_pb2_grpc.DeliveryServiceStub(self.channel)
         self.mailbox = mailbox_pb2_grpc.MailboxServiceStub(self.channel)
         self.message = message_pb2_grpc.MessageServiceStub(self.channel)

@@ -23,7 +23,7 @@ PROGRAMS = {
     "restante": BUILD_DIR / "client/cli/restante",
 }
 # How long an event may take before a test gives up; no test passes by waiting.
-PATIENCE = 60
+PATIENCE = float(os.environ.get("E2E_PATIENCE", "60"))
 
 
 def environment():

@@ -32,7 +32,7 @@ class Sender(threading.Thread):
         try:
             while not self.stopping.is_set():
                 try:
-                    with Smtp(self.front.smtp) as smtp:
+                    with Smtp(self.front.smtp, timeout=harness.PATIENCE * 2) as smtp:
                         while not self.stopping.is_set():
                             self.deliver(smtp)
                 except (Lost, OSError):

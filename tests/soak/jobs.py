@@ -59,7 +59,7 @@ class Jobs(threading.Thread):
             f"{rounds} rounds of kill -9",
             ["/usr/bin/python3", "-B", "-m", "pytest", "-q", "-s", "-p", "no:cacheprovider",
              self.tests / "e2e/test_crash.py", "-k", "kill9_again_and_again"],
-            E2E_BUILD_DIR=self.bin_dir, RESTANTE_KILL_ROUNDS=rounds, RESTANTE_KILL_SEED=next(self.seeds))
+            RESTANTE_KILL_ROUNDS=rounds, RESTANTE_KILL_SEED=next(self.seeds))
         if found := re.search(r"^(\d+) rounds, .*$", output, re.MULTILINE):
             self.kill_rounds, self.kill_figures = int(found[1]), found[0]
 

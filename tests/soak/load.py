@@ -11,7 +11,7 @@ import subprocess
 import threading
 
 import harness
-from api import Api, limit, mailbox
+from api import PATIENTLY, Api, limit, mailbox
 from api import message as messages_api
 from google.protobuf import field_mask_pb2
 from smtp_client import Smtp, message
@@ -34,7 +34,7 @@ class Worker(threading.Thread):
 
     def __init__(self, store_address):
         super().__init__(daemon=True)
-        self.api = Api(store_address)
+        self.api = Api(store_address, PATIENTLY)
         self.stopping = threading.Event()
         self.failure = None
 
@@ -54,7 +54,7 @@ class Sender(Worker):
     def __init__(self, store_address, smtp_address, number, seed):
         super().__init__(store_address)
         self.random = random.Random(seed * 1000 + number)
-        self.smtp = Smtp(smtp_address)
+        self.smtp = Smtp(smtp_address, timeout=harness.PATIENCE)
         self.mailboxes = [f"s{number}.{i}@example.org" for i in range(3)]
         self.there = {address: {} for address in self.mailboxes}  # Transaction id to digest.
         self.stored = self.refused = self.deleted = self.read = self.limits = 0
@@ -173,7 +173,7 @@ class Janitor(Worker):
 
 class Load:
     def __init__(self, store, front, directory, seed):
-        self.api = Api(store.address)
+        self.api = Api(store.address, PATIENTLY)
         self.api.ready()
         self.api.create_domain()
         letter = directory / "bulk-letter"
@@ -199,7 +199,9 @@ class Load:
         for worker in self.workers:
             worker.stopping.set()
         for worker in self.workers:
-            worker.join(harness.PATIENCE * 5)
+            worker.join(harness.PATIENCE)
+            if worker.is_alive() and not worker.failure:
+                worker.failure = AssertionError("does not end")
 
     def problems(self):
         """Everything acknowledged, compared with everything there. After stop()."""
