@@ -117,7 +117,10 @@ absl::StatusOr<std::vector<std::string>> EmbeddedEngine::Verify(VerifyJob& job) 
         absl::Status status = file.status();
         if (file.ok()) status = BodyReader(**file, body, location, directory_.store()).Header().status();
         // It may have been dropped since; then it cannot be located any more.
-        if (!status.ok() && !absl::IsNotFound(Locate(body).status())) {
+        // Or compaction moved it, and its new place counts.
+        const absl::StatusOr<stored::BodyLocation> now = status.ok() ? location : Locate(body);
+        const bool moved = now.ok() && (now->file() != location.file() || now->offset() != location.offset());
+        if (!status.ok() && !moved && !absl::IsNotFound(now.status())) {
           problems.push_back(absl::StrCat("body ", body, ": ", path, ": ", status.message()));
         }
         if (++checked % kProgressEvery == 0 && job.progress) job.progress(checked);
