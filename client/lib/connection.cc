@@ -81,12 +81,7 @@ void Connection::Stop() {
   // for; what is left then goes when gRPC hands it back.
   if (gate_.Close()) return;
   absl::MutexLock lock(&mutex_);
-  mutex_.AwaitWithTimeout(absl::Condition(
-                              +[](Connection* self) ABSL_EXCLUSIVE_LOCKS_REQUIRED(self->mutex_) {
-                                return self->streams_.empty() && self->calls_.empty();
-                              },
-                              this),
-                          kStopPatience);
+  ended_.AwaitFor(&mutex_, kStopPatience, [this] { return streams_.empty() && calls_.empty(); });
 }
 
 // --- transactions ---------------------------------------------------------------
@@ -204,6 +199,7 @@ bool Connection::connected() const {
 void Connection::Forget(DeliverStream* stream) {
   auto at = std::find_if(streams_.begin(), streams_.end(), [&](const auto& s) { return s.get() == stream; });
   if (at != streams_.end()) streams_.erase(at);
+  ended_.Changed();
 }
 
 void Connection::OnStreamDone(DeliverStream* stream, absl::Status why, bool answered,
@@ -259,6 +255,7 @@ void Connection::Probe(bool wait) {
                                 {
                                   absl::MutexLock lock(&self->mutex_);
                                   self->calls_.erase(&call->context);
+                                  self->ended_.Changed();
                                 }
                                 self->OnProbed(wait, ToStatus(status), std::move(call->response));
                               });
@@ -317,6 +314,7 @@ void Connection::AskReceipt(std::shared_ptr<Settling> settling) {
                                {
                                  absl::MutexLock lock(&self->mutex_);
                                  self->calls_.erase(&call->context);
+                                 self->ended_.Changed();
                                }
                                self->OnReceipt(settling, ToStatus(status), std::move(call->response));
                              });

@@ -24,6 +24,7 @@
 #include "client/lib/gate.h"
 #include "client/lib/timer.h"
 #include "restante/delivery.h"
+#include "server/base/steady_condition.h"
 #include "server/base/strand.h"
 
 namespace grpc {
@@ -99,6 +100,7 @@ class Connection : public StreamOwner, public std::enable_shared_from_this<Conne
   std::vector<std::shared_ptr<DeliverStream>> streams_ ABSL_GUARDED_BY(mutex_);
   // Of unary calls under way.
   absl::flat_hash_set<grpc::ClientContext*> calls_ ABSL_GUARDED_BY(mutex_);
+  SteadyCondition ended_;  // One of these is gone.
 };
 
 }  // namespace restante::client_internal

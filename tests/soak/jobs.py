@@ -1,5 +1,6 @@
 """What runs beside the load, one after another, on what processor time it leaves."""
 
+import itertools
 import os
 import re
 import subprocess
@@ -14,7 +15,7 @@ KILL_ROUNDS_A_MINUTE = 20
 
 
 class Jobs(threading.Thread):
-    """Rounds of kill -9, crash exploration, and the model until the time is up."""
+    """Rounds of kill -9; then random crashes and the model in turn, until the time is up."""
 
     def __init__(self, bin_dir, tests, directory, minutes, seeds):
         super().__init__(daemon=True)
@@ -31,9 +32,10 @@ class Jobs(threading.Thread):
     def run(self):
         try:
             self.kill()
-            self.explore_crashes()
-            while not self.stopping and time.monotonic() < self.end:
-                self.model()
+            for job in itertools.cycle((self.crash, self.model)):
+                if self.stopping or time.monotonic() >= self.end:
+                    break
+                job()
             self.doing = "nothing more"
         except Exception as failure:  # shown by the soak
             self.failures.append(f"{self.doing}: {failure}")
@@ -63,12 +65,11 @@ class Jobs(threading.Thread):
         if found := re.search(r"^(\d+) rounds, .*$", output, re.MULTILINE):
             self.kill_rounds, self.kill_figures = int(found[1]), found[0]
 
-    def explore_crashes(self):
-        program = self.bin_dir / "tests/embedded/crash_test"
-        if not program.exists():
-            return
-        rounds = max(5, int(self.minutes * 10))
-        output = self.command(f"{rounds} rounds of crash exploration", [program], RESTANTE_CRASH_ROUNDS=rounds)
+    def crash(self):
+        # What is exhaustive is the same each time, and ./dev test's.
+        output = self.command("random crashes", [self.bin_dir / "tests/embedded/crash_test",
+                                                 "--gtest_filter=Crash.Many*:CrashFault.Many*"],
+                              RESTANTE_CRASH_SEED=next(self.seeds))
         self.crash_points += sum(int(n) for n in re.findall(r"(\d+) cut points", output))
 
     def model(self):

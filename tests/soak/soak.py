@@ -9,7 +9,7 @@ reads, deletes, expunges of what is old, limits that rise and fall. Memory, file
 descriptors and threads of both are sampled and have to stay flat; at the end
 everything acknowledged is compared with what is there, and verify has to find
 nothing. Beside that run, one after another, rounds of kill -9 on a store of their
-own, the exploration of crashes, and the model-based test with ever new seeds.
+own; then, with ever new seeds, random crashes and the model-based test in turn.
 
 --startup measures instead how much longer a store with 1,000,000 messages takes to
 start than an empty one.
