@@ -215,6 +215,25 @@ TEST_F(DamagedIndex, HidesTheMessagesInItAndNothingElse) {
   Deliver();
 }
 
+TEST_F(DamagedIndex, KeepsASegmentWhoseKeysItHides) {
+  for (uint64_t uid = 1; uid <= 30; ++uid) ASSERT_TRUE(store_.Expunge(uid).ok());
+  std::erase_if(texts_, [](const auto& text) { return text.first <= 30; });
+  DamageEntries();
+  const absl::Status compacted = Await<absl::Status>([&](auto done) {
+    store_.engine->Compact([](engine::UpkeepProgress) { return true; }, std::move(done));
+  });
+  EXPECT_TRUE(compacted.ok()) << compacted;
+  EXPECT_GT(disk_.Struck(fault_), 0);
+  EXPECT_TRUE(disk_.SizeOf("/data/segments/" + SegmentName(1)).ok());
+  disk_.Heal();
+  store_.options.rebuild_index = true;
+  const absl::Status opened = store_.Open();
+  ASSERT_TRUE(opened.ok()) << opened;
+  EXPECT_EQ(store_.Entries().size(), texts_.size());
+  EXPECT_THAT(Lost(store_, texts_), IsEmpty());
+  EXPECT_THAT(store_.Problems(), IsEmpty());
+}
+
 TEST_F(DamagedIndex, IsLeftAsItIsWhenLevelDbMeetsItAndIsMadeAgainFromTheLog) {
   DamageEntries();
   while (store_.Figure("index_damaged") == 0) Deliver();

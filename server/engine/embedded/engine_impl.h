@@ -330,6 +330,7 @@ class EmbeddedEngine final : public engine::Engine {
   // (UINT64_MAX: never).
   uint64_t counted_keys_ = 0, counted_bytes_ = 0, counted_changes_ = UINT64_MAX;
   uint64_t index_compacted_at_ = UINT64_MAX;
+  absl::Status compaction_trouble_;  // Of the last round in the background.
   // Keys that groups changed since the start.
   std::atomic<uint64_t> changes_{0};
   std::vector<CompactJob> compact_jobs_ ABSL_GUARDED_BY(mutex_);
