@@ -40,21 +40,29 @@ struct Figures {
 // stays in the store.
 absl::Status ArchivePage(Context& context, const v1::Mailbox& mailbox, const v1::ListMessagesResponse& page,
                          Maildir& maildir, Figures* figures) {
+  // Only what is read whole is compared, and only what is the same is expunged.
+  std::vector<const v1::Message*> saved;
   for (const v1::Message& message : page.messages()) {
-    absl::StatusOr<bool> saved = Save(context.client(), mailbox, message, maildir);
-    if (absl::IsNotFound(saved.status()) || absl::IsDataLoss(saved.status())) continue;
-    if (!saved.ok()) return saved.status();
+    const absl::Status status = Save(context.client(), mailbox, message, maildir).status();
+    if (status.ok()) {
+      saved.push_back(&message);
+    } else if (absl::IsDataLoss(status)) {
+      context.err << "restante: " << Printable(status.message()) << "; it stays in the store\n";
+      ++figures->kept;
+    } else if (!absl::IsNotFound(status)) {  // Deleted since it was listed.
+      return status;
+    }
   }
   RETURN_IF_ERROR(maildir.Sync());
   v1::BatchDeleteMessagesRequest expunge;
   expunge.set_parent(mailbox.name());
-  for (const v1::Message& message : page.messages()) {
-    if (absl::Status same = Compare(mailbox, message, maildir); !same.ok()) {
+  for (const v1::Message* message : saved) {
+    if (absl::Status same = Compare(mailbox, *message, maildir); !same.ok()) {
       context.err << "restante: " << Printable(same.message()) << "; it stays in the store\n";
       ++figures->kept;
       continue;
     }
-    expunge.add_uids(message.uid());
+    expunge.add_uids(message->uid());
   }
   if (expunge.uids().empty()) return absl::OkStatus();
   ASSIGN_OR_RETURN(v1::BatchDeleteMessagesResponse gone, context.client().BatchDeleteMessages(expunge));
@@ -85,6 +93,7 @@ absl::Status Archive(Context& context, const ArchiveArguments& arguments) {
   ASSIGN_OR_RETURN(absl::Duration age, ParseDuration(arguments.older_than));
   absl::Time before = absl::Now() - age;
   Figures total;
+  uint64_t damaged = 0;  // Mailboxes.
   {
     Printer printer(context.out, context.json());
     Progress progress("archived messages");
@@ -97,6 +106,12 @@ absl::Status Archive(Context& context, const ArchiveArguments& arguments) {
       progress.Show(total.messages, 0);
       // Deleted since it was listed.
       if (absl::IsNotFound(status) && arguments.selection.address.empty()) return absl::OkStatus();
+      if (absl::IsDataLoss(status)) {
+        // Its list cannot be read to its end; the other mailboxes are not worse for it.
+        context.err << "restante: " << IdOf(mailbox.name()) << ": " << Printable(status.message()) << "\n";
+        ++damaged;
+        status = absl::OkStatus();
+      }
       RETURN_IF_ERROR(status);
       if (figures.messages == 0 && figures.kept == 0 && arguments.selection.address.empty()) {
         return absl::OkStatus();
@@ -114,6 +129,9 @@ absl::Status Archive(Context& context, const ArchiveArguments& arguments) {
   if (!context.json()) {
     context.out << total.messages << " messages (" << FormatSize(total.bytes) << ") are in " << arguments.to
                 << " now and no longer in the store\n";
+  }
+  if (damaged > 0) {
+    return absl::DataLossError(absl::StrCat(damaged, " mailboxes could not be archived to their end"));
   }
   if (total.kept > 0) {
     return absl::DataLossError(

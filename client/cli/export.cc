@@ -2,6 +2,7 @@
 #include <CLI/CLI.hpp>
 #include <memory>
 
+#include "absl/strings/str_cat.h"
 #include "client/cli/context.h"
 #include "client/cli/mail_files.h"
 #include "client/cli/maildir.h"
@@ -22,7 +23,7 @@ absl::Status ExportMaildir(Context& context, const ExportArguments& arguments) {
   ASSIGN_OR_RETURN(v1::Mailbox mailbox, context.client().GetMailbox(get));
   Maildir maildir(arguments.path);
   if (absl::Status made = maildir.Create(); !made.ok()) return UsageError(made.message());
-  uint64_t written = 0, present = 0, bytes = 0;
+  uint64_t written = 0, present = 0, bytes = 0, damaged = 0;
   {
     Progress progress("exporting");
     v1::ListMessagesRequest list;
@@ -32,6 +33,13 @@ absl::Status ExportMaildir(Context& context, const ExportArguments& arguments) {
           for (const v1::Message& message : page.messages()) {
             absl::StatusOr<bool> saved = Save(context.client(), mailbox, message, maildir);
             if (absl::IsNotFound(saved.status())) continue;  // Deleted since it was listed.
+            if (absl::IsDataLoss(saved.status())) {
+              // The others are not worse for it.
+              ++damaged;
+              progress.Hide();
+              context.err << "restante: " << Printable(saved.status().message()) << "\n";
+              continue;
+            }
             if (!saved.ok()) return saved.status();
             ++(*saved ? written : present);
             bytes += *saved ? message.size_bytes() : 0;
@@ -44,8 +52,10 @@ absl::Status ExportMaildir(Context& context, const ExportArguments& arguments) {
   record.Text("maildir", arguments.path)
       .Number("written_messages", written)
       .Size("written_bytes", bytes)
-      .Number("present_messages", present);
+      .Number("present_messages", present)
+      .Number("damaged_messages", damaged);
   Printer(context.out, context.json()).One(record);
+  if (damaged > 0) return absl::DataLossError(absl::StrCat(damaged, " messages cannot be read"));
   return absl::OkStatus();
 }
 

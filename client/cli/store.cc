@@ -1,5 +1,6 @@
 // restante store verify|scrub|compact
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <memory>
 
 #include "absl/strings/str_cat.h"
@@ -13,7 +14,9 @@
 namespace restante::cli {
 namespace {
 
-absl::Status Verify(Context& context) {
+absl::Status Verify(Context& context, bool repair) {
+  v1::VerifyRequest request;
+  request.set_repair(repair);
   uint64_t problems = 0;
   LongWork<v1::VerifyResponse> work;
   work.what = "verifying mailboxes";
@@ -24,14 +27,19 @@ absl::Status Verify(Context& context) {
     problems += static_cast<uint64_t>(response.problems_size());
     return std::vector<std::string>(response.problems().begin(), response.problems().end());
   };
-  ASSIGN_OR_RETURN(const v1::VerifyResponse last, Watch(context, &Client::Verify, v1::VerifyRequest(), work));
+  ASSIGN_OR_RETURN(const v1::VerifyResponse last, Watch(context, &Client::Verify, request, work));
   Record record;
   record.Number("checked_mailboxes", last.checked_mailboxes())
       .Number("checked_messages", last.checked_messages())
       .Number("checked_bodies", last.checked_bodies())
       .Number("problems", problems);
+  if (repair) record.Number("repaired_problems", last.repaired_problems());
   Printer(context.out, context.json()).One(record);
-  if (problems > 0) return absl::DataLossError(absl::StrCat(problems, " problems found"));
+  const uint64_t left = problems - std::min(problems, last.repaired_problems());
+  if (left > 0) {
+    return absl::DataLossError(repair ? absl::StrCat(left, " of ", problems, " problems are left")
+                                      : absl::StrCat(problems, " problems found"));
+  }
   return absl::OkStatus();
 }
 
@@ -86,12 +94,15 @@ absl::Status Compact(Context& context) {
 void AddStoreCommands(CLI::App& app, Context& context) {
   CLI::App* group = app.add_subcommand("store", "Upkeep of the store.");
   group->footer("Examples:\n  restante store verify\n  restante store scrub --rate 20M\n");
-  group
-      ->add_subcommand(
-          "verify",
-          "Adds up all usage and references while mail flows and compares them with the figures kept. "
-          "Changes nothing; exit status 1 if something is wrong.")
-      ->callback([&context] { context.run = Verify; });
+  auto repair = std::make_shared<bool>(false);
+  CLI::App* verify = group->add_subcommand(
+      "verify",
+      "Adds up all usage and references while mail flows and compares them with the figures kept. Changes "
+      "nothing unless it is told to; exit status 1 if something is wrong.");
+  verify->add_flag("--repair", *repair,
+                   "Sets numbers right and removes files that no message needs. No message is added or "
+                   "removed; exit status 1 if something is still wrong.");
+  verify->callback([&context, repair] { context.run = [repair](Context& c) { return Verify(c, *repair); }; });
   auto rate = std::make_shared<std::string>("64M");
   CLI::App* scrub = group->add_subcommand(
       "scrub",

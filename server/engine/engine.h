@@ -266,11 +266,17 @@ class Engine {
   virtual bool HasDomains() = 0;
 
   // Checks what only the engine can see (references of bodies, own figures) and
-  // reports each problem as one line. `progress` gets the bodies checked so far.
+  // reports each problem as one line. Changes nothing. `progress` gets the bodies
+  // checked so far.
   virtual void VerifyBodies(std::function<void(uint64_t)> progress,
                             Done<absl::StatusOr<std::vector<std::string>>> done) = 0;
 
   // --- upkeep; kUnimplemented where an engine has no such thing ---------------------
+
+  // As VerifyBodies, and sets right what can be.
+  virtual void RepairBodies(std::function<void(uint64_t)> /*progress*/, Done<absl::StatusOr<Repairs>> done) {
+    done(absl::UnimplementedError("this engine repairs nothing"));
+  }
 
   // Reads every stored octet and compares it with its checksums, at most
   // `bytes_per_second` (0: as fast as it goes). Damage is a finding, not an error.

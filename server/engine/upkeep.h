@@ -38,6 +38,16 @@ struct ScrubResult {
   std::vector<Damage> first_damages;  // A few of them.
 };
 
+// What a line about a problem ends with.
+inline constexpr char kSetRight[] = "; set right";
+inline constexpr char kNotSetRight[] = "; not set right";
+
+// What is wrong, and was set right.
+struct Repairs {
+  std::vector<std::string> problems;  // One line each, which says whether it was.
+  uint64_t repaired = 0;              // So many of them were.
+};
+
 // What a backup consists of when it is done.
 struct BackupSummary {
   uint64_t files = 0, bytes = 0;  // In all.

@@ -25,14 +25,16 @@ constexpr uint64_t kMaxNew = 1000;
 void CheckEntry(const std::string& key, const Entry& entry, const MailboxHead& head, Audit& audit) {
   const std::string name = MessageName(head.address(), kInbox, entry.uid());
   if (engine::EntryUid(key) != entry.uid())
-    audit.problems.push_back(absl::StrCat(name, ": stands under another key"));
+    audit.misplaced.push_back(absl::StrCat(name, ": stands under another key"));
   if (entry.uid() >= head.uid_next()) {
-    audit.problems.push_back(absl::StrCat(name, ": the next UID is ", head.uid_next()));
+    audit.too_early.push_back(absl::StrCat(name, ": the next UID is ", head.uid_next()));
   }
   if (entry.modseq() > head.highest_modseq()) {
-    audit.problems.push_back(
+    audit.too_early.push_back(
         absl::StrCat(name, ": has MODSEQ ", entry.modseq(), ", the highest is ", head.highest_modseq()));
   }
+  audit.uid_next = std::max(audit.uid_next, entry.uid() + 1);
+  audit.highest_modseq = std::max(audit.highest_modseq, entry.modseq());
 }
 
 // What the comparing update found out.
@@ -78,11 +80,17 @@ absl::StatusOr<engine::Verdict> Compare(const engine::View& view, const MailboxH
   }
   out.changed = false;
   out.audit.recorded = EntrySums::Of(now);
-  if (!correct || out.audit.recorded == out.audit.actual) return engine::NoChange{};
-  out.audit.corrected = true;
+  out.audit.corrected = correct && out.audit.recorded != out.audit.actual;
+  out.audit.raised = correct && !out.audit.too_early.empty();
+  if (!out.audit.corrected && !out.audit.raised) return engine::NoChange{};
   engine::Change change;
   change.head = *view.head;
-  out.audit.actual.StoreIn(*change.head.mutable_mailbox());
+  MailboxHead& head = *change.head.mutable_mailbox();
+  out.audit.actual.StoreIn(head);
+  if (out.audit.raised) {
+    head.set_uid_next(std::max(head.uid_next(), out.audit.uid_next));
+    head.set_highest_modseq(std::max(head.highest_modseq(), out.audit.highest_modseq));
+  }
   return change;
 }
 

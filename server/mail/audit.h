@@ -16,14 +16,19 @@ namespace restante::mail {
 struct Audit {
   EntrySums recorded, actual;  // At the same moment.
   bool corrected = false;      // They differed, and the record was set right.
-  // UIDs and MODSEQs that cannot be, one line each.
-  std::vector<std::string> problems;
+  // Entries that stand under another key than theirs, one line each.
+  std::vector<std::string> misplaced;
+  // UIDs and MODSEQs that are still to be given, one line each, and what would
+  // have to be given next instead.
+  std::vector<std::string> too_early;
+  uint64_t uid_next = 0, highest_modseq = 0;
+  bool raised = false;  // There were such, and the head was set right.
 };
 
 // Reads the entries page by page and adds those that came meanwhile in the update
 // that compares; begins again when one was expunged meanwhile (MODSEQ rises by
 // one for each message added and each expunge, UIDNEXT for each message only).
-// Corrects the record only with `correct`.
+// Corrects the record, and raises what is given next, only with `correct`.
 //
 // Errors: kNotFound: no such partition; kUnavailable: the mailbox changed in each of
 // ten attempts.

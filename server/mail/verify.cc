@@ -25,9 +25,21 @@ struct Sums {
   uint64_t bytes = 0, messages = 0, mailboxes = 0, addresses = 0;
 };
 
-// One look at everything that several partitions must agree about.
-Task<absl::StatusOr<std::vector<std::string>>> CompareParts(engine::Engine* engine) {
+// What several partitions do not agree about.
+struct Disagreements {
   std::vector<std::string> problems;
+  // Domains whose number of addresses is wrong, by their problem.
+  struct Count {
+    std::string domain;
+    uint64_t counted = 0, actual = 0;
+  };
+  std::map<std::string, Count> counts;
+};
+
+// One look at all of it.
+Task<absl::StatusOr<Disagreements>> CompareParts(engine::Engine* engine) {
+  Disagreements found;
+  std::vector<std::string>& problems = found.problems;
   std::map<uint64_t, Sums> domains;
   std::map<uint64_t, std::string> named;  // Mailbox -> address in the directory.
   std::map<std::string, uint64_t> addresses;
@@ -95,6 +107,7 @@ Task<absl::StatusOr<std::vector<std::string>>> CompareParts(engine::Engine* engi
       if (entry.addresses() != addresses[domain]) {
         problems.push_back(absl::StrCat(DomainName(domain), ": counts ", entry.addresses(),
                                         " addresses, has ", addresses[domain]));
+        found.counts[problems.back()] = {domain, entry.addresses(), addresses[domain]};
       }
       addresses.erase(domain);
       CO_ASSIGN_OR_RETURN(engine::ReadResult read,
@@ -119,18 +132,52 @@ Task<absl::StatusOr<std::vector<std::string>>> CompareParts(engine::Engine* engi
   for (const auto& [domain, count] : addresses) {
     problems.push_back(absl::StrCat(DomainName(domain), ": is not hosted and has ", count, " addresses"));
   }
-  co_return std::move(problems);
+  co_return std::move(found);
+}
+
+// Whether it was: not if it changed meanwhile.
+Task<bool> SetCountRight(engine::Engine* engine, Disagreements::Count count) {
+  const std::string key = DomainKey(count.domain);
+  bool set = false;
+  std::vector<std::string> keys = {key};
+  const absl::Status status =
+      co_await Update(engine, PartitionId::Directory(), std::move(keys),
+                      [&](const engine::View& view) -> absl::StatusOr<engine::Verdict> {
+                        set = false;
+                        const auto it = view.values.find(key);
+                        stored::DirectoryDomain entry;
+                        if (it == view.values.end() || !entry.ParseFromString(it->second) ||
+                            entry.addresses() != count.counted) {
+                          return engine::NoChange{};
+                        }
+                        set = true;
+                        entry.set_addresses(count.actual);
+                        engine::Change change;
+                        if (view.head != nullptr) change.head = *view.head;
+                        change.puts.emplace_back(key, entry.SerializeAsString());
+                        return change;
+                      });
+  co_return set&& status.ok();
+}
+
+// With what became of it.
+std::string Told(std::string problem, bool repair, bool repaired) {
+  return repair ? absl::StrCat(problem, repaired ? engine::kSetRight : engine::kNotSetRight) : problem;
 }
 
 }  // namespace
 
-Task<absl::Status> Verify(engine::Engine* engine, std::function<bool(VerifyProgress)> report) {
+Task<absl::Status> Verify(engine::Engine* engine, std::function<bool(VerifyProgress)> report, bool repair) {
   VerifyProgress progress;
   // Says what is new and forgets it.
   const auto tell = [&] {
     VerifyProgress now = progress;
     progress.problems.clear();
     return report(std::move(now));
+  };
+  const auto found = [&](std::string problem, bool repaired) {
+    progress.problems.push_back(Told(std::move(problem), repair, repaired));
+    progress.repaired_problems += repaired;
   };
 
   uint64_t after = 0;
@@ -152,21 +199,23 @@ Task<absl::Status> Verify(engine::Engine* engine, std::function<bool(VerifyProgr
     if (mailboxes.empty()) break;
     after = mailboxes.back().first;
     for (const auto& [number, head] : mailboxes) {
-      absl::StatusOr<Audit> audit = co_await AuditMailbox(engine, number, false);
+      absl::StatusOr<Audit> audit = co_await AuditMailbox(engine, number, repair);
       if (absl::IsNotFound(audit.status())) continue;  // Deleted meanwhile.
       const std::string name = MailboxName(head.mailbox().address());
       if (audit.ok()) {
         progress.checked_messages += audit->actual.messages;
-        std::move(audit->problems.begin(), audit->problems.end(), std::back_inserter(progress.problems));
+        for (std::string& problem : audit->misplaced) found(std::move(problem), false);
+        for (std::string& problem : audit->too_early) found(std::move(problem), audit->raised);
         if (audit->recorded != audit->actual) {
-          progress.problems.push_back(absl::StrCat(
-              name, ": counts ", Amount(audit->recorded.bytes, audit->recorded.messages), ", holds ",
-              Amount(audit->actual.bytes, audit->actual.messages), " (exempt: counts ",
-              Amount(audit->recorded.exempt_bytes, audit->recorded.exempt_messages), ", holds ",
-              Amount(audit->actual.exempt_bytes, audit->actual.exempt_messages), ")"));
+          found(absl::StrCat(
+                    name, ": counts ", Amount(audit->recorded.bytes, audit->recorded.messages), ", holds ",
+                    Amount(audit->actual.bytes, audit->actual.messages), " (exempt: counts ",
+                    Amount(audit->recorded.exempt_bytes, audit->recorded.exempt_messages), ", holds ",
+                    Amount(audit->actual.exempt_bytes, audit->actual.exempt_messages), ")"),
+                audit->corrected);
         }
       } else {
-        progress.problems.push_back(std::string(audit.status().message()));
+        found(std::string(audit.status().message()), false);
       }
       ++progress.checked_mailboxes;
       progress.total_mailboxes = std::max(progress.total_mailboxes, progress.checked_mailboxes);
@@ -174,27 +223,35 @@ Task<absl::Status> Verify(engine::Engine* engine, std::function<bool(VerifyProgr
     }
   }
 
-  CO_ASSIGN_OR_RETURN(std::vector<std::string> found, co_await CompareParts(engine));
-  if (!found.empty()) {
-    CO_ASSIGN_OR_RETURN(std::vector<std::string> again, co_await CompareParts(engine));
-    for (std::string& problem : found) {
-      if (std::find(again.begin(), again.end(), problem) != again.end()) {
-        progress.problems.push_back(std::move(problem));
-      }
+  CO_ASSIGN_OR_RETURN(Disagreements first, co_await CompareParts(engine));
+  if (!first.problems.empty()) {
+    CO_ASSIGN_OR_RETURN(const Disagreements again, co_await CompareParts(engine));
+    for (std::string& problem : first.problems) {
+      if (std::find(again.problems.begin(), again.problems.end(), problem) == again.problems.end()) continue;
+      const auto count = first.counts.find(problem);
+      bool repaired = false;
+      if (repair && count != first.counts.end()) repaired = co_await SetCountRight(engine, count->second);
+      found(std::move(problem), repaired);
     }
   }
   if (!tell()) co_return absl::CancelledError("the check was given up");
 
-  using Problems = std::vector<std::string>;
-  CO_ASSIGN_OR_RETURN(Problems bodies, co_await Await<absl::StatusOr<Problems>>([&](auto done) {
-                        engine->VerifyBodies(
-                            [&](uint64_t checked) {
-                              progress.checked_bodies = checked;
-                              tell();
-                            },
-                            std::move(done));
-                      }));
-  progress.problems = std::move(bodies);
+  const auto checked = [&](uint64_t bodies) {
+    progress.checked_bodies = bodies;
+    tell();
+  };
+  if (repair) {
+    CO_ASSIGN_OR_RETURN(engine::Repairs repairs,
+                        co_await Await<absl::StatusOr<engine::Repairs>>(
+                            [&](auto done) { engine->RepairBodies(checked, std::move(done)); }));
+    progress.problems = std::move(repairs.problems);
+    progress.repaired_problems += repairs.repaired;
+  } else {
+    using Problems = std::vector<std::string>;
+    CO_ASSIGN_OR_RETURN(progress.problems, co_await Await<absl::StatusOr<Problems>>([&](auto done) {
+                          engine->VerifyBodies(checked, std::move(done));
+                        }));
+  }
   tell();
   co_return absl::OkStatus();
 }

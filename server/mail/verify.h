@@ -1,4 +1,4 @@
-// Checks the whole store while mail flows; changes nothing.
+// Checks the whole store while mail flows, and sets it right if it is told to.
 #ifndef RESTANTE_SERVER_MAIL_VERIFY_H_
 #define RESTANTE_SERVER_MAIL_VERIFY_H_
 
@@ -17,6 +17,7 @@ struct VerifyProgress {
   uint64_t checked_mailboxes = 0, total_mailboxes = 0;
   uint64_t checked_messages = 0, checked_bodies = 0;
   std::vector<std::string> problems;  // Found since the last call.
+  uint64_t repaired_problems = 0;     // Of all that were found.
 };
 
 // Compares, in this order: each mailbox's usage with the sum of its messages, and
@@ -25,9 +26,14 @@ struct VerifyProgress {
 // check (Engine::VerifyBodies). A difference between partitions counts only if it
 // is found twice, for both sides may have changed in between.
 //
+// With `repair`, numbers are set right: usage, next UID and highest MODSEQ of a
+// mailbox, addresses of a domain, and what the engine can (Engine::RepairBodies);
+// each problem says whether it was. Nobody's mail is added or removed.
+//
 // `report` is called after each mailbox and step, one call at a time, on any
 // thread; it returns whether to go on. kCancelled if not.
-Task<absl::Status> Verify(engine::Engine* engine, std::function<bool(VerifyProgress)> report);
+Task<absl::Status> Verify(engine::Engine* engine, std::function<bool(VerifyProgress)> report,
+                          bool repair = false);
 
 }  // namespace restante::mail
 

@@ -82,8 +82,8 @@ Task<absl::Status> StoreService::Status(const v1::GetStatusRequest* request, v1:
 }
 
 grpc::ServerWriteReactor<v1::VerifyResponse>* StoreService::Verify(grpc::CallbackServerContext*,
-                                                                   const v1::VerifyRequest*) {
-  return StartVerify(engine_);
+                                                                   const v1::VerifyRequest* request) {
+  return StartVerify(engine_, request->repair());
 }
 
 grpc::ServerWriteReactor<v1::ScrubResponse>* StoreService::Scrub(grpc::CallbackServerContext*,

@@ -17,6 +17,7 @@ bool Tell(const Report<v1::VerifyResponse>& report, mail::VerifyProgress progres
   response.set_total_mailboxes(progress.total_mailboxes);
   response.set_checked_messages(progress.checked_messages);
   response.set_checked_bodies(progress.checked_bodies);
+  response.set_repaired_problems(progress.repaired_problems);
   for (std::string& problem : progress.problems) {
     response.add_problems(std::move(problem));
     if (response.problems_size() < kMaxProblems) continue;
@@ -26,17 +27,19 @@ bool Tell(const Report<v1::VerifyResponse>& report, mail::VerifyProgress progres
   return report(std::move(response));
 }
 
-Task<absl::StatusOr<v1::VerifyResponse>> Verify(engine::Engine* engine, Report<v1::VerifyResponse> report) {
+Task<absl::StatusOr<v1::VerifyResponse>> Verify(engine::Engine* engine, bool repair,
+                                                Report<v1::VerifyResponse> report) {
   CO_RETURN_IF_ERROR(co_await mail::Verify(
-      engine, [&report](mail::VerifyProgress progress) { return Tell(report, std::move(progress)); }));
+      engine, [&report](mail::VerifyProgress progress) { return Tell(report, std::move(progress)); },
+      repair));
   co_return v1::VerifyResponse();
 }
 
 }  // namespace
 
-grpc::ServerWriteReactor<v1::VerifyResponse>* StartVerify(engine::Engine* engine) {
+grpc::ServerWriteReactor<v1::VerifyResponse>* StartVerify(engine::Engine* engine, bool repair) {
   return ProgressCall<v1::VerifyResponse>::Start(
-      [engine](Report<v1::VerifyResponse> report) { return Verify(engine, std::move(report)); });
+      [=](Report<v1::VerifyResponse> report) { return Verify(engine, repair, std::move(report)); });
 }
 
 }  // namespace restante::rpc

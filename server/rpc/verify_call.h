@@ -9,7 +9,7 @@
 
 namespace restante::rpc {
 
-grpc::ServerWriteReactor<v1::VerifyResponse>* StartVerify(engine::Engine* engine);
+grpc::ServerWriteReactor<v1::VerifyResponse>* StartVerify(engine::Engine* engine, bool repair);
 
 }  // namespace restante::rpc
 

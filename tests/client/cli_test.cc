@@ -165,6 +165,17 @@ TEST_F(CommandLineTest, VerifyWithProblemsIs1AndNamesThem) {
   store.problem = "mailboxes/a@b.c: used 5, messages sum to 4";
   EXPECT_EQ(Run({"store", "verify"}), kRefused);
   EXPECT_THAT(err, HasSubstr(store.problem));
+  EXPECT_THAT(err, HasSubstr("1 problems found"));
+}
+
+TEST_F(CommandLineTest, VerifyWithRepairIs0OnceEverythingIsSetRight) {
+  store.problem = "mailboxes/a@b.c: used 5, messages sum to 4; set right";
+  EXPECT_EQ(Run({"store", "verify", "--repair", "--output", "json"}), kDone);
+  EXPECT_THAT(err, HasSubstr(store.problem));
+  EXPECT_THAT(out, HasSubstr("\"problems\":1,\"repaired_problems\":1"));
+  store.repairs = false;
+  EXPECT_EQ(Run({"store", "verify", "--repair"}), kRefused);
+  EXPECT_THAT(err, HasSubstr("1 of 1 problems are left"));
 }
 
 v1::Damage DamageOfTwo() {
@@ -313,6 +324,40 @@ TEST_F(CommandLineTest, ArchiveKeepsAMessageWhoseFileIsNotTheSame) {
   EXPECT_EQ(Run(words), kRefused);
   EXPECT_THAT(err, HasSubstr("stays in the store"));
   EXPECT_EQ(box.messages.size(), 1u);
+}
+
+TEST_F(CommandLineTest, ArchiveNeverDeletesWhatItCouldNotRead) {
+  auto& box = store.Add("alice@example.org");
+  for (int i = 0; i < 5; ++i) store.AddMessage(box, absl::StrCat("message ", i, "\r\n"));
+  store.damaged = box.messages[2].first.name();
+  std::vector<std::string> words = {"archive", "alice@example.org", "--older-than", "0s", "--to", directory};
+  EXPECT_EQ(Run(words), kRefused);
+  EXPECT_THAT(err, HasSubstr("block 0 has a wrong checksum; it stays in the store"));
+  ASSERT_EQ(box.messages.size(), 1u);
+  EXPECT_EQ(box.messages.begin()->first, 2u);
+  EXPECT_EQ(Files(directory + "/alice@example.org/new").size(), 4u);
+}
+
+TEST_F(CommandLineTest, AMailboxThatCannotBeListedDoesNotStopTheArchiveOfOthers) {
+  for (const char* address : {"alice@example.org", "bob@example.org", "carol@example.org"}) {
+    store.AddMessage(store.Add(address), "text\r\n");
+  }
+  store.damaged = "mailboxes/bob@example.org";
+  EXPECT_EQ(Run({"archive", "--all", "--older-than", "0s", "--to", directory}), kRefused);
+  EXPECT_THAT(err, HasSubstr("bob@example.org: index: block at 0 has a wrong checksum"));
+  EXPECT_EQ(store.boxes["mailboxes/alice@example.org"].messages.size(), 0u);
+  EXPECT_EQ(store.boxes["mailboxes/bob@example.org"].messages.size(), 1u);
+  EXPECT_EQ(store.boxes["mailboxes/carol@example.org"].messages.size(), 0u);
+}
+
+TEST_F(CommandLineTest, ExportGoesOnBehindADamagedMessageAndIs1) {
+  auto& box = store.Add("alice@example.org");
+  for (int i = 0; i < 3; ++i) store.AddMessage(box, absl::StrCat("message ", i, "\r\n"));
+  store.damaged = box.messages[2].first.name();
+  EXPECT_EQ(Run({"export", "maildir", directory + "/m", "--from", "alice@example.org"}), kRefused);
+  EXPECT_THAT(err, HasSubstr("messages/2: block 0 has a wrong checksum"));
+  EXPECT_THAT(err, HasSubstr("1 messages cannot be read"));
+  EXPECT_EQ(Files(directory + "/m/new").size(), 2u);
 }
 
 TEST(MaildirFile, ComesBackExactlyWhateverTheLineEnds) {

@@ -119,6 +119,9 @@ class FakeMailboxes : public v1::MailboxService::Service,
   }
   grpc::Status ListMessages(grpc::ServerContext*, const v1::ListMessagesRequest* request,
                             v1::ListMessagesResponse* response) override {
+    if (!damaged.empty() && request->parent() == damaged) {
+      return Error(grpc::StatusCode::DATA_LOSS, "index: block at 0 has a wrong checksum", "DATA_LOSS");
+    }
     auto& messages = boxes[request->parent()].messages;
     auto at = request->page_token().empty() ? messages.begin()
                                             : messages.upper_bound(std::stoull(request->page_token()));
@@ -137,6 +140,9 @@ class FakeMailboxes : public v1::MailboxService::Service,
     for (auto& [name, box] : boxes) {
       for (auto& [uid, entry] : box.messages) {
         if (entry.first.name() != request->name()) continue;
+        if (entry.first.name() == damaged) {
+          return Error(grpc::StatusCode::DATA_LOSS, damaged + ": block 0 has a wrong checksum", "DAMAGED");
+        }
         for (size_t at = 0; at < entry.second.size(); at += 7) {
           v1::ReadMessageResponse response;
           response.set_chunk(entry.second.substr(at, 7));
@@ -160,11 +166,12 @@ class FakeMailboxes : public v1::MailboxService::Service,
     }
     return grpc::Status::OK;
   }
-  grpc::Status Verify(grpc::ServerContext*, const v1::VerifyRequest*,
+  grpc::Status Verify(grpc::ServerContext*, const v1::VerifyRequest* request,
                       grpc::ServerWriter<v1::VerifyResponse>* writer) override {
     v1::VerifyResponse response;
     response.set_checked_mailboxes(1);
     if (!problem.empty()) response.add_problems(problem);
+    response.set_repaired_problems(request->repair() && repairs ? response.problems_size() : 0);
     writer->Write(response);
     response.clear_problems();
     response.set_done(true);
@@ -199,6 +206,8 @@ class FakeMailboxes : public v1::MailboxService::Service,
   uint64_t last_uid = 0;
   bool unavailable = false;
   std::string problem;
+  bool repairs = true;
+  std::string damaged;  // Name of a message, or a mailbox, that cannot be read.
   uint64_t scrub_rate = 0;
   std::vector<v1::Damage> damages;
   bool ends_early = false;

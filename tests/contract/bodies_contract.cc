@@ -170,6 +170,46 @@ TEST_P(EngineContract, VerifyNamesEntriesAndBodiesThatDoNotFitTogether) {
   EXPECT_NE(problems[0].find("987654321"), std::string::npos) << problems[0];
 }
 
+TEST_P(EngineContract, RepairSetsReferencesRightAndNothingElse) {
+  const uint64_t mailbox = CreateMailboxAndDomain();
+  Deliver("first", {mailbox});
+  Deliver("second", {mailbox});
+  stored::Entry entry = EntriesOf(mailbox)[0];
+  // An entry that did not count its reference, one of a body that is not there, and
+  // a body that no entry holds any more.
+  entry.set_uid(7);
+  stored::Entry lost = entry;
+  lost.set_uid(8);
+  lost.set_body(987'654'321);
+  ASSERT_TRUE(Put(PartitionId::Mailbox(mailbox),
+                  {{EntryKey(7), entry.SerializeAsString()}, {EntryKey(8), lost.SerializeAsString()}})
+                  .ok());
+  ASSERT_TRUE(Await<absl::Status>([&](auto done) {
+                engine_->Update(
+                    PartitionId::Mailbox(mailbox), {},
+                    [](const View& view) -> absl::StatusOr<Verdict> {
+                      Change change;
+                      change.head = *view.head;
+                      change.erased = {EntryKey(2)};
+                      return change;
+                    },
+                    std::move(done));
+              }).ok());
+  ASSERT_EQ(Verify().size(), 3u);
+  const auto repairs = Await<absl::StatusOr<Repairs>>(
+      [&](auto done) { engine_->RepairBodies([](uint64_t) {}, std::move(done)); });
+  ASSERT_TRUE(repairs.ok()) << repairs.status();
+  EXPECT_EQ(repairs->problems.size(), 3u);
+  EXPECT_EQ(repairs->repaired, 2u);
+  ASSERT_EQ(Verify().size(), 1u);
+  EXPECT_NE(Verify()[0].find("987654321"), std::string::npos);
+  // Counted now, it stays while one of the two is held.
+  ASSERT_TRUE(Expunge(mailbox, 1).ok());
+  EXPECT_EQ(TextOf(EntriesOf(mailbox)[0]), "first");
+  ASSERT_TRUE(Expunge(mailbox, 7).ok());
+  EXPECT_EQ(Verify().size(), 1u);
+}
+
 TEST_P(EngineContract, ExpungingGivesRoomBackAtOnce) {
   const uint64_t mailbox = CreateMailboxAndDomain(ValueOf(100), ValueOf(1));
   for (uint64_t uid = 1; uid <= 20; ++uid) {

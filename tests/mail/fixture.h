@@ -116,6 +116,10 @@ class MortalEngine : public engine::Engine {
                     engine::Done<absl::StatusOr<std::vector<std::string>>> done) override {
     below_->VerifyBodies(std::move(progress), std::move(done));
   }
+  void RepairBodies(std::function<void(uint64_t)> progress,
+                    engine::Done<absl::StatusOr<engine::Repairs>> done) override {
+    below_->RepairBodies(std::move(progress), std::move(done));
+  }
   void Scrub(uint64_t bytes_per_second, engine::UpkeepReport report,
              engine::Done<absl::Status> done) override {
     if (scrub) return scrub(bytes_per_second, std::move(report), std::move(done));
@@ -185,12 +189,15 @@ class StoreTest : public testing::Test {
     provisioning_->RecoverInterrupted([&](absl::Status s) { status = std::move(s); });
     return status;
   }
-  std::vector<std::string> Problems() {
+  // What Verify finds; with `repaired` it sets right what it can, and says how much.
+  std::vector<std::string> Problems(uint64_t* repaired = nullptr) {
     std::vector<std::string> problems;
-    const absl::Status status = Get(Verify(engine_.get(), [&](VerifyProgress progress) {
+    const auto report = [&](VerifyProgress progress) {
       for (std::string& problem : progress.problems) problems.push_back(std::move(problem));
+      if (repaired != nullptr) *repaired = progress.repaired_problems;
       return true;
-    }));
+    };
+    const absl::Status status = Get(Verify(engine_.get(), report, repaired != nullptr));
     EXPECT_TRUE(status.ok()) << status;
     return problems;
   }

@@ -271,6 +271,64 @@ TEST_F(MessagesTest, VerifyFindsAMailboxThatTheDirectoryDoesNotName) {
   EXPECT_EQ(memory_->Figures()["bodies"], 1u);
 }
 
+TEST_F(MessagesTest, VerifySetsNumbersRightOnlyWhenItIsTold) {
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(Store("bob@example.org", "text").ok());
+  ASSERT_TRUE(Store("alice@example.org", "x").ok());
+  EXPECT_THAT(Problems(), testing::IsEmpty());
+  Spoil("bob@example.org", [](stored::MailboxHead& head) {
+    head.set_used_bytes(7);
+    head.set_uid_next(3);
+    head.set_highest_modseq(1);
+  });
+  memory_->Update(
+      engine::PartitionId::Directory(), {"d/example.org"},
+      [](const engine::View& view) -> absl::StatusOr<engine::Verdict> {
+        stored::DirectoryDomain domain;
+        EXPECT_TRUE(domain.ParseFromString(view.values.at("d/example.org")));
+        domain.set_addresses(9);
+        engine::Change change;
+        change.head = *view.head;
+        change.puts.emplace_back("d/example.org", domain.SerializeAsString());
+        return change;
+      },
+      [](absl::Status status) { EXPECT_TRUE(status.ok()); });
+  const auto told = {testing::HasSubstr("counts 7 octets in 3 messages, holds 12 octets in 3 messages"),
+                     testing::HasSubstr("messages/3: the next UID is 3"),
+                     testing::HasSubstr("counts 9 addresses, has 2")};
+  for (int i = 0; i < 2; ++i) {
+    const std::vector<std::string> problems = Problems();
+    for (const auto& text : told) EXPECT_THAT(problems, testing::Contains(text));
+    EXPECT_THAT(problems, testing::Each(testing::Not(testing::HasSubstr("set right"))));
+  }
+  EXPECT_EQ(Head("bob@example.org").used_bytes(), 7u);
+  uint64_t repaired = 0;
+  const std::vector<std::string> problems = Problems(&repaired);
+  for (const auto& text : told) EXPECT_THAT(problems, testing::Contains(text));
+  EXPECT_THAT(problems, testing::Each(testing::EndsWith("; set right")));
+  EXPECT_EQ(repaired, problems.size());
+  EXPECT_EQ(Head("bob@example.org").used_bytes(), 12u);
+  EXPECT_THAT(Problems(), testing::IsEmpty());
+  EXPECT_EQ(Store("bob@example.org", "next")->entry.uid(), 4u);
+  EXPECT_THAT(Problems(), testing::IsEmpty());
+}
+
+TEST_F(MessagesTest, VerifyTellsWhatItCannotSetRight) {
+  ASSERT_TRUE(Store("bob@example.org", "x").ok());
+  memory_->Update(
+      engine::PartitionId::Directory(), {},
+      [](const engine::View& view) -> absl::StatusOr<engine::Verdict> {
+        engine::Change change;
+        change.head = *view.head;
+        change.erased.push_back(AddressKey(At("bob@example.org")));
+        return change;
+      },
+      [](absl::Status status) { EXPECT_TRUE(status.ok()); });
+  uint64_t repaired = 0;
+  EXPECT_THAT(Problems(&repaired),
+              testing::Contains(testing::AllOf(testing::HasSubstr("the directory does not name it"),
+                                               testing::EndsWith("; not set right"))));
+}
+
 TEST_F(MessagesTest, VerifyStopsWhenItIsTold) {
   int reports = 0;
   const absl::Status status = Get(Verify(engine_.get(), [&](VerifyProgress) { return ++reports < 1; }));

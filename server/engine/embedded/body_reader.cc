@@ -22,8 +22,10 @@ std::string PathOf(const DataDir& directory, const stored::BodyLocation& locatio
 
 absl::StatusOr<std::string> BodyReader::ReadAt(uint64_t offset, uint64_t bytes) const {
   std::string octets(bytes, '\0');
-  ASSIGN_OR_RETURN(const size_t read, file_.ReadAt(offset, bytes, octets.data()));
-  if (read < bytes) return absl::DataLossError(absl::StrCat("file ends at ", offset + read));
+  // What the disk cannot give back (EIO) is as lost as what it gives back wrong.
+  const absl::StatusOr<size_t> read = file_.ReadAt(offset, bytes, octets.data());
+  if (!read.ok()) return absl::DataLossError(read.status().message());
+  if (*read < bytes) return absl::DataLossError(absl::StrCat("file ends at ", offset + *read));
   return octets;
 }
 

@@ -165,10 +165,13 @@ absl::Status Create(Files& files, DataDir& directory) {
 
 }  // namespace
 
+std::string FormatText(const DataDir& directory) {
+  return absl::StrFormat("%s%d\nstore %016x\n", kTitle, kFormatVersion, directory.store_id);
+}
+
 absl::Status WriteFormat(Files& files, DataDir& directory) {
   const std::string fresh = JoinPath(directory.path, kNewFormatFile);
-  RETURN_IF_ERROR(WriteSynced(
-      files, fresh, absl::StrFormat("%s%d\nstore %016x\n", kTitle, kFormatVersion, directory.store_id)));
+  RETURN_IF_ERROR(WriteSynced(files, fresh, FormatText(directory)));
   RETURN_IF_ERROR(files.Rename(fresh, JoinPath(directory.path, kFormatFile)));
   RETURN_IF_ERROR(files.SyncDirectory(directory.path));
   directory.format = kFormatVersion;

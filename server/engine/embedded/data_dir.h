@@ -36,6 +36,9 @@ absl::StatusOr<DataDir> OpenDataDir(Files& files, const std::string& path, bool 
 // what its creation left.
 absl::Status ClaimDataDir(Files& files, DataDir& directory);
 
+// What FORMAT says of a store of the present format.
+std::string FormatText(const DataDir& directory);
+
 // Says durably that the store has the present format. Before anything is written
 // that older programs do not know.
 absl::Status WriteFormat(Files& files, DataDir& directory);

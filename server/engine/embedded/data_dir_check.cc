@@ -136,6 +136,12 @@ absl::Status Refusal(absl::StatusCode code, const std::string& path, absl::strin
 absl::Status AsRefusal(const absl::Status& status, const std::string& path) {
   if (status.ok() || status.GetPayload(kRefusal)) return status;
   std::string text(status.message());
+  // What is damaged in the index is in the log.
+  const bool in_index =
+      absl::StartsWith(text, "index:") || absl::StrContains(text, absl::StrCat(JoinPath(path, "index"), "/"));
+  if (absl::IsDataLoss(status) && in_index && !absl::StrContains(text, "--rebuild-index")) {
+    text += "; start once with --rebuild-index to make it again from the log";
+  }
   if (!absl::StartsWith(text, path)) text = absl::StrCat(path, ": ", text);
   if (absl::IsPermissionDenied(status)) text += "; give it to the user that the store runs as (chown -R)";
   if (absl::IsResourceExhausted(status)) text += "; make room on its file system";

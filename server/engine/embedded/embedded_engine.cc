@@ -105,6 +105,11 @@ absl::Status EmbeddedEngine::Recover() {
   RETURN_IF_ERROR(OpenIndex(index_));
   ASSIGN_OR_RETURN(recovered_, ReplayLog(*files_, directory_.segments(), directory_.store(), index_,
                                          /*last_group=*/std::nullopt));
+  if (recovered_.damaged_groups > 0) {
+    LogLine(LogLevel::kError, absl::StrCat("the log has ", recovered_.damaged_groups,
+                                           " groups with a damaged body; `restante store scrub` names the "
+                                           "messages"));
+  }
   store_time_base_ = recovered_.store_time_s;
   opened_us_ = options_.clock->MonotonicMicros();
   {
@@ -234,6 +239,7 @@ absl::Status EmbeddedEngine::Upgrade() {
   }
   if (directory_.format < kFormatVersion) RETURN_IF_ERROR(WriteFormat(*files_, directory_));
   compaction_thread_ = std::thread([this] { RunCompaction(); });
+  StartScrubs();
   return absl::OkStatus();
 }
 
@@ -335,7 +341,6 @@ void EmbeddedEngine::Start() {
   });
   log_thread_ = std::thread([this] { RunLog(); });
   maintenance_thread_ = std::thread([this] { RunMaintenance(); });
-  StartScrubs();
 }
 
 EmbeddedEngine::~EmbeddedEngine() {

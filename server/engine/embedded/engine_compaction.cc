@@ -76,10 +76,12 @@ void EmbeddedEngine::RunCompaction() {
       if (options_.compaction_bytes_per_second != 0) {
         const absl::Status status =
             CompactByRules(CompactionRules(), [](uint64_t, uint64_t) { return true; });
-        // (That the disk is full was said.)
-        if (!status.ok() && !absl::IsCancelled(status) && !absl::IsResourceExhausted(status)) {
+        // (That the disk is full was said, and so was what is as it was before.)
+        if (!status.ok() && !absl::IsCancelled(status) && !absl::IsResourceExhausted(status) &&
+            status != compaction_trouble_) {
           LogLine(LogLevel::kWarning, absl::StrCat("compaction: ", status.message()));
         }
+        compaction_trouble_ = status;
       }
       continue;
     }
@@ -228,7 +230,9 @@ absl::Status EmbeddedEngine::CountKeys() {
   // All that is logged: not the markers and the checkpoint.
   const std::pair<std::string, std::string> ranges[] = {{"b", "g"}, {"h", "m"}, {"n", ""}};
   for (const auto& [from, to] : ranges) {
-    RETURN_IF_ERROR(snapshot->Visit(from, to, count));
+    // What cannot be read is not counted: then a segment is tried in vain, once.
+    const absl::Status visited = snapshot->Visit(from, to, count);
+    if (!absl::IsDataLoss(visited)) RETURN_IF_ERROR(visited);
     RETURN_IF_ERROR(stopped);
   }
   live_key_bytes_ = std::move(live);

@@ -88,6 +88,8 @@ class EmbeddedEngine final : public engine::Engine {
   bool HasDomains() override;
   void VerifyBodies(std::function<void(uint64_t)> progress,
                     Done<absl::StatusOr<std::vector<std::string>>> done) override;
+  void RepairBodies(std::function<void(uint64_t)> progress,
+                    Done<absl::StatusOr<engine::Repairs>> done) override;
   void Scrub(uint64_t bytes_per_second, engine::UpkeepReport report, Done<absl::Status> done) override;
   std::optional<engine::ScrubResult> LastScrub() override;
   std::map<std::string, uint64_t> Figures() override;
@@ -152,6 +154,8 @@ class EmbeddedEngine final : public engine::Engine {
   bool Decide(UpdateJob& job, std::vector<std::string>* missing) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool Apply(UpdateJob& job, const engine::Change& change, std::vector<std::string>* missing)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Sets where a body lies; without references it goes.
+  void PutLocation(uint64_t body, const stored::BodyLocation& location) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Why nothing may be changed now.
   absl::Status Writable() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Why no mail may be taken: the same, but that the log has no room is a full disk.
@@ -239,9 +243,14 @@ class EmbeddedEngine final : public engine::Engine {
   bool IndexIsStale();
   absl::Status CompactIndex();
 
-  // --- verifying (engine_verify.cc) ---
+  // --- verifying (engine_verify.cc), repairing (engine_repair.cc); on the pool ---
   struct VerifyJob;
-  absl::StatusOr<std::vector<std::string>> Verify(VerifyJob& job);
+  struct Repair;
+  absl::StatusOr<engine::Repairs> VerifyNow(bool repair, std::function<void(uint64_t)> progress);
+  absl::StatusOr<engine::Repairs> Verify(VerifyJob& job, std::vector<Repair>* repairs);
+  // Which of the problems it could set right, durably.
+  std::vector<size_t> SetRight(const std::vector<Repair>& repairs);
+  absl::StatusOr<std::vector<size_t>> SetNumbersRight(const std::vector<Repair>& repairs);
 
   // --- scrubbing (engine_scrub.h) ---
   class Scrubbing;
@@ -321,6 +330,7 @@ class EmbeddedEngine final : public engine::Engine {
   // (UINT64_MAX: never).
   uint64_t counted_keys_ = 0, counted_bytes_ = 0, counted_changes_ = UINT64_MAX;
   uint64_t index_compacted_at_ = UINT64_MAX;
+  absl::Status compaction_trouble_;  // Of the last round in the background.
   // Keys that groups changed since the start.
   std::atomic<uint64_t> changes_{0};
   std::vector<CompactJob> compact_jobs_ ABSL_GUARDED_BY(mutex_);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "server/base/status_macros.h"
@@ -82,6 +83,7 @@ absl::Status EmbeddedEngine::Scrubbing::Run() {
   }));
 
   if (order_.from.part == ScrubPlace::kIndex) {
+    CheckFormat();
     RETURN_IF_ERROR(ScrubIndex());
     order_.reached({.part = ScrubPlace::kSegments, .after = 0});
   }
@@ -106,23 +108,44 @@ absl::Status EmbeddedEngine::Scrubbing::Run() {
   return Tell() ? absl::OkStatus() : GivenUp();
 }
 
+void EmbeddedEngine::Scrubbing::CheckFormat() {
+  const std::string path = JoinPath(engine_.directory_.path, "FORMAT");
+  const std::string right = FormatText(engine_.directory_);
+  if (const absl::StatusOr<std::string> text = ReadWholeFile(*engine_.files_, path);
+      !text.ok() || *text != right) {
+    Found({.file = path,
+           .offset = 0,
+           .problem =
+               absl::StrCat("does not say what it must, and the next start needs it: ", absl::CEscape(right)),
+           .messages = {}});
+  }
+}
+
 // --- what the index says now --------------------------------------------------------
+
+absl::StatusOr<EmbeddedEngine::SnapshotPtr> EmbeddedEngine::Scrubbing::AwaitSnapshot(
+    absl::FunctionRef<void()> at_that_moment) {
+  while (true) {
+    {
+      absl::MutexLock lock(&engine_.mutex_);
+      if (engine_.snapshot_) {
+        at_that_moment();
+        return engine_.snapshot_;
+      }
+    }
+    // The index is being opened again.
+    if (!Wait(kTick) || !Tell()) return GivenUp();
+  }
+}
 
 absl::Status EmbeddedEngine::Scrubbing::VisitIndex(
     const std::string& from, const std::string& to,
     absl::FunctionRef<void(absl::string_view key, absl::string_view value)> visit) {
-  SnapshotPtr snapshot;
   MergedScan::Newer newer;
-  while (true) {
-    {
-      absl::MutexLock lock(&engine_.mutex_);
-      snapshot = engine_.snapshot_;
-      if (snapshot) newer = MergedScan::Collect(engine_.keys_, from, to, engine_.durable_);
-    }
-    if (snapshot) break;
-    // The index is being opened again.
-    if (!Wait(kTick) || !Tell()) return GivenUp();
-  }
+  ASSIGN_OR_RETURN(const SnapshotPtr snapshot,
+                   AwaitSnapshot([&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(engine_.mutex_) {
+                     newer = MergedScan::Collect(engine_.keys_, from, to, engine_.durable_);
+                   }));
   // What is damaged there is found by reading the index's files.
   MergedScan::Visit(*snapshot, newer, from, to, [&](absl::string_view key, absl::string_view value) {
     visit(key, value);
@@ -228,6 +251,8 @@ absl::Status EmbeddedEngine::Scrubbing::ScrubSegment(uint64_t segment) {
         segment, path, nullptr,
         {{.offset = 0, .end = end, .header = {}, .problem = std::string(file.status().message())}});
   }
+  // What the system remembers of a file is not what is on the disk.
+  (*file)->DropCached();
   SegmentFindings findings(this, segment);
   RETURN_IF_ERROR(
       ScanSegment(**file, segment, end, engine_.directory_.store(), ScanBodies::kVerify, findings));

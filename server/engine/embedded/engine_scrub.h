@@ -37,6 +37,8 @@ class EmbeddedEngine::Scrubbing {
   // Body -> the messages that it is the text of: mailbox partition and UID.
   using Holders = std::map<uint64_t, std::vector<std::pair<uint64_t, uint64_t>>>;
 
+  void CheckFormat();
+
   // --- pace and report ---
   // Before so many octets are read. false: the scrub is given up.
   bool Reading(uint64_t octets);
@@ -45,6 +47,8 @@ class EmbeddedEngine::Scrubbing {
   void Found(engine::Damage damage) { progress_.damages.push_back(std::move(damage)); }
 
   // --- what the index says now ---
+  // Waits until the index works; the function is called with the engine's lock held.
+  absl::StatusOr<SnapshotPtr> AwaitSnapshot(absl::FunctionRef<void()> at_that_moment);
   // Visits [from, to) as far as it can be read. kCancelled, else OK.
   absl::Status VisitIndex(const std::string& from, const std::string& to,
                           absl::FunctionRef<void(absl::string_view key, absl::string_view value)> visit);

@@ -80,6 +80,7 @@ absl::StatusOr<std::string> EmbeddedEngine::Scrubbing::ReadIndexFile(const std::
       ASSIGN_OR_RETURN(size, file->Size());
     }
     if (!Reading(*size)) return GivenUp();
+    file->DropCached();
     std::string octets(*size, '\0');
     ASSIGN_OR_RETURN(const size_t read, file->ReadAt(0, octets.size(), octets.data()));
     octets.resize(read);
@@ -226,17 +227,11 @@ absl::Status EmbeddedEngine::Scrubbing::FindLostKeys(const std::vector<IndexFind
   engine_.index_.DropCache();
   for (const auto& [key, group] : logged.keys) {
     bool in_memory = false;
-    bool given = false;
-    {
-      SnapshotPtr snapshot;
-      {
-        absl::MutexLock lock(&engine_.mutex_);
-        in_memory = !IsPinned(key) && engine_.keys_.Newest(key).known;
-        snapshot = engine_.snapshot_;
-      }
-      if (!snapshot) return GivenUp();
-      given = snapshot->Get(key).ok();
-    }
+    ASSIGN_OR_RETURN(SnapshotPtr snapshot, AwaitSnapshot([&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(engine_.mutex_) {
+                       in_memory = !IsPinned(key) && engine_.keys_.Newest(key).known;
+                     }));
+    const bool given = snapshot->Get(key).ok();
+    snapshot.reset();
     if (in_memory) continue;
     for (size_t i = 0; i < findings.size(); ++i) {
       const IndexDamage& damage = findings[i].damage;

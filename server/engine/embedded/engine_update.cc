@@ -52,6 +52,23 @@ void EmbeddedEngine::Set(absl::string_view key, std::optional<std::string> value
   if (keys_.Put(key, std::move(value), gathered_.number)) gathered_.keys.emplace_back(key);
 }
 
+void EmbeddedEngine::PutLocation(uint64_t body, const stored::BodyLocation& location) {
+  if (location.references() > 0) {
+    Set(BodyKey(body), location.SerializeAsString());
+    return;
+  }
+  Set(BodyKey(body), std::nullopt);
+  if (location.own_file()) {
+    gathered_.dead_files.push_back(location.file());
+  } else if (location.file() != 0) {
+    // (One that is not written yet is in no figures yet.)
+    stored::SegmentFigures figures = FiguresOf(location.file());
+    figures.set_live_bodies(figures.live_bodies() - 1);
+    figures.set_live_bytes(figures.live_bytes() - location.stored_bytes());
+    Set(SegmentKey(location.file()), figures.SerializeAsString());
+  }
+}
+
 void EmbeddedEngine::WhenDurable(uint64_t group, Waiter waiter) {
   waiters_[group].push_back(std::move(waiter));
 }
@@ -270,22 +287,7 @@ bool EmbeddedEngine::Apply(UpdateJob& job, const engine::Change& change, std::ve
     }
   }
 
-  for (const auto& [body, location] : locations) {
-    if (location.references() > 0) {
-      Set(BodyKey(body), location.SerializeAsString());
-      continue;
-    }
-    Set(BodyKey(body), std::nullopt);
-    if (location.own_file()) {
-      gathered_.dead_files.push_back(location.file());
-    } else if (location.file() != 0) {
-      // (One that is not written yet is in no figures yet.)
-      stored::SegmentFigures figures = FiguresOf(location.file());
-      figures.set_live_bodies(figures.live_bodies() - 1);
-      figures.set_live_bytes(figures.live_bytes() - location.stored_bytes());
-      Set(SegmentKey(location.file()), figures.SerializeAsString());
-    }
-  }
+  for (const auto& [body, location] : locations) PutLocation(body, location);
   if (change.erase_partition) {
     for (const std::string& key : all) Set(key, std::nullopt);
     Set(HeadKey(job.partition), std::nullopt);

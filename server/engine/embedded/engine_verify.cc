@@ -1,11 +1,13 @@
 // Whether bodies, references, files and figures agree, at one moment, while mail
 // flows on.
+#include <cstring>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "server/base/status_macros.h"
 #include "server/engine/embedded/body_reader.h"
 #include "server/engine/embedded/engine_impl.h"
+#include "server/engine/embedded/engine_repair.h"
 #include "server/engine/embedded/index_keys.h"
 #include "server/engine/embedded/merged_scan.h"
 #include "server/engine/embedded/segment_reader.h"
@@ -30,47 +32,65 @@ struct EmbeddedEngine::VerifyJob {
 void EmbeddedEngine::VerifyBodies(std::function<void(uint64_t)> progress,
                                   Done<absl::StatusOr<std::vector<std::string>>> done) {
   pool_->Post([this, progress = std::move(progress), done = std::move(done)]() mutable {
-    VerifyJob job;
-    job.progress = std::move(progress);
-    // Files before index: a file that comes after this is not looked for, and one
-    // that is here was pending, or is known to the index below.
-    {
-      absl::MutexLock lock(&bodies_->mutex);
-      job.pending = bodies_->pending_files;
+    absl::StatusOr<engine::Repairs> found = VerifyNow(/*repair=*/false, std::move(progress));
+    if (found.ok()) {
+      done(std::move(found->problems));
+    } else {
+      done(found.status());
     }
-    absl::StatusOr<std::vector<std::string>> files = files_->List(directory_.bodies());
-    if (!files.ok()) {
-      done(files.status());
-      return;
-    }
-    job.files = *std::move(files);
-    {
-      absl::MutexLock lock(&bodies_->mutex);
-      job.pending.insert(bodies_->pending_files.begin(), bodies_->pending_files.end());
-    }
-    {
-      absl::MutexLock lock(&mutex_);
-      job.snapshot = snapshot_;
-      const std::string from = PartitionKey(PartitionId::Mailbox(0), "");
-      job.entries = MergedScan::Collect(keys_, from, AfterPrefix("k"), durable_);
-      job.bodies = MergedScan::Collect(keys_, "b", AfterPrefix("b"), durable_);
-      keys_.Visit("s", AfterPrefix("s"), durable_, [&](const std::string& key, const std::string* value) {
-        if (value != nullptr) job.segments[NumberOfKey(key)].ParseFromString(*value);
-        return true;
-      });
-    }
-    if (!job.snapshot) {
-      done(absl::UnavailableError("the index is being opened again"));
-      return;
-    }
-    auto result = Verify(job);
-    job.snapshot.reset();
-    done(std::move(result));
   });
 }
 
-absl::StatusOr<std::vector<std::string>> EmbeddedEngine::Verify(VerifyJob& job) {
-  std::vector<std::string> problems;
+void EmbeddedEngine::RepairBodies(std::function<void(uint64_t)> progress,
+                                  Done<absl::StatusOr<engine::Repairs>> done) {
+  pool_->Post([this, progress = std::move(progress), done = std::move(done)]() mutable {
+    done(VerifyNow(/*repair=*/true, std::move(progress)));
+  });
+}
+
+absl::StatusOr<engine::Repairs> EmbeddedEngine::VerifyNow(bool repair,
+                                                          std::function<void(uint64_t)> progress) {
+  VerifyJob job;
+  job.progress = std::move(progress);
+  // Files before index: a file that comes after this is not looked for, and one
+  // that is here was pending, or is known to the index below.
+  {
+    absl::MutexLock lock(&bodies_->mutex);
+    job.pending = bodies_->pending_files;
+  }
+  ASSIGN_OR_RETURN(job.files, files_->List(directory_.bodies()));
+  {
+    absl::MutexLock lock(&bodies_->mutex);
+    job.pending.insert(bodies_->pending_files.begin(), bodies_->pending_files.end());
+  }
+  {
+    absl::MutexLock lock(&mutex_);
+    job.snapshot = snapshot_;
+    const std::string from = PartitionKey(PartitionId::Mailbox(0), "");
+    job.entries = MergedScan::Collect(keys_, from, AfterPrefix("k"), durable_);
+    job.bodies = MergedScan::Collect(keys_, "b", AfterPrefix("b"), durable_);
+    keys_.Visit("s", AfterPrefix("s"), durable_, [&](const std::string& key, const std::string* value) {
+      if (value != nullptr) job.segments[NumberOfKey(key)].ParseFromString(*value);
+      return true;
+    });
+  }
+  if (!job.snapshot) return absl::UnavailableError("the index is being opened again");
+  std::vector<Repair> repairs;
+  ASSIGN_OR_RETURN(engine::Repairs found, Verify(job, &repairs));
+  job.snapshot.reset();
+  if (!repair) return found;
+  for (std::string& problem : found.problems) problem += engine::kNotSetRight;
+  for (const size_t problem : SetRight(repairs)) {
+    std::string& text = found.problems[problem];
+    text.replace(text.size() - std::strlen(engine::kNotSetRight), std::string::npos, engine::kSetRight);
+    ++found.repaired;
+  }
+  return found;
+}
+
+absl::StatusOr<engine::Repairs> EmbeddedEngine::Verify(VerifyJob& job, std::vector<Repair>* repairs) {
+  engine::Repairs found;
+  std::vector<std::string>& problems = found.problems;
   absl::flat_hash_map<uint64_t, uint64_t> references;
   const std::string from = PartitionKey(PartitionId::Mailbox(0), "");
   RETURN_IF_ERROR(MergedScan::Visit(
@@ -101,7 +121,11 @@ absl::StatusOr<std::vector<std::string>> EmbeddedEngine::Verify(VerifyJob& job) 
         const auto it = references.find(body);
         const uint64_t held = it == references.end() ? 0 : it->second;
         if (it != references.end()) references.erase(it);
-        if (held != location.references()) {
+        if (held != location.references() || held == 0) {
+          repairs->push_back({.problem = problems.size(),
+                              .kind = Repair::kReferences,
+                              .number = body,
+                              .references = static_cast<int64_t>(held) - location.references()});
           problems.push_back(absl::StrCat("body ", body, ": ", location.references(), " references counted, ",
                                           held, " entries hold it"));
         }
@@ -133,6 +157,11 @@ absl::StatusOr<std::vector<std::string>> EmbeddedEngine::Verify(VerifyJob& job) 
   for (const auto& [segment, figures] : job.segments) {
     const stored::SegmentFigures& real = counted[segment];
     if (figures.live_bodies() == real.live_bodies() && figures.live_bytes() == real.live_bytes()) continue;
+    repairs->push_back({.problem = problems.size(),
+                        .kind = Repair::kFigures,
+                        .number = segment,
+                        .live_bodies = static_cast<int64_t>(real.live_bodies() - figures.live_bodies()),
+                        .live_bytes = static_cast<int64_t>(real.live_bytes() - figures.live_bytes())});
     problems.push_back(absl::StrCat("segment ", segment, ": figures say ", figures.live_bodies(),
                                     " bodies of ", figures.live_bytes(), " bytes, ", real.live_bodies(),
                                     " of ", real.live_bytes(), " are there"));
@@ -142,10 +171,11 @@ absl::StatusOr<std::vector<std::string>> EmbeddedEngine::Verify(VerifyJob& job) 
     if (body == 0 || named.contains(body) || job.pending.contains(body)) continue;
     // Being removed just now?
     if (absl::IsNotFound(files_->SizeOf(JoinPath(directory_.bodies(), name)).status())) continue;
+    repairs->push_back({.problem = problems.size(), .kind = Repair::kFile, .number = body});
     problems.push_back(absl::StrCat(JoinPath(directory_.bodies(), name), ": no entry holds it"));
   }
   if (job.progress) job.progress(checked);
-  return problems;
+  return found;
 }
 
 }  // namespace restante::embedded

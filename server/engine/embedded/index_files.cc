@@ -55,9 +55,15 @@ struct Handle {
   uint64_t end() const { return offset + size + kBlockTrailerBytes; }
 };
 
-// The last blocks of a table: of filters, of names, of blocks. The footer names
-// the last two, which stand directly before it.
-std::optional<Handle> IndexBlockOf(absl::string_view octets) {
+// The last blocks of a table are those of filters, of names, and of blocks. The
+// footer names the last two, which stand directly before it.
+struct Footer {
+  Handle blocks;
+  // Whether the rest of it is as it must be, without which filters are not found.
+  bool whole = false;
+};
+
+std::optional<Footer> FooterOf(absl::string_view octets) {
   constexpr uint64_t kTableMagic = 0xdb4775248b80fb57u;
   if (octets.size() < kFooterBytes) return std::nullopt;
   const absl::string_view footer = octets.substr(octets.size() - kFooterBytes);
@@ -65,12 +71,13 @@ std::optional<Handle> IndexBlockOf(absl::string_view octets) {
   Handle names, blocks;
   if (GetFixed64(footer, kFooterHandleBytes) != kTableMagic || !TakeVarint(&handles, &names.offset) ||
       !TakeVarint(&handles, &names.size) || !TakeVarint(&handles, &blocks.offset) ||
-      !TakeVarint(&handles, &blocks.size) || handles.find_first_not_of('\0') != absl::string_view::npos ||
-      blocks.size > octets.size() || names.size > octets.size() || names.end() != blocks.offset ||
+      !TakeVarint(&handles, &blocks.size) || blocks.size > octets.size() ||
       blocks.end() != octets.size() - kFooterBytes) {
     return std::nullopt;
   }
-  return blocks;
+  return Footer{.blocks = blocks,
+                .whole = names.size <= octets.size() && names.end() == blocks.offset &&
+                         handles.find_first_not_of('\0') == absl::string_view::npos};
 }
 
 // Remembers which blocks LevelDB's reader wanted, and which of them are damaged.
@@ -106,11 +113,9 @@ std::string IndexLogName(uint64_t number) { return absl::StrFormat("%06d.log", n
 
 std::vector<IndexDamage> CheckIndexTable(absl::string_view octets, const KeyRange& bounds,
                                          const IndexEntryVisitor& visit) {
-  const std::optional<Handle> index_block = IndexBlockOf(octets);
-  if (!index_block) {
-    const uint64_t at = octets.size() < kFooterBytes ? 0 : octets.size() - kFooterBytes;
-    return {{at, "damaged footer", bounds, /*whole_table=*/true}};
-  }
+  const std::optional<Footer> footer = FooterOf(octets);
+  const uint64_t footer_at = octets.size() - std::min(octets.size(), kFooterBytes);
+  if (!footer) return {{footer_at, "damaged footer", bounds, /*whole_table=*/true}};
   TableFile file(octets);
   const std::unique_ptr<const leveldb::FilterPolicy> filter(leveldb::NewBloomFilterPolicy(10));
   leveldb::Options options;
@@ -120,12 +125,13 @@ std::vector<IndexDamage> CheckIndexTable(absl::string_view octets, const KeyRang
   const std::unique_ptr<leveldb::Table> table(opened);
   std::vector<IndexDamage>& damages = file.damages();
   if (!status.ok()) {
-    if (damages.empty()) damages.push_back({index_block->offset, status.ToString(), std::nullopt});
+    if (damages.empty()) damages.push_back({footer->blocks.offset, status.ToString(), std::nullopt});
     damages.back().keys = bounds;
     damages.back().whole_table = true;
     return damages;
   }
-  // (What is damaged up to here are filters: they save time, and lose nothing.)
+  // What is damaged up to here are filters: they save time, and lose nothing.
+  if (!footer->whole) damages = {{footer_at, "damaged footer", std::nullopt}};
   leveldb::ReadOptions read;
   read.fill_cache = false;
   const std::unique_ptr<leveldb::Iterator> iterator(table->NewIterator(read));

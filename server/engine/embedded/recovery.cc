@@ -65,6 +65,22 @@ absl::StatusOr<std::vector<SegmentInfo>> ReadChain(Files& files, const std::stri
   return chain;
 }
 
+// Where `group` could not be read: whether that is so only for a body record. Then it
+// is that body's message alone that is lost; what the group changes is known. In the
+// last segment it is torn, unless a later group follows.
+absl::StatusOr<bool> TakeDamagedBodies(SegmentReader& reader, bool last,
+                                       absl::StatusOr<stored::Group>* group) {
+  if (last) {
+    ASSIGN_OR_RETURN(const bool later, reader.LaterGroupFollows());
+    if (!later) return false;
+  }
+  reader.set_accept_damaged_bodies(true);
+  absl::StatusOr<stored::Group> accepted = reader.Next();
+  reader.set_accept_damaged_bodies(false);
+  if (accepted.ok()) *group = std::move(accepted);
+  return group->ok();
+}
+
 // Every group behind the index's checkpoint, in order, to `apply`.
 absl::StatusOr<Replayed> ReadTail(Files& files, const std::string& directory, uint32_t store,
                                   const Index& index, Purpose purpose, uint64_t last_group,
@@ -100,6 +116,10 @@ absl::StatusOr<Replayed> ReadTail(Files& files, const std::string& directory, ui
     absl::Status stopped;
     while (result.last_group < last_group) {
       absl::StatusOr<stored::Group> group = reader.Next();
+      if (absl::IsDataLoss(group.status())) {
+        ASSIGN_OR_RETURN(const bool whole, TakeDamagedBodies(reader, last, &group));
+        result.damaged_groups += whole;
+      }
       if (!group.ok()) {
         stopped = group.status();
         break;

@@ -20,6 +20,8 @@ struct Replayed {
   uint64_t store_time_s = 0;  // When that was written.
   uint64_t groups = 0;        // Replayed.
   uint64_t log_bytes = 0;     // Read.
+  // Of those replayed: a body in them is damaged. Its message is lost, no other.
+  uint64_t damaged_groups = 0;
 };
 
 // Before the log is read at a start: what it shows has to last, though its last group
@@ -29,14 +31,14 @@ struct Replayed {
 absl::Status SettleLog(Files& files, const DataDir& directory);
 
 // Applies every group behind the index's checkpoint to the index, verifying all
-// octets of them on the way.
+// octets of them on the way. A damaged body does not stop it.
 //
 // Without `last_group` it is the start of the store: what a crash tore at the end
 // of the log is cut off, durably. With it, replaying ends behind that group, and nothing
 // in the log is touched.
 //
-// kDataLoss, naming the file: a segment is missing; the log is damaged before its
-// end; the index knows more than the log.
+// kDataLoss, naming the file: a segment is missing; a group record is damaged before
+// the log's end; the index knows more than the log.
 absl::StatusOr<Replayed> ReplayLog(Files& files, const std::string& directory, uint32_t store, Index& index,
                                    std::optional<uint64_t> last_group);
 

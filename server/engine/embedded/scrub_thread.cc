@@ -8,6 +8,8 @@ namespace restante::embedded {
 namespace {
 
 constexpr int kFirstDamages = 10;
+// A disk that goes may damage more than a log should hold.
+constexpr uint64_t kLoggedDamages = 100;
 
 engine::Damage FromRecord(const stored::ScrubRecord::Damage& from) {
   engine::Damage damage{
@@ -182,7 +184,7 @@ void ScrubThread::RunInBackground() {
 void ScrubThread::Note(const engine::UpkeepProgress& progress, stored::ScrubRecord::Result* so_far) {
   so_far->set_bytes(progress.done_bytes);
   for (const engine::Damage& damage : progress.damages) {
-    callbacks_.found(damage);
+    if (so_far->damages() < kLoggedDamages) callbacks_.found(damage);
     so_far->set_damages(so_far->damages() + 1);
     if (so_far->first_damages_size() == kFirstDamages) continue;
     auto& first = *so_far->add_first_damages();

@@ -131,9 +131,16 @@ class MemoryEngine : public Engine {
   void VerifyBodies(std::function<void(uint64_t)> progress,
                     Done<absl::StatusOr<std::vector<std::string>>> done) override {
     uint64_t checked = 0;
-    std::vector<std::string> problems = LockedVerify(&checked);
+    Repairs found = LockedVerify(/*repair=*/false, &checked);
     if (progress) progress(checked);
-    done(std::move(problems));
+    done(std::move(found.problems));
+  }
+
+  void RepairBodies(std::function<void(uint64_t)> progress, Done<absl::StatusOr<Repairs>> done) override {
+    uint64_t checked = 0;
+    Repairs repairs = LockedVerify(/*repair=*/true, &checked);
+    if (progress) progress(checked);
+    done(std::move(repairs));
   }
 
   std::map<std::string, uint64_t> Figures() override {
@@ -373,9 +380,10 @@ class MemoryEngine : public Engine {
     return octets.substr(std::min<uint64_t>(offset, octets.size()), length);
   }
 
-  std::vector<std::string> LockedVerify(uint64_t* checked) {
+  Repairs LockedVerify(bool repair, uint64_t* checked) {
     absl::MutexLock lock(&mutex_);
-    std::vector<std::string> problems;
+    Repairs repairs;
+    std::vector<std::string>& problems = repairs.problems;
     std::map<BodyId, uint64_t> named;
     for (const auto& [id, partition] : partitions_) {
       if (id.kind != PartitionId::Kind::kMailbox) continue;
@@ -398,14 +406,29 @@ class MemoryEngine : public Engine {
         }
       }
     }
-    for (const auto& [id, body] : bodies_) {
+    for (auto it = bodies_.begin(); it != bodies_.end();) {
+      const BodyId id = it->first;
+      Body& body = it->second;
       ++*checked;
-      if (named[id] != body.references) {
-        problems.push_back(absl::StrCat("body ", static_cast<uint64_t>(id), ": ", body.references,
-                                        " references counted, ", named[id], " entries name it"));
+      const uint64_t references = named[id];
+      if (references == body.references) {
+        ++it;
+        continue;
+      }
+      problems.push_back(absl::StrCat("body ", static_cast<uint64_t>(id), ": ", body.references,
+                                      " references counted, ", references, " entries name it",
+                                      repair ? kSetRight : ""));
+      if (repair) ++repairs.repaired;
+      if (repair) body.references = references;
+      if (repair && references == 0) {
+        disk_used_ -= body.octets.size();
+        it = bodies_.erase(it);
+      } else {
+        ++it;
       }
     }
-    return problems;
+    ledger_.SetDisk(max_disk_, disk_used_);
+    return repairs;
   }
 
   const Clock* const clock_;
