@@ -21,6 +21,9 @@ namespace restante::embedded {
 // segments and turn LevelDB's files over.
 Options SmallOptions();
 
+// Octets of a disk on which LevelDB's tables are small, too.
+inline constexpr uint64_t kSmallDisk = uint64_t{64} << 20;
+
 inline constexpr char kLargeKey[] = "d/large";
 
 // Every function may be called from any thread, but Open and Close; what changes
