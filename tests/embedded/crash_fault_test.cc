@@ -75,7 +75,7 @@ class CrashFault : public testing::Test {
     const Recorded run{.disk = &disk,
                        .history = store.history(),
                        .name = absl::StrCat("fault in operation ", fault.number, ": ", failed.ToString())};
-    for (uint64_t later = 1; fault.number + later < disk.operations(); later *= 4) {
+    for (uint64_t later = 1; fault.number + later < disk.operations(); later *= 8) {
       explorer_.Cut(run, fault.number + later, Survives::kSynced, later);
     }
     explorer_.Cut(run, disk.operations(), Survives::kSynced, fault.number);
