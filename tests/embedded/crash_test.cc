@@ -27,15 +27,24 @@ class Crash : public testing::Test {
 
   Recorded Record(const char* name, absl::FunctionRef<absl::Status(NotedStore&)> work) {
     disk_.SetCapacity(kSmallDisk);
-    NotedStore store(&disk_, SmallOptions());
+    NotedStore store(&disk_, options_);
     const absl::Status worked = work(store);
     EXPECT_TRUE(worked.ok()) << worked;
     std::cout << name << ": " << disk_.operations() << " operations\n";
     return {.disk = &disk_, .history = store.history(), .name = name};
   }
 
+  explicit Crash(Options options = SmallOptions()) : options_(std::move(options)), explorer_(options_) {}
+
+  const Options options_;
   SimulatedDisk disk_;
-  CrashExplorer explorer_{SmallOptions()};
+  CrashExplorer explorer_;
+};
+
+// Much of the log lies behind the checkpoint.
+class LazyCrash : public Crash {
+ protected:
+  LazyCrash() : Crash(LazyOptions()) {}
 };
 
 TEST_F(Crash, ACutCreationIsFinishedByTheNext) {
@@ -51,9 +60,19 @@ TEST_F(Crash, AfterEveryOperationOfEveryStep) {
   ExpectCuts(750);
 }
 
+TEST_F(LazyCrash, AfterEveryOperationOfEveryStep) {
+  explorer_.CutEverywhere(Record("few messages", FewMessages), 1);
+  ExpectCuts(450);
+}
+
 TEST_F(Crash, AfterEveryOperationOfACompactionByCommand) {
   explorer_.CutEverywhere(Record("compaction", Compaction), 1);
   ExpectCuts(900);
+}
+
+TEST_F(LazyCrash, AfterEveryOperationOfACompactionByCommand) {
+  explorer_.CutEverywhere(Record("compaction", Compaction), 1);
+  ExpectCuts(850);
 }
 
 TEST_F(Crash, AfterEveryOperationOfACompactionByItself) {
