@@ -22,7 +22,7 @@ class Crash : public testing::Test {
   // In all, these tests try more than 7,000 cuts. Some fewer operations than usual
   // are no mistake, some fewer hundred are.
   void ExpectCuts(uint64_t least) {
-    EXPECT_TRUE(HasFailure() || explorer_.cuts() >= least) << explorer_.cuts() << " cuts";
+    EXPECT_TRUE(HasFailure() || explorer_.cuts() >= least / kCrashStride) << explorer_.cuts() << " cuts";
   }
 
   Recorded Record(const char* name, absl::FunctionRef<absl::Status(NotedStore&)> work) {
