@@ -69,7 +69,7 @@ void CrashExplorer::Cut(const Recorded& run, uint64_t after, Survives survives, 
 }
 
 void CrashExplorer::CutEverywhere(const Recorded& run, uint64_t seeds) {
-  for (uint64_t after = 0; after <= run.disk->operations() && !enough(); ++after) {
+  for (uint64_t after = 0; after <= run.disk->operations() && !enough(); after += kCrashStride) {
     Cut(run, after, Survives::kSynced, after);
     Cut(run, after, Survives::kEverything, after);
     for (uint64_t seed = 1; seed <= seeds; ++seed) {
@@ -80,6 +80,7 @@ void CrashExplorer::CutEverywhere(const Recorded& run, uint64_t seeds) {
 
 void CrashExplorer::CutAnywhere(const Recorded& run, uint64_t seed, uint64_t times, uint64_t again) {
   std::mt19937_64 random(seed);
+  times = (times + kCrashStride - 1) / kCrashStride;
   for (uint64_t i = 0; i < times && !enough(); ++i) {
     constexpr Survives kAll[] = {Survives::kSynced, Survives::kEverything, Survives::kRandom,
                                  Survives::kRandom};

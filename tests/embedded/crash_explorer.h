@@ -12,6 +12,13 @@
 
 namespace restante::embedded {
 
+// Of all cuts and faults every so many-th is tried: all of them, but for builds that
+// are slow because they look for other mistakes.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+inline constexpr uint64_t kCrashStride = 10;
+#else
+inline constexpr uint64_t kCrashStride = 1;
+#endif
 // How much longer than by default random tests try: RESTANTE_CRASH_ROUNDS, or 1.
 uint64_t CrashRounds();
 // Another for each run, unless RESTANTE_CRASH_SEED names one. Printed.
@@ -35,7 +42,8 @@ class CrashExplorer {
   // One cut. With `again` the life after it is cut as well, after each of so many
   // of its operations, spread evenly.
   void Cut(const Recorded& run, uint64_t after, Survives survives, uint64_t seed, uint64_t again = 0);
-  // After every operation: what is synced, everything, and `seeds` at random.
+  // After every operation (or every kCrashStride-th): what is synced, everything, and
+  // `seeds` at random.
   void CutEverywhere(const Recorded& run, uint64_t seeds);
   // `times` cuts at random places in random ways, each `again` cut.
   void CutAnywhere(const Recorded& run, uint64_t seed, uint64_t times, uint64_t again = 0);

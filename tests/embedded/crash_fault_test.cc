@@ -1,9 +1,10 @@
-// Lets operations of a workload fail, and holds what clients are told afterwards,
-// and what the next starts show, against each other.
+// Lets operations of a workload fail, cuts the power some time later, and holds what
+// clients had been told meanwhile against what the next starts show.
 #include <gtest/gtest.h>
 
 #include <iostream>
 #include <random>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "tests/embedded/crash_explorer.h"
@@ -14,15 +15,15 @@
 namespace restante::embedded {
 namespace {
 
-using Workload = absl::Status (*)(NotedStore&);
 using Fault = SimulatedDisk::Fault;
 using Loss = SimulatedDisk::Loss;
 using Kind = SimulatedDisk::Kind;
+using Workload = absl::Status (*)(NotedStore&);
 
 const absl::Status kBroken = absl::InternalError("input/output error");
 const absl::Status kFull = absl::ResourceExhaustedError("no space left on device");
 
-[[maybe_unused]] Fault AnyFault(std::mt19937_64& random) {
+Fault AnyFault(std::mt19937_64& random) {
   constexpr Kind kKinds[] = {Kind::kSync,   Kind::kSync,     Kind::kAppend,
                              Kind::kAppend, Kind::kCreate,   Kind::kRename,
                              Kind::kRemove, Kind::kTruncate, Kind::kSyncDirectory};
@@ -41,77 +42,85 @@ class CrashFault : public testing::Test {
  protected:
   ~CrashFault() override { std::cout << faults_ << " faults struck\n"; }
 
-  void FailEverywhere(Workload work, const Fault& fault) {
-    uint64_t operations = 0;
-    {
+  // Lets the first operation of a workload fail that the fault names, and only that;
+  // then, from the beginning, the second, and so on until there is none.
+  void FailEverywhere(Workload work, Fault fault, uint64_t least) {
+    for (fault.after = 0; !explorer_.enough(); fault.after += static_cast<int>(kCrashStride)) {
       SimulatedDisk disk;
+      disk.SetCapacity(kSmallDisk);
+      const SimulatedDisk::FaultId id = disk.Inject(fault);
       NotedStore store(&disk, SmallOptions());
       const absl::Status worked = work(store);
-      ASSERT_TRUE(worked.ok()) << worked;
-      operations = disk.operations();
+      if (disk.Struck(id) == 0) {
+        EXPECT_TRUE(worked.ok()) << worked;
+        break;
+      }
+      ++faults_;
+      CutBehindFault(disk, store.history());
     }
-    for (uint64_t number = 1; number <= operations && !explorer_.enough(); ++number) {
-      Fault one = fault;
-      one.number = number;
-      FailOnce(work, one);
-    }
-    EXPECT_GE(faults_, operations * 9 / 10);
+    EXPECT_TRUE(HasFailure() || faults_ >= least / kCrashStride) << faults_ << " faults";
   }
 
-  void FailOnce(Workload work, const Fault& fault) {
-    SimulatedDisk disk;
-    const SimulatedDisk::FaultId id = disk.Inject(fault);
-    NotedStore store(&disk, SmallOptions());
-    work(store).IgnoreError();
-    // (Threads do not race alike each time: the last few may not be reached.)
-    if (disk.Struck(id) == 0) return;
-    ++faults_;
+  // Soon after the fault, and at the end.
+  void CutBehindFault(SimulatedDisk& disk, const History& history) {
+    uint64_t number = 1;
+    while (disk.operation(number).failed == absl::StatusCode::kOk) ++number;
     const Recorded run{
         .disk = &disk,
-        .history = store.history(),
-        .name = absl::StrCat("fault ", fault.number, ": ", disk.operation(fault.number).ToString())};
-    for (uint64_t later = 1; fault.number + later < disk.operations(); later *= 2) {
-      explorer_.Cut(run, fault.number + later, Survives::kSynced, later);
+        .history = history,
+        .name = absl::StrCat("fault in operation ", number, ": ", disk.operation(number).ToString())};
+    for (uint64_t later = 1; number + later < disk.operations(); later *= 8) {
+      explorer_.Cut(run, number + later, Survives::kSynced, later);
     }
-    explorer_.Cut(run, disk.operations(), Survives::kSynced, 1);
-    explorer_.Cut(run, disk.operations(), Survives::kEverything, 2);
+    explorer_.Cut(run, disk.operations(), Survives::kSynced, number);
+    explorer_.Cut(run, disk.operations(), Survives::kEverything, number);
   }
 
   uint64_t faults_ = 0;
   CrashExplorer explorer_{SmallOptions()};
 };
 
-TEST_F(CrashFault, FewMessagesBroken) { FailEverywhere(FewMessages, {.status = kBroken}); }
-TEST_F(CrashFault, FewMessagesBrokenAllThere) {
-  FailEverywhere(FewMessages, {.status = kBroken, .part = 1, .loss = Loss::kNone});
+TEST_F(CrashFault, EveryOperationOfEveryStepMayFailWithNothingDone) {
+  FailEverywhere(FewMessages, {.status = kBroken}, 140);
 }
-TEST_F(CrashFault, FewMessagesFull) {
-  FailEverywhere(FewMessages, {.status = kFull, .part = 0.5, .loss = Loss::kSome});
-}
-TEST_F(CrashFault, FullTablesBroken) { FailEverywhere(FullTables, {.status = kBroken}); }
-// Behind a build option, for they still find something: several faults at once, and
-// a rebuild of the index that fails and is cut off.
-#ifdef RESTANTE_OPEN_FAULTS
-TEST_F(CrashFault, CompactionBroken) { FailEverywhere(Compaction, {.status = kBroken}); }
-TEST_F(CrashFault, RebuildingBroken) { FailEverywhere(Rebuilding, {.status = kBroken}); }
 
-TEST_F(CrashFault, ManyFaults) {
+TEST_F(CrashFault, EveryOperationOfEveryStepMayFailThoughAllWasDone) {
+  FailEverywhere(FewMessages, {.status = kBroken, .part = 1, .loss = Loss::kNone}, 140);
+}
+
+TEST_F(CrashFault, EveryOperationOfEveryStepMayFindAFullDisk) {
+  FailEverywhere(FewMessages, {.status = kFull, .part = 0.5, .loss = Loss::kSome}, 140);
+}
+
+TEST_F(CrashFault, EveryOperationOfACompactionMayFail) {
+  FailEverywhere(Compaction, {.status = kBroken}, 250);
+}
+
+TEST_F(CrashFault, EveryOperationOfARebuildMayFail) { FailEverywhere(Rebuilding, {.status = kBroken}, 200); }
+
+TEST_F(CrashFault, EveryOperationOfAnIndexThatTurnsItsFilesOverMayFail) {
+  FailEverywhere(FullTables, {.path_contains = "/index/", .status = kBroken}, 200);
+}
+
+TEST_F(CrashFault, SeveralThingsMayFailUnderManyClients) {
   const uint64_t seed = CrashSeed();
   std::mt19937_64 random(seed);
-  const uint64_t rounds = 30 * CrashRounds();
+  const uint64_t rounds = 10 * CrashRounds() / kCrashStride;
   for (uint64_t round = 0; round < rounds && !explorer_.enough(); ++round) {
     SimulatedDisk disk;
+    disk.SetCapacity(kSmallDisk);
     NotedStore store(&disk, SmallOptions());
     ASSERT_TRUE(store.Open().ok());
     std::vector<SimulatedDisk::FaultId> faults;
     for (int i = 0; i < 3; ++i) faults.push_back(disk.Inject(AnyFault(random)));
-    ManyClients(store, random(), 3, 20, 1).IgnoreError();
-    for (const auto id : faults) faults_ += disk.Struck(id);
-    const Recorded run{.disk = &disk, .history = store.history(), .name = "many faults"};
-    explorer_.CutAnywhere(run, random(), 20, 10);
+    ManyClients(store, random(), /*clients=*/3, /*steps=*/20, /*lives=*/1).IgnoreError();
+    for (const SimulatedDisk::FaultId fault : faults) faults_ += static_cast<uint64_t>(disk.Struck(fault));
+    const Recorded run{
+        .disk = &disk, .history = store.history(), .name = absl::StrCat("several faults, round ", round)};
+    explorer_.CutAnywhere(run, random(), 20, /*again=*/10);
   }
+  EXPECT_GE(faults_, rounds);
 }
-#endif
 
 }  // namespace
 }  // namespace restante::embedded

@@ -66,6 +66,12 @@ Options SmallOptions() {
   return options;
 }
 
+Options LazyOptions() {
+  Options options = SmallOptions();
+  options.checkpoint_bytes = 1 << 20;
+  return options;
+}
+
 NotedStore::NotedStore(SimulatedDisk* disk, Options options, History history,
                        std::unique_ptr<engine::Engine> engine)
     : disk_(disk), options_(std::move(options)), engine_(std::move(engine)), history_(std::move(history)) {}

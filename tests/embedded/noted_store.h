@@ -17,9 +17,14 @@
 
 namespace restante::embedded {
 
-// Everything small: short workloads roll segments, write checkpoints, remove dead
-// segments and turn LevelDB's files over.
+// Everything small: short workloads roll segments, write checkpoints, empty segments
+// and turn LevelDB's files over.
 Options SmallOptions();
+// The same but for checkpoints, which come when they must.
+Options LazyOptions();
+
+// Octets of a disk on which LevelDB's tables are small, too.
+inline constexpr uint64_t kSmallDisk = uint64_t{64} << 20;
 
 inline constexpr char kLargeKey[] = "d/large";
 

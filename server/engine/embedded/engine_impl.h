@@ -172,6 +172,13 @@ class EmbeddedEngine final : public engine::Engine {
 
   // --- reading (engine_read.cc); on the pool ---
   absl::StatusOr<stored::BodyLocation> Locate(uint64_t body);
+  struct LocatedBody {
+    std::shared_ptr<const File> file;
+    stored::BodyLocation location;
+    std::string path;
+  };
+  // Where it is now, however often it is moved. kNotFound: no such body (any more).
+  absl::StatusOr<LocatedBody> OpenLocated(uint64_t body);
   absl::StatusOr<std::string> ReadLocated(uint64_t body, uint64_t offset, uint64_t length);
 
   // --- the ledger's view (engine_ledger.cc) ---

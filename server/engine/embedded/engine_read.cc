@@ -176,23 +176,27 @@ absl::StatusOr<stored::BodyLocation> EmbeddedEngine::Locate(uint64_t body) {
   return location;
 }
 
-absl::StatusOr<std::string> EmbeddedEngine::ReadLocated(uint64_t body, uint64_t offset, uint64_t length) {
-  ASSIGN_OR_RETURN(stored::BodyLocation location, Locate(body));
-  std::string path = PathOf(directory_, location);
-  absl::StatusOr<std::shared_ptr<const File>> file = open_files_.Get(path);
-  if (absl::IsNotFound(file.status())) {
-    // Dropped since we looked (then it cannot be located any more), or lost?
-    ASSIGN_OR_RETURN(location, Locate(body));
-    path = PathOf(directory_, location);
-    file = open_files_.Get(path);
-    if (absl::IsNotFound(file.status())) {
+absl::StatusOr<EmbeddedEngine::LocatedBody> EmbeddedEngine::OpenLocated(uint64_t body) {
+  std::string missing;
+  while (true) {
+    ASSIGN_OR_RETURN(stored::BodyLocation location, Locate(body));
+    std::string path = PathOf(directory_, location);
+    absl::StatusOr<std::shared_ptr<const File>> file = open_files_.Get(path);
+    if (file.ok()) return LocatedBody{*std::move(file), std::move(location), std::move(path)};
+    if (!absl::IsNotFound(file.status())) return file.status();
+    // Dropped since we looked (then it cannot be located any more), moved by
+    // compaction (then it is elsewhere), or lost?
+    if (path == missing)
       return absl::DataLossError(absl::StrCat("body ", body, ": ", file.status().message()));
-    }
+    missing = std::move(path);
   }
-  RETURN_IF_ERROR(file.status());
-  const BodyReader reader(**file, body, location, directory_.store());
+}
+
+absl::StatusOr<std::string> EmbeddedEngine::ReadLocated(uint64_t body, uint64_t offset, uint64_t length) {
+  ASSIGN_OR_RETURN(const LocatedBody located, OpenLocated(body));
+  const BodyReader reader(*located.file, body, located.location, directory_.store());
   absl::StatusOr<std::string> octets = reader.Read(offset, std::min<uint64_t>(length, uint64_t{1} << 20));
-  if (!octets.ok()) return Annotate(octets.status(), absl::StrCat("body ", body, ": ", path));
+  if (!octets.ok()) return Annotate(octets.status(), absl::StrCat("body ", body, ": ", located.path));
   return octets;
 }
 

@@ -140,11 +140,14 @@ absl::StatusOr<engine::Repairs> EmbeddedEngine::Verify(VerifyJob& job, std::vect
         const absl::StatusOr<std::shared_ptr<const File>> file = open_files_.Get(path);
         absl::Status status = file.status();
         if (file.ok()) status = BodyReader(**file, body, location, directory_.store()).Header().status();
-        // It may have been dropped since; then it cannot be located any more.
-        // Or compaction moved it, and its new place counts.
-        const absl::StatusOr<stored::BodyLocation> now = status.ok() ? location : Locate(body);
-        const bool moved = now.ok() && (now->file() != location.file() || now->offset() != location.offset());
-        if (!status.ok() && !moved && !absl::IsNotFound(now.status())) {
+        // It may have been moved since, or dropped; then it cannot be located any more.
+        if (!status.ok()) {
+          const absl::StatusOr<LocatedBody> now = OpenLocated(body);
+          status = now.status();
+          if (now.ok())
+            status = BodyReader(*now->file, body, now->location, directory_.store()).Header().status();
+        }
+        if (!status.ok() && !absl::IsNotFound(status)) {
           problems.push_back(absl::StrCat("body ", body, ": ", path, ": ", status.message()));
         }
         if (++checked % kProgressEvery == 0 && job.progress) job.progress(checked);
