@@ -16,6 +16,10 @@ void StoreConfig::Register(OptionTable& options) {
   options.Bool("create", &create, "Make a new store if the data directory is missing or empty.");
   options.Bool("rebuild-index", &rebuild_index,
                "Throw the index away and make it again from the log, once, at this start.");
+  options.String("restore", &restore, "BACKUP",
+                 "Make the data directory, which has to be missing or empty, from this backup, and end.");
+  options.Bool("restore-damaged", &restore_damaged,
+               "With --restore: take what can be read of a damaged one.");
   options.Choice("engine", &engine, {"embedded", "memory"},
                  "What keeps the mail; memory keeps it until the program ends, for trials.");
   options.String("listen", &listen, "ADDR", "Address of the gRPC API.");
@@ -89,6 +93,9 @@ absl::StatusOr<uint64_t> StoreConfig::DefaultMessages() const {
 absl::Status StoreConfig::Check() const {
   if (engine == "embedded" && data_dir.empty()) {
     return absl::InvalidArgumentError("--data-dir: is required, it says where the mail is kept");
+  }
+  if (!restore.empty() && engine != "embedded") {
+    return absl::InvalidArgumentError("--restore: needs --engine embedded, others keep nothing on disk");
   }
   RETURN_IF_ERROR(DefaultMessages().status());
   uint32_t port = 0;

@@ -16,6 +16,8 @@ struct StoreConfig {
   std::string data_dir;
   bool create = false;
   bool rebuild_index = false;
+  std::string restore;
+  bool restore_damaged = false;
   std::string engine = "embedded";
   std::string listen = "127.0.0.1:8354";
   bool insecure = false;

@@ -1,7 +1,8 @@
 // restante-store: the storage and quota service.
 //
 // Exit status: 0 after SIGTERM or SIGINT, 1 when the store cannot be opened or
-// the address not be had, 2 for wrong usage.
+// the address not be had, 2 for wrong usage. With --restore: 0 when it is done, 1
+// when it cannot be.
 #include <grpcpp/ext/channelz_service_plugin.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/grpcpp.h>
@@ -27,6 +28,7 @@
 #include "server/mail/directory.h"
 #include "server/mail/messages.h"
 #include "server/mail/provisioning.h"
+#include "server/restore.h"
 #include "server/rpc/delivery_service.h"
 #include "server/rpc/mailbox_service.h"
 #include "server/rpc/message_service.h"
@@ -57,14 +59,7 @@ engine::QuotaRules RulesOf(const StoreConfig& config) {
   return rules;
 }
 
-absl::StatusOr<std::unique_ptr<engine::Engine>> OpenEngine(const StoreConfig& config) {
-  if (config.engine == "memory") {
-    engine::MemoryOptions options;
-    options.rules = RulesOf(config);
-    options.clock = Clock::System();
-    if (config.max_disk != StoreConfig::kUnset) options.max_disk = config.max_disk;
-    return engine::NewMemoryEngine(std::move(options));
-  }
+embedded::Options EmbeddedOptions(const StoreConfig& config) {
   embedded::Options options;
   options.data_dir = config.data_dir;
   options.create = config.create;
@@ -77,7 +72,18 @@ absl::StatusOr<std::unique_ptr<engine::Engine>> OpenEngine(const StoreConfig& co
   options.compaction_bytes_per_second = config.compaction_rate;
   options.scrub_interval = config.scrub_interval;
   options.scrub_bytes_per_second = config.scrub_rate;
-  return embedded::Open(std::move(options));
+  return options;
+}
+
+absl::StatusOr<std::unique_ptr<engine::Engine>> OpenEngine(const StoreConfig& config) {
+  if (config.engine == "memory") {
+    engine::MemoryOptions options;
+    options.rules = RulesOf(config);
+    options.clock = Clock::System();
+    if (config.max_disk != StoreConfig::kUnset) options.max_disk = config.max_disk;
+    return engine::NewMemoryEngine(std::move(options));
+  }
+  return embedded::Open(EmbeddedOptions(config));
 }
 
 mail::DeliveryOptions DeliveryOptionsOf(const StoreConfig& config) {
@@ -195,6 +201,11 @@ int main(int argc, char** argv) {
   if (absl::Status status = restante::InitLog("restante-store", config.log_format, config.log_level);
       !status.ok()) {
     return restante::Fail(status, 2);
+  }
+  if (!config.restore.empty()) {
+    const absl::Status restored =
+        restante::RestoreBackup(restante::EmbeddedOptions(config), config.restore, config.restore_damaged);
+    return restored.ok() ? 0 : restante::Fail(restored, 1);
   }
   return restante::Run(config);
 }

@@ -1,9 +1,10 @@
-// restante store verify|scrub|compact
+// restante store verify|scrub|compact; backup and restore are in backup.cc.
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <memory>
 
 #include "absl/strings/str_cat.h"
+#include "client/cli/backup.h"
 #include "client/cli/context.h"
 #include "client/cli/damage.h"
 #include "client/cli/long_work.h"
@@ -120,6 +121,7 @@ void AddStoreCommands(CLI::App& app, Context& context) {
           "Gives back the room of deleted mail, now and completely, while mail flows. By itself the "
           "store does so slowly, and leaves up to a fifth.")
       ->callback([&context] { context.run = Compact; });
+  AddBackupCommands(*group, context);
 }
 
 }  // namespace restante::cli

@@ -261,6 +261,10 @@ absl::Status Client::Verify(const v1::VerifyRequest& request,
                             const std::function<void(const v1::VerifyResponse&)>& progress) {
   return stubs_->Watch(*stubs_->store, &v1::StoreService::Stub::Verify, request, progress);
 }
+absl::Status Client::Backup(const v1::BackupRequest& request,
+                            const std::function<void(const v1::BackupResponse&)>& progress) {
+  return stubs_->Watch(*stubs_->store, &v1::StoreService::Stub::Backup, request, progress);
+}
 
 absl::Status Client::Compact(const v1::CompactRequest& request,
                              const std::function<void(const v1::CompactResponse&)>& progress) {

@@ -293,10 +293,13 @@ class Engine {
     done(absl::UnimplementedError("this engine keeps nothing that could be compacted"));
   }
 
-  // Makes `directory`, on the engine's machine, a backup of one moment of the
-  // store; what an earlier backup left there is used again. kFailedPrecondition:
-  // it holds something else.
-  virtual void Backup(std::string /*directory*/, UpkeepReport /*report*/,
+  // Makes a directory a backup of one moment of the store. What an earlier backup
+  // left there is used again, and stays a backup until this one is finished.
+  // Damage of the store is reported and does not stop it, unless the log cannot be
+  // read (kDataLoss). kInvalidArgument: not an absolute path; kNotFound: there is
+  // nothing to make it in; kFailedPrecondition: it holds something else, or a
+  // backup is running; kResourceExhausted: its disk is full.
+  virtual void Backup(BackupOptions /*options*/, UpkeepReport /*report*/,
                       Done<absl::StatusOr<BackupSummary>> done) {
     done(absl::UnimplementedError("this engine keeps nothing that could be backed up"));
   }

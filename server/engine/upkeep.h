@@ -48,6 +48,14 @@ struct Repairs {
   uint64_t repaired = 0;              // So many of them were.
 };
 
+struct BackupOptions {
+  std::string directory;  // Absolute path on the engine's machine.
+  // Whether files that are kept from an earlier backup are read again; their
+  // names, sizes and ends are looked at in any case.
+  bool verify_kept = false;
+  uint64_t bytes_per_second = 0;  // At most; 0: as fast as it goes.
+};
+
 // What a backup consists of when it is done.
 struct BackupSummary {
   uint64_t files = 0, bytes = 0;  // In all.

@@ -23,6 +23,8 @@ struct Audit {
   std::vector<std::string> too_early;
   uint64_t uid_next = 0, highest_modseq = 0;
   bool raised = false;  // There were such, and the head was set right.
+
+  bool Clean() const { return recorded == actual && misplaced.empty() && too_early.empty(); }
 };
 
 // Reads the entries page by page and adds those that came meanwhile in the update

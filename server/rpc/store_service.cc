@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "server/mail/names.h"
 #include "server/mail/overview.h"
+#include "server/rpc/backup_call.h"
 #include "server/rpc/compact_call.h"
 #include "server/rpc/convert.h"
 #include "server/rpc/scrub_call.h"
@@ -94,6 +95,11 @@ grpc::ServerWriteReactor<v1::ScrubResponse>* StoreService::Scrub(grpc::CallbackS
 grpc::ServerWriteReactor<v1::CompactResponse>* StoreService::Compact(grpc::CallbackServerContext*,
                                                                      const v1::CompactRequest*) {
   return StartCompact(engine_);
+}
+
+grpc::ServerWriteReactor<v1::BackupResponse>* StoreService::Backup(grpc::CallbackServerContext*,
+                                                                   const v1::BackupRequest* request) {
+  return StartBackup(engine_, *request);
 }
 
 }  // namespace restante::rpc

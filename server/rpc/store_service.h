@@ -28,6 +28,8 @@ class StoreService final : public v1::StoreService::CallbackService {
                                                      const v1::ScrubRequest* request) override;
   grpc::ServerWriteReactor<v1::CompactResponse>* Compact(grpc::CallbackServerContext* context,
                                                          const v1::CompactRequest* request) override;
+  grpc::ServerWriteReactor<v1::BackupResponse>* Backup(grpc::CallbackServerContext* context,
+                                                       const v1::BackupRequest* request) override;
 
  private:
   Task<absl::Status> Status(const v1::GetStatusRequest* request, v1::StoreStatus* response);

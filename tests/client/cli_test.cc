@@ -80,6 +80,10 @@ TEST_F(CommandLineTest, WrongUsageIs2AndNamesWhatIsWrong) {
       {{"message", "cat", "a@b.c", "-1"}, "-1"},
       {{"message", "list", "a@b.c", "--folder", "Sent"}, "Sent"},
       {{"deliver", "--from", "a@b.c", "--to", "d@e.f", "/nonexistent/file"}, "/nonexistent/file"},
+      {{"store", "backup"}, "DIR"},
+      {{"store", "backup", "relative"}, "absolute"},
+      {{"store", "backup", "/backup", "--rate", "10X"}, "10X"},
+      {{"store", "restore", "/backup"}, "DATA-DIR"},
   };
   for (const auto& c : cases) {
     SCOPED_TRACE(c.words.empty() ? "" : c.words.back());
@@ -231,6 +235,20 @@ TEST_F(CommandLineTest, StatusTellsWhatTheLastScrubFound) {
   EXPECT_THAT(out, HasSubstr("\"last_scrub\":\"2023-11-14T22:13:20Z\",\"last_scrub_bytes\":1048576,"
                              "\"last_scrub_damages\":1"));
   EXPECT_THAT(out, HasSubstr("\"last_scrub_first_damages\":[{\"file\""));
+}
+
+TEST_F(CommandLineTest, BackupOfADamagedStoreIs1AndNamesTheFiles) {
+  EXPECT_EQ(Run({"--output", "json", "store", "backup", "/backup", "--rate", "10M"}), kDone);
+  EXPECT_EQ(store.backup.directory(), "/backup");
+  EXPECT_EQ(store.backup.max_bytes_per_second(), 10u << 20);
+  EXPECT_FALSE(store.backup.verify_kept());
+  EXPECT_THAT(out, HasSubstr("\"files\":3"));
+  EXPECT_THAT(out, HasSubstr("\"damaged_files\":0"));
+  store.problem = "body 7 is damaged";
+  EXPECT_EQ(Run({"--output", "json", "store", "backup", "/backup", "--verify-kept"}), kRefused);
+  EXPECT_TRUE(store.backup.verify_kept());
+  EXPECT_THAT(out, HasSubstr("\"damaged_files\":1")) << "it is made all the same";
+  EXPECT_THAT(err, HasSubstr("/data/file: damaged at 42: body 7 is damaged"));
 }
 
 TEST_F(CommandLineTest, DeliverTakesFilesWithLfAndPrintsEachRecipient) {

@@ -178,6 +178,23 @@ class FakeMailboxes : public v1::MailboxService::Service,
     writer->Write(response);
     return grpc::Status::OK;
   }
+  grpc::Status Backup(grpc::ServerContext*, const v1::BackupRequest* request,
+                      grpc::ServerWriter<v1::BackupResponse>* writer) override {
+    backup = *request;
+    v1::BackupResponse response;
+    if (!problem.empty()) {
+      v1::Damage& damage = *response.add_damages();
+      damage.set_file("/data/file");
+      damage.set_offset(42);
+      damage.set_problem(problem);
+      writer->Write(response);
+      response.clear_damages();
+    }
+    response.set_done(true);
+    response.set_files(3);
+    writer->Write(response);
+    return grpc::Status::OK;
+  }
 
   grpc::Status Scrub(grpc::ServerContext*, const v1::ScrubRequest* request,
                      grpc::ServerWriter<v1::ScrubResponse>* writer) override {
@@ -214,6 +231,7 @@ class FakeMailboxes : public v1::MailboxService::Service,
   v1::StoreStatus status;
   v1::CreateMailboxRequest created;
   v1::UpdateMailboxRequest updated;
+  v1::BackupRequest backup;
 };
 
 }  // namespace restante

@@ -148,6 +148,37 @@ TEST_F(Rebuild, ASegmentThatCompactionRemovedIsNotMissed) {
   EXPECT_THAT(store_.Problems(), IsEmpty());
 }
 
+// Its removal may fail, or wait for a backup. What it says may be known to be void
+// only from segments that were emptied after it.
+TEST_F(Rebuild, ASegmentThatWasLetGoAndIsStillThereBringsNothingBack) {
+  store_.options.compaction_bytes_per_second = 0;
+  ASSERT_TRUE(store_.Open().ok());
+  for (int i = 0; i < 30; ++i) ASSERT_TRUE(store_.Deliver(Noise(8'000, i)).ok());
+  const fs::path aside = directory_.path / "aside";
+  fs::copy(store_.Segment(1), aside);
+  for (int uid = 1; uid <= 30; ++uid) ASSERT_TRUE(store_.Expunge(uid).ok());
+  ASSERT_TRUE(store_.Deliver("kept").ok());
+  for (int round = 0; round < 2; ++round) {
+    ASSERT_TRUE(Await<absl::Status>([&](auto done) {
+                  store_.engine->Compact([](engine::UpkeepProgress) { return true; }, std::move(done));
+                }).ok());
+    for (int i = 0; i < 30; ++i) {
+      const auto receipt = store_.Deliver(Noise(8'000, 100 + i));
+      ASSERT_TRUE(receipt.ok());
+      ASSERT_TRUE(store_.Expunge(receipt->recipients(0).uid()).ok());
+    }
+  }
+  ASSERT_FALSE(fs::exists(store_.Segment(1)));
+  store_.Close();
+  fs::rename(aside, store_.Segment(1));
+  const absl::Status opened = OpenRebuilding();
+  ASSERT_TRUE(opened.ok()) << opened;
+  EXPECT_THAT(store_.Texts(), ElementsAre("kept"));
+  EXPECT_THAT(store_.Problems(), IsEmpty());
+  ASSERT_TRUE(store_.Open().ok());
+  EXPECT_FALSE(fs::exists(store_.Segment(1))) << "the next start removes it";
+}
+
 TEST_F(Rebuild, WhatWasCutOffDoesNotComeBackEvenWhenItsSuccessorIsGone) {
   store_.options.files = &files_;
   store_.options.compaction_bytes_per_second = 0;

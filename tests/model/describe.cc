@@ -72,7 +72,9 @@ std::string Describe(const mail::EntrySums& sums) {
 std::string Describe(const mail::Audit& audit) {
   std::string text = absl::StrCat("recorded ", Describe(audit.recorded), "; actual ", Describe(audit.actual),
                                   audit.corrected ? "; corrected" : "");
-  for (const std::string& problem : audit.problems) absl::StrAppend(&text, "; ", problem);
+  for (const auto* problems : {&audit.misplaced, &audit.too_early}) {
+    for (const std::string& problem : *problems) absl::StrAppend(&text, "; ", problem);
+  }
   return text;
 }
 

@@ -201,7 +201,7 @@ void SharedMailboxes::Recalculate(Dice& dice) {
     const auto audit = Get(worlds_[which].messages().Recalculate(AddressOf(name)));
     if (absl::IsUnavailable(audit.status())) {
       judge_->Saw("a mailbox that changed too fast to be added up");
-    } else if (!audit.ok() || audit->corrected || !audit->problems.empty()) {
+    } else if (!audit.ok() || !audit->Clean()) {
       Fail(worlds_[which], absl::StrCat(name, ": ", Describe(audit)));
     }
   }

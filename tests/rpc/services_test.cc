@@ -830,6 +830,16 @@ TEST_F(MessageServiceTest, ScrubTellsDamageByNameAndManyMessagesInParts) {
   server->Shutdown();
 }
 
+TEST_F(MessageServiceTest, WhatKeepsNothingOnDiskHasNoBackup) {
+  grpc::ClientContext context;
+  v1::BackupRequest request;
+  request.set_directory("/nowhere");
+  auto reader = store_->Backup(&context, request);
+  v1::BackupResponse response;
+  EXPECT_FALSE(reader->Read(&response));
+  EXPECT_EQ(reader->Finish().error_code(), StatusCode::UNIMPLEMENTED);
+}
+
 TEST_F(MessageServiceTest, ManyCallersAtOnceKeepTheNumbersExact) {
   std::vector<std::thread> threads;
   for (int t = 0; t < 4; ++t) {

@@ -13,6 +13,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
 #include "server/base/status_macros.h"
+#include "server/engine/embedded/backup_manifest.h"
 #include "server/engine/embedded/data_dir_check.h"
 #include "server/engine/embedded/index.h"
 #include "server/engine/embedded/segment_writer.h"
@@ -23,6 +24,7 @@ namespace {
 constexpr absl::string_view kFormatFile = "FORMAT";
 constexpr absl::string_view kNewFormatFile = "FORMAT.new";
 constexpr absl::string_view kCreatingFile = "CREATING";
+constexpr absl::string_view kRestoringFile = "RESTORING";
 constexpr absl::string_view kLockFile = "LOCK";
 constexpr absl::string_view kTitle = "restante format ";
 constexpr uint64_t kMaxFormatBytes = 4096;
@@ -69,16 +71,24 @@ absl::StatusOr<std::unique_ptr<FileLock>> TakeLock(Files& files, const std::stri
   return lock;
 }
 
-absl::Status WriteSynced(Files& files, const std::string& path, absl::string_view text) {
-  // An earlier one's sync may have failed.
-  if (absl::Status gone = files.Remove(path); !gone.ok() && !absl::IsNotFound(gone)) return gone;
-  ASSIGN_OR_RETURN(const std::unique_ptr<File> file, files.Open(path, Files::Mode::kCreate));
-  RETURN_IF_ERROR(file->Append({text}));
-  return file->Sync();
+std::string WithoutSlash(std::string path) {
+  while (path.size() > 1 && path.back() == '/') path.pop_back();
+  return path;
 }
 
-// What an interrupted creation may have left in one of our directories: all of it
-// goes, for nothing can have been stored before FORMAT was there.
+// But for what the root of a file system has.
+absl::StatusOr<std::vector<std::string>> ListOwn(Files& files, const std::string& path) {
+  ASSIGN_OR_RETURN(std::vector<std::string> names, files.List(path));
+  names.erase(std::remove(names.begin(), names.end(), "lost+found"), names.end());
+  return names;
+}
+
+bool Has(const std::vector<std::string>& names, absl::string_view name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+// What an interrupted creation or restore may have left in one of our directories:
+// all of it goes, for nothing can have been stored before that was finished.
 absl::Status EmptyDirectory(Files& files, const std::string& path) {
   RETURN_IF_ERROR(files.MakeDirectory(path));
   ASSIGN_OR_RETURN(const std::vector<std::string> names, files.List(path));
@@ -135,7 +145,7 @@ absl::Status Create(Files& files, DataDir& directory) {
   // nothing else is made before its name is durable. (The name says it all: one that
   // is there is not made again.)
   if (!files.SizeOf(JoinPath(path, kCreatingFile)).ok()) {
-    RETURN_IF_ERROR(WriteSynced(files, JoinPath(path, kCreatingFile), "being created\n"));
+    RETURN_IF_ERROR(WriteFileSynced(files, JoinPath(path, kCreatingFile), "being created\n"));
   }
   RETURN_IF_ERROR(files.SyncDirectory(path));
   ASSIGN_OR_RETURN(directory.lock, TakeLock(files, path));
@@ -159,29 +169,77 @@ absl::Status Create(Files& files, DataDir& directory) {
     RETURN_IF_ERROR(files.SyncDirectory(part));
   }
   // From the moment that FORMAT is durable it is a store.
-  RETURN_IF_ERROR(WriteFormat(files, directory));
+  RETURN_IF_ERROR(WriteFormat(files, directory, kFormatVersion));
   return FinishCreation(files, path);
 }
 
 }  // namespace
 
 std::string FormatText(const DataDir& directory) {
-  return absl::StrFormat("%s%d\nstore %016x\n", kTitle, kFormatVersion, directory.store_id);
+  return absl::StrFormat("%s%d\nstore %016x\n", kTitle, directory.format, directory.store_id);
 }
 
-absl::Status WriteFormat(Files& files, DataDir& directory) {
+absl::Status WriteFormat(Files& files, DataDir& directory, uint64_t format) {
   const std::string fresh = JoinPath(directory.path, kNewFormatFile);
-  RETURN_IF_ERROR(WriteSynced(files, fresh, FormatText(directory)));
+  directory.format = format;
+  RETURN_IF_ERROR(WriteFileSynced(files, fresh, FormatText(directory)));
   RETURN_IF_ERROR(files.Rename(fresh, JoinPath(directory.path, kFormatFile)));
-  RETURN_IF_ERROR(files.SyncDirectory(directory.path));
-  directory.format = kFormatVersion;
-  return absl::OkStatus();
+  return files.SyncDirectory(directory.path);
 }
 
-absl::StatusOr<DataDir> OpenDataDir(Files& files, const std::string& path, bool create) {
+absl::StatusOr<DataDir> BeginRestore(Files& files, const std::string& path) {
   DataDir directory;
-  directory.path = path;
-  while (directory.path.size() > 1 && directory.path.back() == '/') directory.path.pop_back();
+  directory.path = WithoutSlash(path);
+  const absl::Status begun = [&]() -> absl::Status {
+    absl::StatusOr<bool> is_directory = files.IsDirectory(directory.path);
+    if (absl::IsNotFound(is_directory.status())) {
+      const std::string above = DirectoryOf(directory.path);
+      if (!files.IsDirectory(above).ok()) {
+        return Refusal(absl::StatusCode::kNotFound, path,
+                       absl::StrCat("there is no directory ", above, "; is its volume mounted?"));
+      }
+      RETURN_IF_ERROR(files.MakeDirectory(directory.path));
+      is_directory = true;
+    }
+    RETURN_IF_ERROR(is_directory.status());
+    if (!*is_directory) return Refusal(absl::StatusCode::kFailedPrecondition, path, "is not a directory");
+    RETURN_IF_ERROR(CheckOwner(files, directory.path));
+    RETURN_IF_ERROR(CheckWritable(files, directory.path));
+    ASSIGN_OR_RETURN(const std::vector<std::string> names, ListOwn(files, directory.path));
+    if (!names.empty() && !Has(names, kRestoringFile)) {
+      return Refusal(absl::StatusCode::kFailedPrecondition, path,
+                     absl::StrCat("is not empty (", absl::CHexEscape(names.front()),
+                                  "); a backup is restored into a new directory"));
+    }
+    // (Once it is there it stays: without it what is here would look like a store.)
+    if (!Has(names, kRestoringFile)) {
+      RETURN_IF_ERROR(WriteFileSynced(files, JoinPath(directory.path, kRestoringFile), "being restored\n"));
+    }
+    RETURN_IF_ERROR(files.SyncDirectory(directory.path));
+    ASSIGN_OR_RETURN(directory.lock, TakeLock(files, directory.path));
+    for (const absl::string_view name : {kFormatFile, kNewFormatFile}) {
+      if (Has(names, name)) RETURN_IF_ERROR(files.Remove(JoinPath(directory.path, name)));
+    }
+    for (const std::string& part : {directory.segments(), directory.bodies(), directory.index()}) {
+      RETURN_IF_ERROR(EmptyDirectory(files, part));
+    }
+    return absl::OkStatus();
+  }();
+  if (!begun.ok()) return AsRefusal(begun, path);
+  return directory;
+}
+
+absl::Status EndRestore(Files& files, const std::string& path) {
+  const std::string directory = WithoutSlash(path);
+  RETURN_IF_ERROR(files.SyncDirectory(directory));
+  RETURN_IF_ERROR(SyncParents(files, directory));
+  RETURN_IF_ERROR(files.Remove(JoinPath(directory, kRestoringFile)));
+  return files.SyncDirectory(directory);
+}
+
+absl::StatusOr<DataDir> OpenDataDir(Files& files, const std::string& path, bool create, bool restoring) {
+  DataDir directory;
+  directory.path = WithoutSlash(path);
   absl::StatusOr<bool> is_directory = files.IsDirectory(directory.path);
   if (absl::IsNotFound(is_directory.status())) {
     if (!create) {
@@ -203,25 +261,29 @@ absl::StatusOr<DataDir> OpenDataDir(Files& files, const std::string& path, bool 
   if (absl::Status owned = CheckOwner(files, directory.path); !owned.ok()) return AsRefusal(owned, path);
   if (absl::Status writable = CheckWritable(files, directory.path); !writable.ok())
     return AsRefusal(writable, path);
-  absl::StatusOr<std::vector<std::string>> names = files.List(directory.path);
+  const absl::StatusOr<std::vector<std::string>> names = ListOwn(files, directory.path);
   if (!names.ok()) return AsRefusal(names.status(), path);
-  // The root of a file system has this.
-  names->erase(std::remove(names->begin(), names->end(), "lost+found"), names->end());
-  const auto has = [&](absl::string_view name) {
-    return std::find(names->begin(), names->end(), name) != names->end();
-  };
+  const auto has = [&](absl::string_view name) { return Has(*names, name); };
   if (const auto permissions = files.PermissionsOf(directory.path);
       permissions.ok() && permissions->mode & 0002) {
     directory.warning = absl::StrFormat(
         "%s: can be written by everybody (mode %04o); chmod o-w keeps others out", path, permissions->mode);
   }
   const absl::Status opened = [&]() -> absl::Status {
+    if (has(kRestoringFile) && !restoring) {
+      return Refusal(absl::StatusCode::kFailedPrecondition, path,
+                     "holds a restore that was interrupted; repeat it, or empty the directory");
+    }
     if (has(kFormatFile)) {
       RETURN_IF_ERROR(ReadFormat(files, directory.path, &directory));
       if (has(kLockFile)) {
         ASSIGN_OR_RETURN(directory.lock, TakeLock(files, directory.path));
       }
       return CheckParts(files, directory.path, /*complete=*/true);
+    }
+    if (has(kBackupFile)) {
+      return Refusal(absl::StatusCode::kFailedPrecondition, path,
+                     "is a backup and no data directory; --restore makes one from it");
     }
     if (!names->empty() && !has(kCreatingFile)) {
       return Refusal(absl::StatusCode::kFailedPrecondition, path,

@@ -30,18 +30,28 @@ struct DataDir {
 
 // Finds the store in `path`, and changes nothing; with `create`, makes one where
 // nothing is, or where making one was interrupted. Errors as embedded::Open says.
-// It is locked, unless its lock file is missing.
-absl::StatusOr<DataDir> OpenDataDir(Files& files, const std::string& path, bool create);
+// It is locked, unless its lock file is missing. `restoring`: one between
+// BeginRestore and EndRestore, which is none for others.
+absl::StatusOr<DataDir> OpenDataDir(Files& files, const std::string& path, bool create,
+                                    bool restoring = false);
 // Takes possession of one that proved sound: it is locked in any case, and rid of
 // what its creation left.
 absl::Status ClaimDataDir(Files& files, DataDir& directory);
 
-// What FORMAT says of a store of the present format.
+// What FORMAT says of the directory: its format and its store.
 std::string FormatText(const DataDir& directory);
 
-// Says durably that the store has the present format. Before anything is written
-// that older programs do not know.
-absl::Status WriteFormat(Files& files, DataDir& directory);
+// Says durably that the store has this format. Before anything is written that
+// older programs do not know.
+absl::Status WriteFormat(Files& files, DataDir& directory, uint64_t format);
+
+// Makes `path` a place that a restore can fill, and locks it: missing (then it is
+// made), empty, or left by an interrupted restore, whose files go. kNotFound: the
+// directory above is not there; kFailedPrecondition: it holds something else;
+// others as OpenDataDir.
+absl::StatusOr<DataDir> BeginRestore(Files& files, const std::string& path);
+// From the moment that this is durable it is a store.
+absl::Status EndRestore(Files& files, const std::string& path);
 
 }  // namespace restante::embedded
 

@@ -49,6 +49,7 @@ constexpr Part kParts[] = {
     {.name = "FORMAT", .needed = true},
     {.name = "FORMAT.new"},
     {.name = "CREATING"},
+    {.name = "RESTORING"},
     {.name = "LOCK"},
     {.name = "ballast"},
 };

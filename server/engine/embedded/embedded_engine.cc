@@ -49,7 +49,8 @@ absl::StatusOr<std::unique_ptr<engine::Engine>> Open(Options options) {
 }
 
 absl::StatusOr<std::unique_ptr<engine::Engine>> EmbeddedEngine::Open(Options options) {
-  ASSIGN_OR_RETURN(DataDir directory, OpenDataDir(*options.files, options.data_dir, options.create));
+  ASSIGN_OR_RETURN(DataDir directory,
+                   OpenDataDir(*options.files, options.data_dir, options.create, options.restoring));
   const std::string path = directory.path;
   const std::string warning = directory.warning;
   // What cannot be opened stays as it is. (A rebuild looks for itself.)
@@ -80,6 +81,7 @@ EmbeddedEngine::EmbeddedEngine(Options options, DataDir directory, std::shared_p
       pool_(std::make_shared<ThreadPool>(kPoolThreads)),
       bodies_(std::make_shared<BodyShared>()),
       open_files_(files_.get()),
+      remover_(files_.get()),
       disk_(counted_, ballast_, directory_.path,
             {.max_disk = options_.max_disk, .reserve = options_.disk_reserve, .ballast = options_.ballast}),
       index_(&index_files_, directory_.index(), IndexBuffer(*counted_, directory_.path)),
@@ -237,7 +239,7 @@ absl::Status EmbeddedEngine::Upgrade() {
     RETURN_IF_ERROR(status);
     corrections_.clear();
   }
-  if (directory_.format < kFormatVersion) RETURN_IF_ERROR(WriteFormat(*files_, directory_));
+  if (directory_.format < kFormatVersion) RETURN_IF_ERROR(WriteFormat(*files_, directory_, kFormatVersion));
   compaction_thread_ = std::thread([this] { RunCompaction(); });
   StartScrubs();
   return absl::OkStatus();
@@ -350,6 +352,7 @@ EmbeddedEngine::~EmbeddedEngine() {
   }
   stop_.Changed();
   scrub_thread_.reset();
+  backup_thread_.Stop();
   if (log_thread_.joinable()) {
     maintenance_thread_.join();
     if (compaction_thread_.joinable()) compaction_thread_.join();

@@ -23,6 +23,8 @@ struct Options {
   std::string data_dir;
   // Makes a store where there is none. One that exists is opened as it is.
   bool create = false;
+  // Opens what Restore (restore.h) is filling, and nobody else may open yet.
+  bool restoring = false;
   engine::QuotaRules rules;
   // Must outlive the engine, as `files`.
   const Clock* clock = Clock::System();

@@ -501,7 +501,7 @@ absl::Status EmbeddedEngine::DropSegment(uint64_t segment) {
 void EmbeddedEngine::RemoveFile(const std::string& path) {
   open_files_.Forget(path);
   // What is left is removed by the next start: nothing names it any more.
-  files_->Remove(path).IgnoreError();
+  remover_.Remove(path);
 }
 
 // --- the index ----------------------------------------------------------------------

@@ -26,6 +26,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/synchronization/mutex.h"
 #include "server/base/steady_condition.h"
+#include "server/engine/embedded/backup.h"
 #include "server/engine/embedded/ballasted_files.h"
 #include "server/engine/embedded/body_writer.h"
 #include "server/engine/embedded/compaction_policy.h"
@@ -34,6 +35,7 @@
 #include "server/engine/embedded/disk_room.h"
 #include "server/engine/embedded/embedded_engine.h"
 #include "server/engine/embedded/file_cache.h"
+#include "server/engine/embedded/file_remover.h"
 #include "server/engine/embedded/index.h"
 #include "server/engine/embedded/index_thread.h"
 #include "server/engine/embedded/key_table.h"
@@ -92,6 +94,8 @@ class EmbeddedEngine final : public engine::Engine {
                     Done<absl::StatusOr<engine::Repairs>> done) override;
   void Scrub(uint64_t bytes_per_second, engine::UpkeepReport report, Done<absl::Status> done) override;
   std::optional<engine::ScrubResult> LastScrub() override;
+  void Backup(engine::BackupOptions options, engine::UpkeepReport report,
+              Done<absl::StatusOr<engine::BackupSummary>> done) override;
   std::map<std::string, uint64_t> Figures() override;
   void Compact(engine::UpkeepReport report, Done<absl::Status> done) override;
   absl::string_view name() const override { return "embedded"; }
@@ -264,6 +268,11 @@ class EmbeddedEngine final : public engine::Engine {
   void StartScrubs();
   void LogDamage(const engine::Damage& damage) const;
 
+  // --- backing up (engine_backup.cc) ---
+  absl::StatusOr<engine::BackupSummary> RunBackup(const engine::BackupOptions& options,
+                                                  const engine::UpkeepReport& report);
+  absl::StatusOr<BackupPlan> PlanBackup();
+
   const Options options_;
   DataDir directory_;  // Its format may rise in Upgrade.
   // Each layer on the one before: what the store occupies is counted; what meets a
@@ -276,6 +285,7 @@ class EmbeddedEngine final : public engine::Engine {
   const std::shared_ptr<ThreadPool> pool_;
   const std::shared_ptr<BodyShared> bodies_;
   FileCache open_files_;
+  FileRemover remover_;
   DiskRoom disk_;
   int64_t opened_us_ = 0;         // Monotonic.
   uint64_t store_time_base_ = 0;  // At that moment.
@@ -304,6 +314,7 @@ class EmbeddedEngine final : public engine::Engine {
   uint64_t inflight_ ABSL_GUARDED_BY(mutex_) = 0;  // Octets being appended.
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   SteadyCondition stop_;  // stopping_ is set, or there is a compact job.
+  bool backing_up_ ABSL_GUARDED_BY(mutex_) = false;
 
   // The newest snapshot; keys of groups that keys_ may forget when it reaches them.
   SnapshotPtr snapshot_ ABSL_GUARDED_BY(mutex_);
@@ -345,6 +356,7 @@ class EmbeddedEngine final : public engine::Engine {
   std::unique_ptr<IndexThread> index_thread_;
   std::unique_ptr<ScrubThread> scrub_thread_;
   ThreadPool callbacks_{1};
+  ThreadPool backup_thread_{1};
   std::thread log_thread_;
   std::thread maintenance_thread_;
   std::thread compaction_thread_;

@@ -30,4 +30,11 @@ absl::StatusOr<std::string> ReadWholeFile(Files& files, const std::string& path)
   return content;
 }
 
+absl::Status WriteFileSynced(Files& files, const std::string& path, absl::string_view content) {
+  if (absl::Status gone = files.Remove(path); !gone.ok() && !absl::IsNotFound(gone)) return gone;
+  ASSIGN_OR_RETURN(const std::unique_ptr<File> file, files.Open(path, Files::Mode::kCreate));
+  RETURN_IF_ERROR(file->Append({content}));
+  return file->Sync();
+}
+
 }  // namespace restante::embedded

@@ -107,6 +107,9 @@ std::string JoinPath(absl::string_view directory, absl::string_view name);
 std::string DirectoryOf(absl::string_view path);
 // The whole file.
 absl::StatusOr<std::string> ReadWholeFile(Files& files, const std::string& path);
+// Makes a new file with this content, durably but for its name. One that is there
+// goes: a sync of it may have failed.
+absl::Status WriteFileSynced(Files& files, const std::string& path, absl::string_view content);
 
 }  // namespace restante::embedded
 

@@ -42,6 +42,7 @@ class Surveyor {
   absl::StatusOr<Survey> Run() {
     RETURN_IF_ERROR(ReadInfos());
     for (size_t i = infos_.size(); i-- > 0;) {
+      if (WasLetGo(infos_[i].number)) continue;
       ASSIGN_OR_RETURN(Span span, Walk(i));
       survey_.spans.push_back(span);
     }
@@ -63,6 +64,15 @@ class Surveyor {
   bool Has(uint64_t number) const {
     return std::any_of(infos_.begin(), infos_.end(),
                        [&](const SegmentInfo& info) { return info.number == number; });
+  }
+
+  // Whether only the file of this segment was not removed yet. What lives of it is
+  // said again later, and what erased the rest may be gone. Of any other the first
+  // group behind it says where it ends, and that is carried as long as it is so.
+  bool WasLetGo(uint64_t number) const {
+    if (directory_.format < 2 || !groups_follow_) return false;
+    const auto it = survey_.figures.find(number);
+    return it == survey_.figures.end() || !it->second;
   }
 
   absl::Status ReadInfos() {
@@ -118,6 +128,7 @@ class Surveyor {
     std::map<uint64_t, std::optional<stored::SegmentFigures>> figures;
     absl::StatusOr<stored::Group> group;
     while ((group = reader.Next()).ok()) {
+      groups_follow_ = true;
       span.body_bytes += group->bytes();
       for (const stored::Put& put : group->puts()) {
         if (put.key().empty() || put.key()[0] != 's') continue;
@@ -156,6 +167,7 @@ class Surveyor {
   const DataDir& directory_;
   std::vector<SegmentInfo> infos_;
   Survey survey_;
+  bool groups_follow_ = false;  // What was walked so far, and comes later, has some.
 };
 
 // Also what an earlier rebuild left.
@@ -177,9 +189,6 @@ absl::Status ThrowAway(Files& files, const std::string& path) {
 absl::StatusOr<Corrections> Compare(const Index& index, const Survey& survey) {
   std::map<uint64_t, stored::SegmentFigures> wanted;
   for (const Span& span : survey.spans) {
-    // It was let go, only its file is still there; the start removes that.
-    const auto let_go = survey.figures.find(span.number);
-    if (let_go != survey.figures.end() && !let_go->second) continue;
     stored::SegmentFigures& figures = wanted[span.number];
     figures.set_body_bytes(span.body_bytes);
     figures.set_erased_bytes(span.erased_bytes);

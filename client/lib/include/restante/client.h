@@ -114,6 +114,8 @@ class Client {
                      const std::function<void(const v1::ScrubResponse&)>& progress);
   absl::Status Compact(const v1::CompactRequest& request,
                        const std::function<void(const v1::CompactResponse&)>& progress);
+  absl::Status Backup(const v1::BackupRequest& request,
+                      const std::function<void(const v1::BackupResponse&)>& progress);
 
   absl::StatusOr<v1::GetReceiptResponse> GetReceipt(const v1::GetReceiptRequest& request);
   absl::StatusOr<v1::CheckRecipientResponse> CheckRecipient(const v1::CheckRecipientRequest& request);
