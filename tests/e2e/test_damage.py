@@ -130,7 +130,7 @@ def test_a_damaged_index_is_named_and_made_again(store, api, cli, filled):
     assert deliver(stream, ["alice@example.org"], b"new")[1].committed
     stream.end()
     filled[COUNT + 1] = b"new"
-    store.stop()
+    store.program.stop()
     store.start("--rebuild-index")
     api.ready()
     assert_only_these_are_lost(api, filled, set())
@@ -141,7 +141,7 @@ def test_a_damaged_index_is_named_and_made_again(store, api, cli, filled):
 def test_the_store_scrubs_by_itself_and_says_so(store, api, filled):
     file, at = place_of(store, filled[3])
     flip(file, at)
-    store.stop()
+    store.program.stop()
     store.start("--scrub-interval", "1s", "--scrub-rate", "0")
     api.ready()
     last = harness.poll(lambda: api.status().HasField("last_scrub") and api.status().last_scrub, "a scrub")

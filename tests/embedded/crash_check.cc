@@ -138,6 +138,7 @@ void CrashCheck::Resolve(int64_t seen_at) {
       there = !uids.empty();
     }
     if (fate != Fate::kYes) sent.uids = std::move(uids);
+    sent.may_be_settled |= sent.settled.At(cut_) == Fate::kInFlight;
     if (fate == Fate::kInFlight || sent.settled.At(cut_) == Fate::kInFlight) undecided_.push_back(sent);
     std::vector<Act> acts;
     for (const Act& act : sent.acts) {
@@ -172,8 +173,8 @@ void CrashCheck::GoOn(NotedStore* store, uint64_t seed) {
       if (!absl::IsNotFound(settled)) Must(settled, absl::StrCat(name, " cannot be settled"));
     } else {
       const absl::Status sent = store->SendAgain(message.number);
-      const bool settling = message.settled.At(cut_) == Fate::kInFlight;
-      if (!settling || !absl::IsAborted(sent)) Must(sent, absl::StrCat(name, " cannot be sent again"));
+      if (!message.may_be_settled || !absl::IsAborted(sent))
+        Must(sent, absl::StrCat(name, " cannot be sent again"));
     }
   }
   std::vector<size_t> all;

@@ -48,6 +48,7 @@ struct Sent {
   std::vector<Act> acts;              // More than one: it was sent again, with its id.
   std::map<uint64_t, uint64_t> uids;  // By mailbox, once it was told.
   Act settled{.asked = Act::kNever};  // Yes: that it never commits.
+  bool may_be_settled = false;        // It was asked for, and the power cut before the answer.
 };
 
 struct Expunged {

@@ -127,7 +127,8 @@ TEST(Damage, WhatTheDiskCannotReadIsLostToo) {
   }
 }
 
-// A store whose index has a table, of which one block with entries is damaged.
+// A store whose index has a table, of which one block with entries is damaged. (So
+// many entries that, wherever blocks begin, some have nothing else.)
 class DamagedIndex : public testing::Test {
  protected:
   // A small disk, so that LevelDB soon has something to compact.
@@ -139,8 +140,16 @@ class DamagedIndex : public testing::Test {
 
   void SetUp() override {
     ASSERT_TRUE(store_.Open().ok());
-    for (int i = 0; i < 150; ++i) Deliver();
-    ASSERT_TRUE(store_.Open().ok());
+    for (int i = 0; i < kMessages; ++i) Deliver();
+    ASSERT_TRUE(store_.Open().ok());  // What was in LevelDB's log is in a table.
+    // So that it does not begin to merge them when it is opened.
+    const absl::Status compacted = Compact();
+    ASSERT_TRUE(compacted.ok()) << compacted;
+  }
+  absl::Status Compact() {
+    return Await<absl::Status>([&](auto done) {
+      store_.engine->Compact([](const engine::UpkeepProgress&) { return true; }, std::move(done));
+    });
   }
   void Deliver() {
     const std::string text = absl::StrCat("message ", texts_.size() + 1);
@@ -149,9 +158,18 @@ class DamagedIndex : public testing::Test {
     texts_[receipt->recipients(0).uid()] = text;
   }
   void DamageEntries() {
-    const std::string first = PartitionKey(engine::PartitionId::Mailbox(store_.mailbox), engine::EntryKey(1));
+    // Then no table comes or goes, and no block is in memory.
+    store_.engine.reset();
+    ASSERT_NO_FATAL_FAILURE(InjectDamage());
+    const absl::Status opened = store_.Open();
+    ASSERT_TRUE(opened.ok()) << opened;
+  }
+  void InjectDamage() {
+    // (Not the first ones: LevelDB looks at them when what stands before them is read.)
+    const std::string first =
+        PartitionKey(engine::PartitionId::Mailbox(store_.mailbox), engine::EntryKey(100));
     const std::string last =
-        PartitionKey(engine::PartitionId::Mailbox(store_.mailbox), engine::EntryKey(150));
+        PartitionKey(engine::PartitionId::Mailbox(store_.mailbox), engine::EntryKey(kMessages));
     const std::vector<std::string> names = *disk_.List("/data/index");
     for (const std::string& name : names) {
       if (!absl::EndsWith(name, ".ldb")) continue;
@@ -184,6 +202,8 @@ class DamagedIndex : public testing::Test {
     return entry;
   }
 
+  static constexpr int kMessages = 400;
+
   SimulatedDisk disk_;
   SmallStore store_;
   std::map<uint64_t, std::string> texts_;
@@ -191,7 +211,7 @@ class DamagedIndex : public testing::Test {
 };
 
 TEST_F(DamagedIndex, HidesTheMessagesInItAndNothingElse) {
-  DamageEntries();
+  ASSERT_NO_FATAL_FAILURE(DamageEntries());
   std::set<uint64_t> named;
   for (const engine::Damage& damage : Scrub(store_)) {
     for (const auto& [mailbox, uid] : damage.messages) named.insert(uid);
@@ -218,10 +238,8 @@ TEST_F(DamagedIndex, HidesTheMessagesInItAndNothingElse) {
 TEST_F(DamagedIndex, KeepsASegmentWhoseKeysItHides) {
   for (uint64_t uid = 1; uid <= 30; ++uid) ASSERT_TRUE(store_.Expunge(uid).ok());
   std::erase_if(texts_, [](const auto& text) { return text.first <= 30; });
-  DamageEntries();
-  const absl::Status compacted = Await<absl::Status>([&](auto done) {
-    store_.engine->Compact([](engine::UpkeepProgress) { return true; }, std::move(done));
-  });
+  ASSERT_NO_FATAL_FAILURE(DamageEntries());
+  const absl::Status compacted = Compact();
   EXPECT_TRUE(compacted.ok()) << compacted;
   EXPECT_GT(disk_.Struck(fault_), 0);
   EXPECT_TRUE(disk_.SizeOf("/data/segments/" + SegmentName(1)).ok());
@@ -235,7 +253,7 @@ TEST_F(DamagedIndex, KeepsASegmentWhoseKeysItHides) {
 }
 
 TEST_F(DamagedIndex, IsLeftAsItIsWhenLevelDbMeetsItAndIsMadeAgainFromTheLog) {
-  DamageEntries();
+  ASSERT_NO_FATAL_FAILURE(DamageEntries());
   while (store_.Figure("index_damaged") == 0) Deliver();
   EXPECT_GT(disk_.Struck(fault_), 0);
   // Memory and the log have what comes from now on.

@@ -32,6 +32,18 @@ TEST_F(Remover, RemovesAtOnceWhatNobodyHolds) {
   remover_.Remove(Path("a"));  // Gone already: nothing to do.
 }
 
+TEST_F(Remover, WhatIsAnnouncedIsGoingUntilItIsGone) {
+  EXPECT_FALSE(remover_.Going(Path("a")));
+  remover_.Announce(Path("a"));
+  EXPECT_TRUE(remover_.Going(Path("a")));
+  auto hold = remover_.HoldAll();
+  remover_.Remove(Path("a"));
+  EXPECT_TRUE(remover_.Going(Path("a")));
+  hold.reset();
+  EXPECT_FALSE(remover_.Going(Path("a")));
+  EXPECT_EQ(There(), "bc");
+}
+
 TEST_F(Remover, AHoldKeepsEverythingUntilItSaysWhatItNeeds) {
   auto hold = remover_.HoldAll();
   remover_.Remove(Path("a"));

@@ -144,16 +144,17 @@ TEST_F(ProgressCallTest, FindingsAreToldBeforeTheErrorThatEndsTheWork) {
 }
 
 TEST_F(ProgressCallTest, WorkThatNobodyWaitsForIsTold) {
-  absl::Notification cancel;
-  service_.script = [&](const Report<Response>& report) -> absl::StatusOr<Response> {
+  // The work may see the end later than the caller.
+  const auto cancel = std::make_shared<absl::Notification>();
+  service_.script = [cancel](const Report<Response>& report) -> absl::StatusOr<Response> {
     while (report(Checked(1))) {
-      if (!cancel.HasBeenNotified()) cancel.Notify();
+      if (!cancel->HasBeenNotified()) cancel->Notify();
       std::this_thread::yield();
     }
     return absl::CancelledError("told to stop");
   };
   std::thread canceller([&] {
-    cancel.WaitForNotification();
+    cancel->WaitForNotification();
     context_.TryCancel();
   });
   EXPECT_EQ(Run().error_code(), grpc::StatusCode::CANCELLED);

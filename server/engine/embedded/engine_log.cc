@@ -9,6 +9,7 @@
 #include "server/engine/embedded/engine_impl.h"
 #include "server/engine/embedded/group_record.h"
 #include "server/engine/embedded/index_keys.h"
+#include "server/engine/embedded/segment_reader.h"
 
 namespace restante::embedded {
 
@@ -165,6 +166,9 @@ void EmbeddedEngine::Publish(Sealed sealed, LogPosition end) {
   bool disk_changed = false;
   const uint64_t number = sealed.gathered.number;
   for (std::unique_ptr<Staged>& body : sealed.gathered.bodies) body->Keep();
+  for (const uint64_t body : sealed.gathered.dead_files) {
+    remover_.Announce(JoinPath(directory_.bodies(), BodyFileName(body)));
+  }
   {
     absl::MutexLock lock(&mutex_);
     inflight_ = 0;

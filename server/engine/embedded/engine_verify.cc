@@ -172,10 +172,11 @@ absl::StatusOr<engine::Repairs> EmbeddedEngine::Verify(VerifyJob& job, std::vect
   for (const std::string& name : job.files) {
     const uint64_t body = BodyOfFileName(name);
     if (body == 0 || named.contains(body) || job.pending.contains(body)) continue;
-    // Being removed just now?
-    if (absl::IsNotFound(files_->SizeOf(JoinPath(directory_.bodies(), name)).status())) continue;
+    const std::string path = JoinPath(directory_.bodies(), name);
+    // On its way, or gone meanwhile? (In this order.)
+    if (remover_.Going(path) || absl::IsNotFound(files_->SizeOf(path).status())) continue;
     repairs->push_back({.problem = problems.size(), .kind = Repair::kFile, .number = body});
-    problems.push_back(absl::StrCat(JoinPath(directory_.bodies(), name), ": no entry holds it"));
+    problems.push_back(absl::StrCat(path, ": no entry holds it"));
   }
   if (job.progress) job.progress(checked);
   return found;

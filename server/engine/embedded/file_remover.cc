@@ -35,9 +35,20 @@ void FileRemover::Hold::LetGo(const std::string& path) {
   remover_->RemoveNow(free);
 }
 
+void FileRemover::Announce(const std::string& path) {
+  absl::MutexLock lock(&mutex_);
+  going_.insert(path);
+}
+
+bool FileRemover::Going(const std::string& path) {
+  absl::MutexLock lock(&mutex_);
+  return going_.contains(path);
+}
+
 void FileRemover::Remove(const std::string& path) {
   {
     absl::MutexLock lock(&mutex_);
+    going_.insert(path);
     if (Held(path)) {
       waiting_.push_back(path);
       return;
@@ -60,6 +71,8 @@ bool FileRemover::Held(const std::string& path) const {
 
 void FileRemover::RemoveNow(const std::vector<std::string>& paths) {
   for (const std::string& path : paths) files_->Remove(path).IgnoreError();
+  absl::MutexLock lock(&mutex_);
+  for (const std::string& path : paths) going_.erase(path);
 }
 
 std::vector<std::string> FileRemover::TakeFree() {

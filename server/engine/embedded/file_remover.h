@@ -39,9 +39,15 @@ class FileRemover {
 
   explicit FileRemover(Files* files) : files_(files) {}
 
+  // That it will be removed: said before anybody can see that nothing names it.
+  void Announce(const std::string& path);
+
   // Now, or as soon as nobody holds it. Nothing durable may name it any more: the
   // removal may fail, or be lost with the process, and the next start does it.
   void Remove(const std::string& path);
+
+  // Whether it was announced, or is to be removed, and still is.
+  bool Going(const std::string& path);
 
   // Ends before the remover. A file whose removal was asked for before this call
   // may go all the same.
@@ -56,7 +62,8 @@ class FileRemover {
   Files* const files_;
   absl::Mutex mutex_;
   std::set<Hold*> holds_ ABSL_GUARDED_BY(mutex_);
-  std::vector<std::string> waiting_ ABSL_GUARDED_BY(mutex_);
+  absl::flat_hash_set<std::string> going_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::string> waiting_ ABSL_GUARDED_BY(mutex_);  // Of those: asked for.
 };
 
 }  // namespace restante::embedded

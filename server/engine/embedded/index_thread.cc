@@ -75,6 +75,7 @@ void IndexThread::RemoveRange(std::string from, std::string to) {
 void IndexThread::Run() {
   while (true) {
     std::vector<Item> batch;
+    uint64_t bytes = 0;
     {
       absl::MutexLock lock(&mutex_);
       mutex_.Await(absl::Condition(
@@ -82,7 +83,6 @@ void IndexThread::Run() {
             return self->stopping_ || !self->queue_.empty();
           },
           this));
-      uint64_t bytes = 0;
       while (!queue_.empty() && batch.size() < kBatchGroups && bytes < kBatchBytes) {
         const bool task = queue_.front().group.number() == 0;
         if (task && !batch.empty()) break;
@@ -104,6 +104,7 @@ void IndexThread::Run() {
       if (task || !works_) break;
       status = ApplyBatch(batch);
     }
+    if (works_) backlog_bytes_ -= bytes;
   }
   // So that the next start has nothing to replay.
   if (works_) WriteCheckpoint().IgnoreError();
@@ -120,16 +121,9 @@ absl::Status IndexThread::ApplyBatch(std::vector<Item>& batch) {
   reached_.set_offset(last.end.offset);
   reached_.set_store_time_s(last.group.store_time_s());
   callbacks_.snapshot(index_->Snapshot(last.group.number()));
-  uint64_t applied = 0;
-  for (const Item& item : batch) {
-    since_checkpoint_ += item.log_bytes;
-    applied += item.group_bytes;
-  }
+  for (const Item& item : batch) since_checkpoint_ += item.log_bytes;
   batch.clear();
-  absl::Status status;
-  if (since_checkpoint_ >= checkpoint_bytes_) status = WriteCheckpoint();
-  backlog_bytes_ -= applied;
-  return status;
+  return since_checkpoint_ >= checkpoint_bytes_ ? WriteCheckpoint() : absl::OkStatus();
 }
 
 absl::Status IndexThread::WriteCheckpoint() {
