@@ -96,6 +96,8 @@ TEST_F(CrashFault, EveryOperationOfACompactionMayFail) {
   FailEverywhere(Compaction, {.status = kBroken}, 250);
 }
 
+TEST_F(CrashFault, EveryOperationOfABackupMayFail) { FailEverywhere(BackingUp, {.status = kBroken}, 330); }
+
 TEST_F(CrashFault, EveryOperationOfARebuildMayFail) { FailEverywhere(Rebuilding, {.status = kBroken}, 200); }
 
 TEST_F(CrashFault, EveryOperationOfAnIndexThatTurnsItsFilesOverMayFail) {

@@ -80,6 +80,11 @@ TEST_F(Crash, AfterEveryOperationOfACompactionByItself) {
   ExpectCuts(450);
 }
 
+TEST_F(Crash, AfterEveryOperationOfABackup) {
+  explorer_.CutEverywhere(Record("backups", BackingUp), 1);
+  ExpectCuts(1'000);
+}
+
 TEST_F(Crash, AfterEveryOperationOfARebuild) {
   explorer_.CutEverywhere(Record("rebuilding", Rebuilding), 1);
   ExpectCuts(650);

@@ -93,6 +93,25 @@ absl::Status BackgroundCompaction(NotedStore& store) {
   return first.Take();
 }
 
+absl::Status BackingUp(NotedStore& store) {
+  First first;
+  for (int life = 0; life < 2; ++life) {
+    if (!Start(store, first)) return first.Take();
+    while (store.mailboxes() < 2) first(store.MakeMailbox());
+    for (int i = 0; i < 4; ++i) first(store.Deliver({0, 1}, 3500));
+    first(store.Deliver({1}, 26'000));
+    first(store.BackUp());
+    for (int i = 0; i < 4; ++i) first(store.Expunge(0));
+    for (int i = 0; i < 5; ++i) first(store.Expunge(1));
+    first(store.Compact());
+    first(store.Deliver({1}, 200));
+    first(store.BackUp());
+    first(store.Deliver({0}, 300));
+  }
+  store.Close();
+  return first.Take();
+}
+
 absl::Status Rebuilding(NotedStore& store) {
   First first;
   if (!Start(store, first)) return first.Take();
@@ -163,7 +182,14 @@ absl::Status AnyStep(NotedStore& store, std::mt19937_64& random, size_t own) {
     case 13:
       return store.SetFlags(own, static_cast<uint32_t>(any(1000)));
     case 14:
-      return any(3) == 0 ? store.Compact() : store.SettleUnused();
+      switch (any(4)) {
+        case 0:
+          return store.Compact();
+        case 1:
+          return store.BackUp();
+        default:
+          return store.SettleUnused();
+      }
     default:
       return own == 0 ? store.PutInDirectory(1000 + any(6000)) : absl::OkStatus();
   }

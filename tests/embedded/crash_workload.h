@@ -22,6 +22,8 @@ absl::Status FewMessages(NotedStore& store);
 absl::Status Compaction(NotedStore& store);
 // By itself. Not for faults: a segment that made trouble is left until the next start.
 absl::Status BackgroundCompaction(NotedStore& store);
+// Backups, the second of what changed; segments that the first holds are emptied.
+absl::Status BackingUp(NotedStore& store);
 // The index is made again from a log with gaps.
 absl::Status Rebuilding(NotedStore& store);
 // LevelDB fills its log, writes tables and merges them.

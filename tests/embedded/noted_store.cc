@@ -120,6 +120,19 @@ absl::Status NotedStore::Compact() {
   return status;
 }
 
+absl::Status NotedStore::BackUp() {
+  absl::Status status;
+  const absl::Time deadline = absl::Now() + kPatience;
+  do {
+    status = Await<absl::StatusOr<engine::BackupSummary>>([&](auto done) {
+               engine_->Backup(
+                   {.directory = "/srv/backup"}, [](const engine::UpkeepProgress&) { return true; },
+                   std::move(done));
+             }).status();
+  } while (ComeBack(status, deadline));
+  return absl::IsFailedPrecondition(status) ? absl::NotFoundError("one is running") : status;
+}
+
 void NotedStore::AwaitOperation(SimulatedDisk::Kind kind, const std::string& path_contains,
                                 int64_t after) const {
   const absl::Time deadline = absl::Now() + kPatience;

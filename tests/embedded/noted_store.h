@@ -63,6 +63,8 @@ class NotedStore {
   absl::Status Settle(uint64_t number);
   // Gives all room back that it can.
   absl::Status Compact();
+  // Onto the same disk. kNotFound: somebody else does it just now.
+  absl::Status BackUp();
   // A value of some length in the directory, which LevelDB has to carry.
   absl::Status PutInDirectory(size_t bytes);
 
