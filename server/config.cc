@@ -26,6 +26,11 @@ void StoreConfig::Register(OptionTable& options) {
   options.Bool("insecure", &insecure,
                "Allow listening off loopback without credentials: everyone may do everything.");
 
+  options.String(
+      "ops-listen", &ops_listen, "ADDR|auto|none",
+      "Address of the operations HTTP (/metrics, /livez, /readyz); auto: 127.0.0.1:9354, if nobody "
+      "else has it.");
+
   options.Size("default-bytes", &default_bytes, "Limit of mailboxes that inherit theirs.", "unlimited",
                kUnset);
   options.String("default-messages", &default_messages, "N|unlimited",
@@ -68,6 +73,21 @@ void StoreConfig::Register(OptionTable& options) {
                  "Lowest level that is logged.");
 }
 
+namespace {
+
+absl::Status CheckAddress(absl::string_view option, const std::string& address) {
+  uint32_t port = 0;
+  const size_t colon = address.rfind(':');
+  if (colon != std::string::npos && colon != 0 && absl::SimpleAtoi(address.substr(colon + 1), &port) &&
+      port <= 65535) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("--", option, " ", address, ": is not HOST:PORT with a port from 0 to 65535"));
+}
+
+}  // namespace
+
 bool IsLoopback(const std::string& address) {
   if (absl::StartsWith(address, "unix:")) return true;
   absl::string_view host = absl::string_view(address).substr(0, address.rfind(':'));
@@ -98,18 +118,19 @@ absl::Status StoreConfig::Check() const {
     return absl::InvalidArgumentError("--restore: needs --engine embedded, others keep nothing on disk");
   }
   RETURN_IF_ERROR(DefaultMessages().status());
-  uint32_t port = 0;
-  const size_t colon = listen.rfind(':');
-  if (!absl::StartsWith(listen, "unix:") &&
-      (colon == std::string::npos || colon == 0 || !absl::SimpleAtoi(listen.substr(colon + 1), &port) ||
-       port > 65535)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--listen ", listen, ": is not HOST:PORT with a port from 0 to 65535"));
-  }
+  if (!absl::StartsWith(listen, "unix:")) RETURN_IF_ERROR(CheckAddress("listen", listen));
   if (!insecure && !IsLoopback(listen)) {
     return absl::InvalidArgumentError(
         absl::StrCat("--listen ", listen, ": not a loopback address, and no credentials are configured; ",
                      "--insecure allows it, with everyone allowed to do everything"));
+  }
+  if (ops_listen != "auto" && ops_listen != "none") {
+    RETURN_IF_ERROR(CheckAddress("ops-listen", ops_listen));
+    if (!insecure && !IsLoopback(ops_listen)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--ops-listen ", ops_listen,
+                       ": not a loopback address; --insecure allows it, for everyone to read"));
+    }
   }
   if (max_recipients < 100) {
     return absl::InvalidArgumentError(

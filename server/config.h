@@ -21,6 +21,7 @@ struct StoreConfig {
   std::string engine = "embedded";
   std::string listen = "127.0.0.1:8354";
   bool insecure = false;
+  std::string ops_listen = "auto";
 
   // kUnset where it is `unlimited` or `auto`.
   static constexpr uint64_t kUnset = UINT64_MAX;
@@ -58,6 +59,9 @@ struct StoreConfig {
   // `default_messages` as a number; kUnset for `unlimited`.
   absl::StatusOr<uint64_t> DefaultMessages() const;
 };
+
+// Where --ops-listen auto listens, if nobody else does.
+inline constexpr char kDefaultOpsAddress[] = "127.0.0.1:9354";
 
 // Whether only this machine can reach `address` (`127.0.0.1:8354`, `[::1]:0`,
 // `localhost:1`, `unix:/path`).

@@ -28,6 +28,8 @@
 #include "server/mail/directory.h"
 #include "server/mail/messages.h"
 #include "server/mail/provisioning.h"
+#include "server/ops/operations_server.h"
+#include "server/ops/store_metrics.h"
 #include "server/restore.h"
 #include "server/rpc/delivery_service.h"
 #include "server/rpc/mailbox_service.h"
@@ -121,6 +123,21 @@ std::unique_ptr<grpc::Server> Listen(const StoreConfig& config, const std::vecto
   return builder.BuildAndStart();
 }
 
+// Null without one.
+absl::StatusOr<std::unique_ptr<ops::OperationsServer>> ListenForOperators(const StoreConfig& config,
+                                                                          const ops::StoreMetrics* metrics) {
+  if (config.ops_listen == "none") return nullptr;
+  const bool by_default = config.ops_listen == "auto";
+  auto server = ops::OperationsServer::Listen(by_default ? kDefaultOpsAddress : config.ops_listen,
+                                              [metrics] { return ops::MetricsText(*metrics); });
+  if (server.ok()) return server;
+  if (!by_default) return Annotate(server.status(), "--ops-listen");
+  // Another store on this machine most likely, which must not keep this one from its mail.
+  Log(LogLevel::kWarning, "no metrics are served, --ops-listen says where",
+      {{"reason", std::string(server.status().message())}});
+  return nullptr;
+}
+
 int Run(const StoreConfig& config) {
   // Before any thread starts: all inherit the mask, and sigwait takes them.
   sigset_t ends;
@@ -167,11 +184,15 @@ int Run(const StoreConfig& config) {
                     "--listen ", config.listen, ": the address cannot be had; is another program using it?")),
                 1);
   }
+  const ops::StoreMetrics metrics(engine.get(), &provisioning, &deliveries);
+  auto operations = ListenForOperators(config, &metrics);
+  if (!operations.ok()) return Fail(operations.status(), 1);
   const std::string address =
       absl::StrContains(config.listen, "unix:")
           ? config.listen
           : absl::StrCat(config.listen.substr(0, config.listen.rfind(':')), ":", port);
   std::printf("listening grpc %s\n", address.c_str());
+  if (*operations) std::printf("listening ops %s\n", (*operations)->address().c_str());
   std::fflush(stdout);
   Log(LogLevel::kInfo, "ready",
       {{"listen", address}, {"engine", engine->name()}, {"data_dir", config.data_dir}});
@@ -179,11 +200,13 @@ int Run(const StoreConfig& config) {
   int taken = 0;
   sigwait(&ends, &taken);
   Log(LogLevel::kInfo, "stopping", {{"signal", taken == SIGTERM ? "SIGTERM" : "SIGINT"}});
+  if (*operations) (*operations)->Stopping();
   server->GetHealthCheckService()->SetServingStatus(false);
   server->Shutdown(std::chrono::system_clock::now() + kStreamGrace);
   server.reset();
   // Commits that were read are finished: their senders may ask for them later.
   deliveries.AwaitIdle(absl::ToInt64Microseconds(absl::FromChrono(kCommitGrace)));
+  operations->reset();
   engine.reset();
   Log(LogLevel::kInfo, "stopped");
   return 0;

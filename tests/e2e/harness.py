@@ -50,10 +50,13 @@ class Program:
         self.name = name
         self.log = pathlib.Path(log)
         self.addresses = {}
+        env = environment()
+        if name == "restante-store":
+            env["RESTANTE_OPS_LISTEN"] = "127.0.0.1:0"  # Its default address is everybody's.
         with open(self.log, "ab") as stderr:
             self.process = subprocess.Popen(
                 [PROGRAMS[name], *map(str, args)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr,
-                env=environment())
+                env=env)
         self._lines = queue.Queue()
         threading.Thread(target=self._read, daemon=True).start()
         deadline = time.monotonic() + PATIENCE
@@ -161,7 +164,7 @@ class Store:
     def start(self, *more):
         assert self.program is None or not self.program.running()
         args = ["--data-dir", self.data_dir, "--listen", self.address, *self.options, *more]
-        self.program = Program("restante-store", args, self.directory / "store.log", ["grpc"])
+        self.program = Program("restante-store", args, self.directory / "store.log", ["grpc", "ops"])
         self.address = self.program.addresses["grpc"]
 
     def kill9(self):

@@ -1,0 +1,81 @@
+#include "server/ops/operations_server.h"
+
+#include <httplib.h>
+
+#include <utility>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
+
+namespace restante::ops {
+namespace {
+
+// Two who ask at once are enough; more wait.
+constexpr size_t kThreads = 2;
+constexpr time_t kPatienceSeconds = 5;
+constexpr char kPlain[] = "text/plain; charset=utf-8";
+
+}  // namespace
+
+OperationsServer::OperationsServer() : server_(std::make_unique<httplib::Server>()) {}
+
+OperationsServer::~OperationsServer() {
+  server_->stop();
+  if (thread_.joinable()) thread_.join();
+}
+
+absl::StatusOr<std::unique_ptr<OperationsServer>> OperationsServer::Listen(
+    const std::string& address, std::function<std::string()> metrics) {
+  const size_t colon = address.rfind(':');
+  absl::string_view host = absl::string_view(address).substr(0, colon);
+  int port = 0;
+  if (colon == std::string::npos || !absl::SimpleAtoi(address.substr(colon + 1), &port)) {
+    return absl::InvalidArgumentError(absl::StrCat(address, ": is not HOST:PORT"));
+  }
+  absl::string_view name = host;
+  if (absl::ConsumePrefix(&name, "[")) absl::ConsumeSuffix(&name, "]");
+
+  std::unique_ptr<OperationsServer> operations(new OperationsServer());
+  httplib::Server& server = *operations->server_;
+  server.new_task_queue = [] { return new httplib::ThreadPool(kThreads); };
+  server.set_keep_alive_timeout(kPatienceSeconds);
+  server.set_read_timeout(kPatienceSeconds);
+  server.set_write_timeout(kPatienceSeconds);
+  server.set_payload_max_length(0);
+  // The library would share the port with another program.
+  server.set_socket_options([](socket_t socket) {
+    const int yes = 1;
+    setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
+  });
+  server.Get("/metrics",
+             [metrics = std::move(metrics)](const httplib::Request&, httplib::Response& response) {
+               response.set_content(metrics(), "text/plain; version=0.0.4; charset=utf-8");
+             });
+  server.Get("/livez", [](const httplib::Request&, httplib::Response& response) {
+    response.set_content("alive\n", kPlain);
+  });
+  server.Get("/readyz", [self = operations.get()](const httplib::Request&, httplib::Response& response) {
+    if (self->stopping_) response.status = 503;
+    response.set_content(self->stopping_ ? "stopping\n" : "ready\n", kPlain);
+  });
+
+  const std::string bind_to(name);
+  if (port == 0) {
+    port = server.bind_to_any_port(bind_to);
+  } else if (!server.bind_to_port(bind_to, port)) {
+    port = -1;
+  }
+  if (port < 0) {
+    return absl::UnavailableError(
+        absl::StrCat(address, ": the address cannot be had; is another program using it?"));
+  }
+  operations->address_ = absl::StrCat(host, ":", port);
+  operations->thread_ = std::thread([&server] { server.listen_after_bind(); });
+  // Until then it cannot be stopped.
+  while (!server.is_running()) std::this_thread::yield();
+  return operations;
+}
+
+}  // namespace restante::ops

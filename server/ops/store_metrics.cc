@@ -1,0 +1,185 @@
+#include "server/ops/store_metrics.h"
+
+#include <prometheus/text_serializer.h>
+
+#include <map>
+#include <optional>
+#include <utility>
+
+#include "absl/synchronization/notification.h"
+#include "server/base/task.h"
+#include "server/engine/upkeep.h"
+
+namespace restante::ops {
+namespace {
+
+using prometheus::ClientMetric;
+using prometheus::MetricFamily;
+using prometheus::MetricType;
+
+constexpr double kSecondsPerMicro = 1e-6;
+
+ClientMetric Sample(MetricType type, double value, std::vector<ClientMetric::Label> labels = {}) {
+  ClientMetric metric;
+  metric.label = std::move(labels);
+  if (type == MetricType::Counter) {
+    metric.counter.value = value;
+  } else {
+    metric.gauge.value = value;
+  }
+  return metric;
+}
+
+MetricFamily Family(const char* name, MetricType type, const char* help, double value) {
+  MetricFamily family;
+  family.name = name;
+  family.help = help;
+  family.type = type;
+  family.metric.push_back(Sample(type, value));
+  return family;
+}
+
+MetricFamily Gauge(const char* name, const char* help, double value) {
+  return Family(name, MetricType::Gauge, help, value);
+}
+
+void AddTransactions(const mail::Deliveries::Counters& counters, std::vector<MetricFamily>* families) {
+  MetricFamily family;
+  family.name = "restante_transactions_total";
+  family.help = "Delivery transactions that ended, by outcome.";
+  family.type = MetricType::Counter;
+  const std::pair<const char*, uint64_t> outcomes[] = {
+      {"stored", counters.stored}, {"refused", counters.refused}, {"aborted", counters.aborted}};
+  for (const auto& [outcome, count] : outcomes) {
+    family.metric.push_back(Sample(MetricType::Counter, static_cast<double>(count), {{"outcome", outcome}}));
+  }
+  families->push_back(std::move(family));
+}
+
+void AddCapacity(const v1::Capacity& capacity, std::vector<MetricFamily>* families) {
+  const auto add = [&](const char* name, const char* help, uint64_t value) {
+    families->push_back(Gauge(name, help, static_cast<double>(value)));
+  };
+  add("restante_capacity_limit_bytes", "Octets that the store may occupy on disk.", capacity.limit_bytes());
+  add("restante_capacity_reserved_bytes", "Octets promised to deliveries under way.",
+      capacity.reserved_bytes());
+  add("restante_capacity_available_bytes", "Octets that a message beginning now may measure.",
+      capacity.available_bytes());
+  add("restante_full", "1 between the high watermark's crossing and the low one's: mail is refused.",
+      capacity.full());
+  add("restante_read_only", "1 after a write error, until it is mended: changes are refused.",
+      capacity.read_only());
+}
+
+void AddOverview(const mail::Overview& overview, std::vector<MetricFamily>* families) {
+  const auto add = [&](const char* name, const char* help, uint64_t value) {
+    families->push_back(Gauge(name, help, static_cast<double>(value)));
+  };
+  add("restante_domains", "Domains.", overview.domains);
+  add("restante_mailboxes", "Mailboxes.", overview.mailboxes);
+  add("restante_used_bytes", "Sum of the sizes of all messages of all mailboxes.", overview.used_bytes);
+  add("restante_messages", "Messages of all mailboxes.", overview.used_messages);
+}
+
+void AddLastScrub(const engine::ScrubResult& last, std::vector<MetricFamily>* families) {
+  const auto add = [&](const char* name, const char* help, double value) {
+    families->push_back(Gauge(name, help, value));
+  };
+  add("restante_last_scrub_timestamp_seconds", "When the last scrub that came to its end did so.",
+      static_cast<double>(last.end_us) * kSecondsPerMicro);
+  add("restante_last_scrub_duration_seconds", "How long it took.",
+      static_cast<double>(last.duration_us) * kSecondsPerMicro);
+  add("restante_last_scrub_bytes", "Octets that it read.", static_cast<double>(last.bytes));
+  add("restante_last_scrub_damages", "Damages that it found.", static_cast<double>(last.damages));
+}
+
+}  // namespace
+
+const std::vector<FigureMetric>& FigureMetrics() {
+  constexpr MetricType kCounter = MetricType::Counter, kGauge = MetricType::Gauge;
+  static const auto& metrics = *new std::vector<FigureMetric>{
+      {"ballast_bytes", "restante_ballast_bytes", kGauge,
+       "Octets on disk that are let go when others fill it."},
+      {"body_files_bytes", "restante_body_files_bytes", kGauge, "Octets in files of large bodies."},
+      {"body_memory_bytes", "restante_body_memory_bytes", kGauge, "Memory that messages under way take."},
+      {"commits", "restante_commits_total", kCounter, "Transactions committed."},
+      {"compacted_bytes", "restante_compacted_bytes_total", kCounter, "Octets that compaction wrote again."},
+      {"compacted_segments", "restante_compacted_segments_total", kCounter,
+       "Segments that compaction emptied."},
+      {"disk_free_bytes", "restante_disk_free_bytes", kGauge, "Octets free on the file system."},
+      {"disk_used_bytes", "restante_disk_used_bytes", kGauge,
+       "Octets that the store occupies on disk: the physical ones, to be held against "
+       "restante_logical_bytes."},
+      {"durable_group", "restante_durable_group", kGauge, "Number of the last group in the log."},
+      {"failed_groups", "restante_failed_groups_total", kCounter, "Groups that could not be written."},
+      {"groups", "restante_groups_total", kCounter, "Groups written, one append and one sync each."},
+      {"index_backlog_bytes", "restante_index_backlog_bytes", kGauge,
+       "Octets of groups in the log and not yet in the index."},
+      {"index_checkpoints", "restante_index_checkpoints_total", kCounter, "Checkpoints of the index."},
+      {"index_damaged", "restante_index_damaged", kGauge,
+       "1 when the index is damaged and has to be made again (--rebuild-index)."},
+      {"index_disk_bytes", "restante_index_disk_bytes", kGauge, "Octets of the index on disk."},
+      {"index_reopened", "restante_index_reopened_total", kCounter,
+       "How often the index was opened again after an error."},
+      {"keys_in_memory", "restante_keys_in_memory", kGauge, "Keys of the index held in memory."},
+      {"log_written_bytes", "restante_log_written_bytes_total", kCounter, "Octets appended to the log."},
+      {"logical_bytes", "restante_logical_bytes", kGauge,
+       "Sum of the sizes of all messages, one with several recipients counted for each: the logical octets."},
+      {"open_transactions", "restante_open_transactions", kGauge, "Transactions under way."},
+      {"recovery_groups", "restante_recovery_groups", kGauge, "Groups that the start read from the log."},
+      {"recovery_log_bytes", "restante_recovery_log_bytes", kGauge,
+       "Octets that the start read from the log."},
+      {"recovery_micros", "restante_recovery_seconds", kGauge, "How long the start took.", kSecondsPerMicro},
+      {"scrub_bytes", "restante_scrub_bytes_total", kCounter, "Octets that scrubs read."},
+      {"scrub_damages", "restante_scrub_damages_total", kCounter, "Damages that scrubs found."},
+      {"scrub_running", "restante_scrub_running", kGauge, "1 while a scrub runs."},
+      {"scrubs", "restante_scrubs_total", kCounter, "Scrubs that came to their end."},
+      {"segment", "restante_segment", kGauge, "Number of the segment that is written."},
+      {"segments", "restante_segments", kGauge, "Segments of the log."},
+      {"segments_bytes", "restante_segments_bytes", kGauge, "Octets in segments."},
+      {"segments_live_body_bytes", "restante_segments_live_body_bytes", kGauge,
+       "Octets in segments that some message needs."},
+      {"spare_files", "restante_spare_files", kGauge, "Files that are let go when others use up the inodes."},
+      {"store_time_seconds", "restante_store_time_seconds", kGauge,
+       "How long the store has run in its life."},
+  };
+  return metrics;
+}
+
+absl::StatusOr<mail::Overview> StoreMetrics::ReadOverview() const {
+  absl::Notification done;
+  absl::StatusOr<mail::Overview> overview;
+  Start<absl::StatusOr<mail::Overview>>(mail::ReadOverview(provisioning_, 0),
+                                        [&](absl::StatusOr<mail::Overview> read) {
+                                          overview = std::move(read);
+                                          done.Notify();
+                                        });
+  done.WaitForNotification();
+  return overview;
+}
+
+std::vector<MetricFamily> StoreMetrics::Collect() const {
+  std::vector<MetricFamily> families;
+  families.push_back(Gauge("restante_build_info", "1, for the version in its label.", 1));
+  families.back().metric[0].label = {{"version", RESTANTE_VERSION}, {"engine", std::string(engine_->name())}};
+  const std::map<std::string, uint64_t> figures = engine_->Figures();
+  for (const FigureMetric& metric : FigureMetrics()) {
+    const auto figure = figures.find(metric.figure);
+    if (figure == figures.end()) continue;
+    families.push_back(
+        Family(metric.name, metric.type, metric.help, static_cast<double>(figure->second) * metric.scale));
+  }
+  AddTransactions(deliveries_->counters(), &families);
+  AddCapacity(deliveries_->GetCapacity(), &families);
+  if (const absl::StatusOr<mail::Overview> overview = ReadOverview(); overview.ok()) {
+    AddOverview(*overview, &families);
+  }
+  if (const std::optional<engine::ScrubResult> last = engine_->LastScrub()) AddLastScrub(*last, &families);
+  return families;
+}
+
+std::string MetricsText(const prometheus::Collectable& metrics) {
+  return prometheus::TextSerializer().Serialize(metrics.Collect());
+}
+
+}  // namespace restante::ops

@@ -1,0 +1,56 @@
+// The store's figures as Prometheus metrics, taken when they are asked for.
+//
+// Names follow https://prometheus.io/docs/practices/naming/: base units, `_total`
+// for what only rises while the store runs. No label has an address in it.
+#ifndef RESTANTE_SERVER_OPS_STORE_METRICS_H_
+#define RESTANTE_SERVER_OPS_STORE_METRICS_H_
+
+#include <prometheus/collectable.h>
+#include <prometheus/metric_family.h>
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "server/engine/engine.h"
+#include "server/mail/deliveries.h"
+#include "server/mail/overview.h"
+#include "server/mail/provisioning.h"
+
+namespace restante::ops {
+
+// How a figure of an engine (Engine::Figures) is told.
+struct FigureMetric {
+  const char* figure;
+  const char* name;
+  prometheus::MetricType type;
+  const char* help;
+  double scale = 1;  // From the figure's unit to the metric's.
+};
+
+// Every figure that an engine may have.
+const std::vector<FigureMetric>& FigureMetrics();
+
+// Any thread; what it is made of outlives it.
+class StoreMetrics final : public prometheus::Collectable {
+ public:
+  StoreMetrics(engine::Engine* engine, mail::Provisioning* provisioning, const mail::Deliveries* deliveries)
+      : engine_(engine), provisioning_(provisioning), deliveries_(deliveries) {}
+
+  // Waits for the engine to read the domains. Without their sums if it cannot.
+  std::vector<prometheus::MetricFamily> Collect() const override;
+
+ private:
+  absl::StatusOr<mail::Overview> ReadOverview() const;
+
+  engine::Engine* const engine_;
+  mail::Provisioning* const provisioning_;
+  const mail::Deliveries* const deliveries_;
+};
+
+// In Prometheus's text format (version 0.0.4).
+std::string MetricsText(const prometheus::Collectable& metrics);
+
+}  // namespace restante::ops
+
+#endif  // RESTANTE_SERVER_OPS_STORE_METRICS_H_
