@@ -77,6 +77,32 @@ bool Mutex::AwaitWithTimeout(const Condition& condition, absl::Duration timeout)
   return holds;
 }
 
+void CondVar::Wait(Mutex* mutex) {
+  static const auto library =
+      Library<void (*)(CondVar*, Mutex*)>("_ZN4absl7debian37CondVar4WaitEPNS0_5MutexE");
+  __tsan_release(mutex);
+  library(this, mutex);
+  __tsan_acquire(mutex);
+}
+
+bool CondVar::WaitWithTimeout(Mutex* mutex, absl::Duration timeout) {
+  static const auto library = Library<bool (*)(CondVar*, Mutex*, absl::Duration)>(
+      "_ZN4absl7debian37CondVar15WaitWithTimeoutEPNS0_5MutexENS0_8DurationE");
+  __tsan_release(mutex);
+  const bool timed_out = library(this, mutex, timeout);
+  __tsan_acquire(mutex);
+  return timed_out;
+}
+
+bool CondVar::WaitWithDeadline(Mutex* mutex, absl::Time deadline) {
+  static const auto library = Library<bool (*)(CondVar*, Mutex*, absl::Time)>(
+      "_ZN4absl7debian37CondVar16WaitWithDeadlineEPNS0_5MutexENS0_4TimeE");
+  __tsan_release(mutex);
+  const bool timed_out = library(this, mutex, deadline);
+  __tsan_acquire(mutex);
+  return timed_out;
+}
+
 void Notification::Notify() {
   static const auto library = Library<void (*)(Notification*)>("_ZN4absl7debian312Notification6NotifyEv");
   __tsan_release(this);
