@@ -71,6 +71,8 @@ class FullDisk : public testing::Test {
       const std::string text = Noise(size, kept_.size());
       const auto receipt = store_.Deliver(text);
       if (!receipt.ok()) {
+        // The watermark was crossed after MAIL; DATA is before the promise, too.
+        if (receipt.status().message() == "refused at Confirm") continue;
         ASSERT_EQ(receipt.status().message(), "refused at Open");
         return;
       }
