@@ -24,6 +24,8 @@ PROGRAMS = {
 }
 # How long an event may take before a test gives up; no test passes by waiting.
 PATIENCE = float(os.environ.get("E2E_PATIENCE", "60"))
+# Instrumented programs take more memory for the same.
+MEMORY_FACTOR = float(os.environ.get("E2E_MEMORY_FACTOR", "1"))
 
 
 def environment():
