@@ -70,7 +70,9 @@ class ProgressCall final : public grpc::ServerWriteReactor<Response> {
   bool Tell(const Response& news) {
     absl::ReleasableMutexLock lock(&mutex_);
     if (!untold_.TooMany()) untold_.Add(news);
-    const bool go_on = !cancelled_ && !untold_.TooMany();
+    // For good: some may be read until the work has ended.
+    unread_ |= untold_.TooMany();
+    const bool go_on = !cancelled_ && !unread_;
     Go(lock);
     return go_on;
   }
@@ -78,7 +80,7 @@ class ProgressCall final : public grpc::ServerWriteReactor<Response> {
   void Ended(absl::StatusOr<Response> result) {
     absl::ReleasableMutexLock lock(&mutex_);
     result_ = std::move(result);
-    if (untold_.TooMany()) {
+    if (unread_) {
       result_ = absl::ResourceExhaustedError("the caller does not read what is found: 64 MiB wait for it");
     }
     if (alarm_set_) alarm_.Cancel();
@@ -123,6 +125,7 @@ class ProgressCall final : public grpc::ServerWriteReactor<Response> {
   Untold<Response> untold_ ABSL_GUARDED_BY(mutex_);
   std::optional<absl::StatusOr<Response>> result_ ABSL_GUARDED_BY(mutex_);
   Response response_ ABSL_GUARDED_BY(mutex_);
+  bool unread_ ABSL_GUARDED_BY(mutex_) = false;  // More was found than may wait.
   bool due_ ABSL_GUARDED_BY(mutex_) = false;
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;
   bool last_written_ ABSL_GUARDED_BY(mutex_) = false;

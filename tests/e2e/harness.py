@@ -8,7 +8,9 @@ test waits for is an event: `poll` looks for it again and again.
 import os
 import pathlib
 import queue
+import random
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -42,6 +44,19 @@ def poll(condition, what, patience=PATIENCE):
             return value
         assert time.monotonic() < deadline, f"waited {patience} s for: {what}"
         time.sleep(0.01)
+
+
+def free_port():
+    """One that no outgoing connection takes in the meantime."""
+    first = int(pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        port = random.randrange(first // 2, first)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
 
 
 class Program:
@@ -159,7 +174,7 @@ class Store:
         self.directory = pathlib.Path(directory)
         self.data_dir = pathlib.Path(data_dir or self.directory / "data")
         self.options = list(options)
-        self.address = "127.0.0.1:0"
+        self.address = f"127.0.0.1:{free_port()}"
         self.program = None
         self.start("--create")
 

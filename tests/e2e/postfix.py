@@ -3,7 +3,6 @@
 import json
 import os
 import pathlib
-import random
 import signal
 import socket
 import subprocess
@@ -47,19 +46,6 @@ postlog   unix-dgram n - n - 1 postlogd
 """
 
 
-def free_port():
-    """One that no outgoing connection takes in the meantime."""
-    first = int(pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
-    while True:
-        port = random.randrange(first // 2, first)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-                return port
-            except OSError:
-                continue
-
-
 class Postfix:
     """Hands everything for example.org over by LMTP. Needs root, as Postfix does."""
 
@@ -67,7 +53,7 @@ class Postfix:
         self.directory = pathlib.Path(directory) / "postfix"
         for name in ("etc", "queue", "lib"):
             (self.directory / name).mkdir(parents=True)
-        port = free_port()
+        port = harness.free_port()
         self.address = f"127.0.0.1:{port}"
         (self.directory / "etc/main.cf").write_text(MAIN.format(directory=self.directory, lmtp=lmtp))
         (self.directory / "etc/master.cf").write_text(SERVICES.format(port=port))

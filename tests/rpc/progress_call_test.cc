@@ -178,7 +178,8 @@ TEST_F(ProgressCallTest, ACallerWhoDoesNotReadEndsTheWork) {
   Response response;
   while (reader->Read(&response)) {
   }
-  EXPECT_EQ(reader->Finish().error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  const grpc::Status status = reader->Finish();
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED) << status.error_message();
 }
 
 }  // namespace
