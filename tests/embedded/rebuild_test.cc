@@ -64,7 +64,8 @@ TEST_F(Rebuild, ALongHistoryComesBackWhole) {
     }
   }
   ASSERT_TRUE(store_.Deliver(Noise(5'000'000, 1)).ok());
-  store_.AwaitFigure("compacted_segments", [](uint64_t segments) { return segments > 0; });
+  // The log has gaps: emptied in this life of the store, or in one before.
+  store_.AwaitFigure("segments", [&](uint64_t segments) { return segments < store_.Figure("segment"); });
   std::vector<std::string> entries;
   for (const stored::Entry& entry : store_.Entries()) entries.push_back(entry.SerializeAsString());
   const std::vector<std::string> texts = store_.Texts();
