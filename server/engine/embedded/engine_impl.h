@@ -228,7 +228,7 @@ class EmbeddedEngine final : public engine::Engine {
   // One that nothing durable names. Any thread.
   void RemoveFile(const std::string& path);
 
-  // --- giving room back (engine_compaction.cc) ---
+  // --- giving room back (engine_compaction.cc, engine_emptying.cc) ---
   struct Piece;
   struct CompactJob {
     engine::UpkeepReport report;
