@@ -39,11 +39,31 @@ MetricFamily Family(const char* name, MetricType type, const char* help, double 
   return family;
 }
 
-MetricFamily Gauge(const char* name, const char* help, double value) {
-  return Family(name, MetricType::Gauge, help, value);
+// Families, as they are gathered.
+class Families {
+ public:
+  void Add(MetricFamily family) { families_.push_back(std::move(family)); }
+  void Add(const char* name, MetricType type, const char* help, double value) {
+    Add(Family(name, type, help, value));
+  }
+  void Gauge(const char* name, const char* help, double value) { Add(name, MetricType::Gauge, help, value); }
+  void Gauge(const char* name, const char* help, uint64_t value) {
+    Gauge(name, help, static_cast<double>(value));
+  }
+  std::vector<MetricFamily> Take() { return std::move(families_); }
+
+ private:
+  std::vector<MetricFamily> families_;
+};
+
+void AddBuild(const engine::Engine& engine, Families* families) {
+  MetricFamily family =
+      Family("restante_build_info", MetricType::Gauge, "1, for the version in its label.", 1);
+  family.metric[0].label = {{"version", RESTANTE_VERSION}, {"engine", std::string(engine.name())}};
+  families->Add(std::move(family));
 }
 
-void AddTransactions(const mail::Deliveries::Counters& counters, std::vector<MetricFamily>* families) {
+void AddTransactions(const mail::Deliveries::Counters& counters, Families* families) {
   MetricFamily family;
   family.name = "restante_transactions_total";
   family.help = "Delivery transactions that ended, by outcome.";
@@ -53,44 +73,38 @@ void AddTransactions(const mail::Deliveries::Counters& counters, std::vector<Met
   for (const auto& [outcome, count] : outcomes) {
     family.metric.push_back(Sample(MetricType::Counter, static_cast<double>(count), {{"outcome", outcome}}));
   }
-  families->push_back(std::move(family));
+  families->Add(std::move(family));
 }
 
-void AddCapacity(const v1::Capacity& capacity, std::vector<MetricFamily>* families) {
-  const auto add = [&](const char* name, const char* help, uint64_t value) {
-    families->push_back(Gauge(name, help, static_cast<double>(value)));
-  };
-  add("restante_capacity_limit_bytes", "Octets that the store may occupy on disk.", capacity.limit_bytes());
-  add("restante_capacity_reserved_bytes", "Octets promised to deliveries under way.",
-      capacity.reserved_bytes());
-  add("restante_capacity_available_bytes", "Octets that a message beginning now may measure.",
-      capacity.available_bytes());
-  add("restante_full", "1 between the high watermark's crossing and the low one's: mail is refused.",
-      capacity.full());
-  add("restante_read_only", "1 after a write error, until it is mended: changes are refused.",
-      capacity.read_only());
+void AddCapacity(const v1::Capacity& capacity, Families* families) {
+  families->Gauge("restante_capacity_limit_bytes", "Octets that the store may occupy on disk.",
+                  capacity.limit_bytes());
+  families->Gauge("restante_capacity_reserved_bytes", "Octets promised to deliveries under way.",
+                  capacity.reserved_bytes());
+  families->Gauge("restante_capacity_available_bytes", "Octets that a message beginning now may measure.",
+                  capacity.available_bytes());
+  families->Gauge("restante_full",
+                  "1 between the high watermark's crossing and the low one's: mail is refused.",
+                  uint64_t{capacity.full()});
+  families->Gauge("restante_read_only", "1 after a write error, until it is mended: changes are refused.",
+                  uint64_t{capacity.read_only()});
 }
 
-void AddOverview(const mail::Overview& overview, std::vector<MetricFamily>* families) {
-  const auto add = [&](const char* name, const char* help, uint64_t value) {
-    families->push_back(Gauge(name, help, static_cast<double>(value)));
-  };
-  add("restante_domains", "Domains.", overview.domains);
-  add("restante_mailboxes", "Mailboxes.", overview.mailboxes);
-  add("restante_used_bytes", "Sum of the sizes of all messages of all mailboxes.", overview.used_bytes);
-  add("restante_messages", "Messages of all mailboxes.", overview.used_messages);
+void AddOverview(const mail::Overview& overview, Families* families) {
+  families->Gauge("restante_domains", "Domains.", overview.domains);
+  families->Gauge("restante_mailboxes", "Mailboxes.", overview.mailboxes);
+  families->Gauge("restante_used_bytes", "Sum of the sizes of all messages of all mailboxes.",
+                  overview.used_bytes);
+  families->Gauge("restante_messages", "Messages of all mailboxes.", overview.used_messages);
 }
 
-void AddLastScrub(const engine::ScrubResult& last, std::vector<MetricFamily>* families) {
-  const auto add = [&](const char* name, const char* help, double value) {
-    families->push_back(Gauge(name, help, value));
-  };
-  add("restante_last_scrub_timestamp_seconds", "When the last scrub that came to its end did so.",
-      static_cast<double>(last.end_us) * kSecondsPerMicro);
-  add("restante_last_scrub_duration_seconds", "How long it took.",
-      static_cast<double>(last.duration_us) * kSecondsPerMicro);
-  add("restante_last_scrub_bytes", "Octets that it read.", static_cast<double>(last.bytes));
-  add("restante_last_scrub_damages", "Damages that it found.", static_cast<double>(last.damages));
+void AddLastScrub(const engine::ScrubResult& last, Families* families) {
+  families->Gauge("restante_last_scrub_timestamp_seconds", "When the last scrub that came to its end did so.",
+                  static_cast<double>(last.end_us) * kSecondsPerMicro);
+  families->Gauge("restante_last_scrub_duration_seconds", "How long it took.",
+                  static_cast<double>(last.duration_us) * kSecondsPerMicro);
+  families->Gauge("restante_last_scrub_bytes", "Octets that it read.", last.bytes);
+  families->Gauge("restante_last_scrub_damages", "Damages that it found.", last.damages);
 }
 
 }  // namespace
@@ -159,15 +173,13 @@ absl::StatusOr<mail::Overview> StoreMetrics::ReadOverview() const {
 }
 
 std::vector<MetricFamily> StoreMetrics::Collect() const {
-  std::vector<MetricFamily> families;
-  families.push_back(Gauge("restante_build_info", "1, for the version in its label.", 1));
-  families.back().metric[0].label = {{"version", RESTANTE_VERSION}, {"engine", std::string(engine_->name())}};
+  Families families;
+  AddBuild(*engine_, &families);
   const std::map<std::string, uint64_t> figures = engine_->Figures();
   for (const FigureMetric& metric : FigureMetrics()) {
     const auto figure = figures.find(metric.figure);
     if (figure == figures.end()) continue;
-    families.push_back(
-        Family(metric.name, metric.type, metric.help, static_cast<double>(figure->second) * metric.scale));
+    families.Add(metric.name, metric.type, metric.help, static_cast<double>(figure->second) * metric.scale);
   }
   AddTransactions(deliveries_->counters(), &families);
   AddCapacity(deliveries_->GetCapacity(), &families);
@@ -175,7 +187,7 @@ std::vector<MetricFamily> StoreMetrics::Collect() const {
     AddOverview(*overview, &families);
   }
   if (const std::optional<engine::ScrubResult> last = engine_->LastScrub()) AddLastScrub(*last, &families);
-  return families;
+  return families.Take();
 }
 
 std::string MetricsText(const prometheus::Collectable& metrics) {
