@@ -285,12 +285,14 @@ TEST_F(DeliveryClientTest, LostStreamWithoutCommitStoresNothing) {
   AwaitOver(bystander);
   ASSERT_TRUE(bystander.lost.has_value());
   EXPECT_FALSE(bystander.lost_after_commit);
+  AwaitAway();  // While it ended it may have answered once more.
   store.Start();
   AwaitConnected();
   Begin(&d, "bob@example.org");
   d.Send({"alice@example.org"}, "x");
   AwaitOver(d);
   EXPECT_TRUE(d.receipts.has_value());
+  EXPECT_EQ(store.stored().size(), 1u);
 }
 
 TEST_F(DeliveryClientTest, LostStreamAfterCommitIsSettledEitherWay) {
