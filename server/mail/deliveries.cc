@@ -4,6 +4,7 @@
 #include <variant>
 
 #include "absl/time/time.h"
+#include "server/mail/names.h"
 #include "server/mail/recipient_decision.h"
 #include "server/mail/transaction.h"
 #include "server/mail/transaction_id.h"
@@ -73,13 +74,15 @@ void Deliveries::Check(std::string address, std::string sender, std::optional<ui
   directory_->Resolve(address, [this, address, sender = std::move(sender), size,
                                 done = std::move(done)](absl::StatusOr<Resolution> result) mutable {
     v1::Decision decision;
+    decision.set_address(address);
     if (!result.ok()) {
-      decision.set_address(address);
       decision.set_outcome(v1::OUTCOME_UNAVAILABLE);
       return done(std::move(decision));
     }
-    if (size && *size > options_.max_message) {
-      decision.set_address(address);
+    // What is not ours may be as large as it likes.
+    const bool hosted = result->kind == Resolution::Kind::kMailbox;
+    if (hosted) decision.set_mailbox(MailboxName(result->head.address()));
+    if (hosted && size && *size > options_.max_message) {
       decision.set_outcome(v1::OUTCOME_MESSAGE_TOO_LARGE);
       decision.mutable_shortage()->set_scope(v1::Shortage::MESSAGE);
       decision.mutable_shortage()->set_limit(options_.max_message);
@@ -91,7 +94,6 @@ void Deliveries::Check(std::string address, std::string sender, std::optional<ui
     }
     const engine::Capacity disk = engine_->GetCapacity();
     if (disk.full || size.value_or(1) > disk.available) {
-      decision.set_address(address);
       decision.set_outcome(v1::OUTCOME_DISK_FULL);
       *decision.mutable_shortage() = ToShortage({.scope = engine::Shortage::Scope::kDisk,
                                                  .limit = disk.limit,

@@ -514,6 +514,25 @@ TEST_F(BoundedTest, AFullDiskRefusesAtBegin) {
   EXPECT_EQ(answer.refused().shortage().scope(), v1::Shortage::DISK);
 }
 
+TEST_F(BoundedTest, AdviceIsForWhoIsHostedOnlyAndNamesTheMailbox) {
+  MakeMailbox("alice", 100'000);
+  const auto check = [&](std::string address, uint64_t size) {
+    v1::Decision decision;
+    deliveries_->Check(std::move(address), "sender@example.net", size,
+                       [&](v1::Decision d) { decision = std::move(d); });
+    return decision;
+  };
+  EXPECT_EQ(check("alice@example.org", 5001).outcome(), v1::OUTCOME_MESSAGE_TOO_LARGE);
+  EXPECT_EQ(check("alice@example.org", 5001).mailbox(), "mailboxes/alice@example.org");
+  EXPECT_EQ(check("nobody@example.org", 5001).outcome(), v1::OUTCOME_NO_SUCH_MAILBOX);
+  EXPECT_EQ(check("someone@example.com", 5001).outcome(), v1::OUTCOME_FOREIGN_DOMAIN);
+  ASSERT_TRUE(Deliver(Id('a'), {"alice@example.org"}, 5000, 10).has_receipts());
+  ASSERT_TRUE(Deliver(Id('b'), {"alice@example.org"}, 4000, 10).has_receipts());
+  EXPECT_EQ(check("alice@example.org", 2000).outcome(), v1::OUTCOME_DISK_FULL);
+  EXPECT_EQ(check("alice@example.org", 2000).mailbox(), "mailboxes/alice@example.org");
+  EXPECT_EQ(check("nobody@example.org", 2000).outcome(), v1::OUTCOME_NO_SUCH_MAILBOX);
+}
+
 TEST_F(BoundedTest, RecipientsAreBounded) {
   for (std::string name : {"a", "b", "c"}) MakeMailbox(name, 100'000);
   Talk talk(this);
