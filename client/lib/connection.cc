@@ -341,4 +341,39 @@ void Connection::OnReceipt(std::shared_ptr<Settling> settling, absl::Status stat
   Post([settling, result = std::move(result)]() mutable { settling->done(std::move(result)); });
 }
 
+// --- asking -------------------------------------------------------------------------
+
+void Connection::CheckRecipient(v1::CheckRecipientRequest request, milliseconds patience, CheckDone done) {
+  auto call = std::make_shared<Call<v1::CheckRecipientRequest, v1::CheckRecipientResponse>>();
+  call->context.set_deadline(WallDeadline(patience));
+  call->request = std::move(request);
+  absl::Status away;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (stopped_) return;
+    if (link_ == Link::kAway) {
+      away = away_why_;
+    } else {
+      calls_.insert(&call->context);
+    }
+  }
+  if (!away.ok()) return Post([done = std::move(done), away]() mutable { done(away); });
+  // gRPC copies what it calls.
+  auto shared_done = std::make_shared<CheckDone>(std::move(done));
+  stub_->async()->CheckRecipient(&call->context, &call->request, &call->response,
+                                 [self = shared_from_this(), call, shared_done](grpc::Status status) {
+                                   {
+                                     absl::MutexLock lock(&self->mutex_);
+                                     self->calls_.erase(&call->context);
+                                     self->ended_.Changed();
+                                   }
+                                   absl::StatusOr<v1::CheckRecipientResponse> result =
+                                       std::move(call->response);
+                                   if (!status.ok()) result = ToStatus(status);
+                                   self->Post([shared_done, result = std::move(result)]() mutable {
+                                     (*shared_done)(std::move(result));
+                                   });
+                                 });
+}
+
 }  // namespace restante::client_internal

@@ -38,6 +38,8 @@ class Connection : public StreamOwner, public std::enable_shared_from_this<Conne
  public:
   using SettleDone = absl::AnyInvocable<void(absl::StatusOr<v1::GetReceiptResponse>)>;
 
+  using CheckDone = absl::AnyInvocable<void(absl::StatusOr<v1::CheckRecipientResponse>)>;
+
   explicit Connection(ClientOptions options);
   ~Connection() override;
 
@@ -50,6 +52,7 @@ class Connection : public StreamOwner, public std::enable_shared_from_this<Conne
   // Puts the transaction on a stream. Null if it is lost already.
   std::shared_ptr<DeliverStream> Begin(const StatePtr& transaction, v1::Begin begin);
   void Settle(v1::GetReceiptRequest request, std::chrono::milliseconds patience, SettleDone done);
+  void CheckRecipient(v1::CheckRecipientRequest request, std::chrono::milliseconds patience, CheckDone done);
   v1::Capacity capacity() const;
   bool connected() const;
 

@@ -81,6 +81,11 @@ class DeliveryClientImpl : public DeliveryClient {
     connection_->Settle(std::move(request), patience, std::move(done));
   }
 
+  void CheckRecipient(v1::CheckRecipientRequest request, std::chrono::milliseconds patience,
+                      absl::AnyInvocable<void(absl::StatusOr<v1::CheckRecipientResponse>)> done) override {
+    connection_->CheckRecipient(std::move(request), patience, std::move(done));
+  }
+
   v1::Capacity capacity() const override { return connection_->capacity(); }
   bool connected() const override { return connection_->connected(); }
 

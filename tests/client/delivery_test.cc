@@ -113,6 +113,17 @@ class DeliveryClientTest : public ::testing::Test {
     return *result;
   }
 
+  absl::StatusOr<v1::CheckRecipientResponse> Check(std::string address,
+                                                   milliseconds patience = milliseconds(30'000)) {
+    v1::CheckRecipientRequest request;
+    request.set_address(std::move(address));
+    std::optional<absl::StatusOr<v1::CheckRecipientResponse>> result;
+    client->CheckRecipient(std::move(request), patience, [&](auto r) { result = std::move(r); });
+    EXPECT_FALSE(result.has_value()) << "within the call";
+    if (!loop.RunUntil([&] { return result.has_value(); })) return absl::InternalError("never answered");
+    return *result;
+  }
+
   FakeStore store;
   EventLoop loop;
   std::shared_ptr<DeliveryClient> client;
@@ -373,6 +384,38 @@ TEST_F(DeliveryClientTest, StoreThatIsAwayLosesAtOnceAndIsFoundAgain) {
     AwaitAway();
     EXPECT_FALSE(client->connected());
   }
+}
+
+TEST_F(DeliveryClientTest, CheckRecipientIsAnsweredAndEndsWithItsPatience) {
+  Connect();
+  absl::StatusOr<v1::CheckRecipientResponse> response = Check("full@example.org");
+  ASSERT_TRUE(response.ok()) << response.status();
+  EXPECT_EQ(response->decision().outcome(), v1::OUTCOME_MAILBOX_FULL);
+  EXPECT_EQ(response->decision().address(), "full@example.org");
+  EXPECT_TRUE(absl::IsDeadlineExceeded(Check("stall@example.org", milliseconds(50)).status()));
+}
+
+TEST_F(DeliveryClientTest, CheckRecipientKnowsAtOnceThatTheStoreIsAwayAndThatItIsBack) {
+  store.Stop();
+  Connect();
+  EXPECT_TRUE(absl::IsUnavailable(Check("alice@example.org").status()));
+  AwaitAway();
+  EXPECT_TRUE(absl::IsUnavailable(Check("alice@example.org").status()));
+  store.Start();
+  AwaitConnected();
+  EXPECT_TRUE(Check("alice@example.org").ok());
+}
+
+TEST_F(DeliveryClientTest, NoCheckIsAnsweredAfterTheClientIsGone) {
+  Connect();
+  AwaitConnected();
+  bool answered = false;
+  v1::CheckRecipientRequest request;
+  request.set_address("stall@example.org");
+  client->CheckRecipient(request, milliseconds(30'000), [&](auto) { answered = true; });
+  client.reset();
+  loop.Drain();
+  EXPECT_FALSE(answered);
 }
 
 TEST_F(DeliveryClientTest, BrokenStreamsAreNotReopenedInALoop) {

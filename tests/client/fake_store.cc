@@ -5,6 +5,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "client/lib/crc32c.h"
 
 namespace restante {
@@ -165,6 +166,18 @@ grpc::Status FakeStore::GetReceipt(grpc::ServerContext*, const v1::GetReceiptReq
   }
   response->set_committed(true);
   *response->mutable_receipts() = ReceiptsOf(found->second);
+  return grpc::Status::OK;
+}
+
+grpc::Status FakeStore::CheckRecipient(grpc::ServerContext* context, const v1::CheckRecipientRequest* request,
+                                       v1::CheckRecipientResponse* response) {
+  while (absl::StartsWith(request->address(), "stall@") && !context->IsCancelled()) {
+    absl::SleepFor(absl::Milliseconds(1));
+  }
+  v1::Decision& decision = *response->mutable_decision();
+  decision.set_address(request->address());
+  decision.set_outcome(absl::StartsWith(request->address(), "full@") ? v1::OUTCOME_MAILBOX_FULL
+                                                                     : v1::OUTCOME_OK);
   return grpc::Status::OK;
 }
 

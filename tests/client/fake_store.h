@@ -10,7 +10,8 @@
 //     lost-before@     it breaks when Commit is read, and nothing is committed
 //     lost-after@      it breaks after Commit, which is committed
 //     nocredit@        no Credit beyond Begun's
-// and a recipient `stall@...` gets no Decision.
+// and a recipient `stall@...` gets no Decision. CheckRecipient says that `full@...`
+// is full, and nothing of `stall@...` until the call is given up.
 #ifndef RESTANTE_TESTS_CLIENT_FAKE_STORE_H_
 #define RESTANTE_TESTS_CLIENT_FAKE_STORE_H_
 
@@ -71,6 +72,8 @@ class FakeStore : public v1::DeliveryService::Service {
                        grpc::ServerReaderWriter<v1::DeliverResponse, v1::DeliverRequest>* stream) override;
   grpc::Status GetReceipt(grpc::ServerContext* context, const v1::GetReceiptRequest* request,
                           v1::GetReceiptResponse* response) override;
+  grpc::Status CheckRecipient(grpc::ServerContext* context, const v1::CheckRecipientRequest* request,
+                              v1::CheckRecipientResponse* response) override;
   grpc::Status GetCapacity(grpc::ServerContext* context, const v1::GetCapacityRequest* request,
                            v1::Capacity* response) override;
 

@@ -179,6 +179,21 @@ void FakeStore::Settle(std::string request_id, std::vector<std::string> mailboxe
   });
 }
 
+void FakeStore::CheckRecipient(v1::CheckRecipientRequest request, std::chrono::milliseconds,
+                               absl::AnyInvocable<void(absl::StatusOr<v1::CheckRecipientResponse>)> done) {
+  checks.push_back(request);
+  if (away) {
+    return Post(Step::kCheck, [done = std::move(done)]() mutable { done(absl::UnavailableError("away")); });
+  }
+  const auto outcome = recipients.find(request.address());
+  v1::CheckRecipientResponse response;
+  v1::Decision& decision = *response.mutable_decision();
+  decision.set_address(request.address());
+  decision.set_outcome(outcome == recipients.end() ? v1::OUTCOME_OK : outcome->second);
+  decision.set_mailbox("mailboxes/" + request.address());
+  Post(Step::kCheck, [done = std::move(done), response]() mutable { done(std::move(response)); });
+}
+
 void FakeStore::Answer(Step step, const std::shared_ptr<State>& state, v1::Answer answer) {
   if (lose_at.count(step) > 0) return Lose(state, step == Step::kCommit);
   Post(step, [this, state, answer = std::move(answer)] {

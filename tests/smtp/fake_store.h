@@ -23,7 +23,7 @@ namespace restante::smtp {
 class FakeStore : public DeliveryClient {
  public:
   // The steps at which an answer can be held back or the store be lost.
-  enum class Step { kBegin, kRecipient, kData, kText, kCommit, kSettle, kAbort };
+  enum class Step { kBegin, kRecipient, kData, kText, kCommit, kSettle, kAbort, kCheck };
 
   struct Stored {
     v1::Begin begin;
@@ -49,6 +49,7 @@ class FakeStore : public DeliveryClient {
   // Grants credit for what it has taken; else only Grant() does.
   bool auto_credit = true;
   v1::Capacity capacity_answer;
+  bool away = false;  // For connected() and CheckRecipient.
   // Where answers run; by default they wait for Drain().
   std::function<void(absl::AnyInvocable<void()>)> executor;
 
@@ -63,6 +64,7 @@ class FakeStore : public DeliveryClient {
   size_t settles = 0;
   std::vector<std::string> settle_mailboxes;
   std::string settle_request_id;
+  std::vector<v1::CheckRecipientRequest> checks;
   // A client that broke the order or the credit.
   std::vector<std::string> violations;
 
@@ -79,8 +81,10 @@ class FakeStore : public DeliveryClient {
   std::unique_ptr<Transaction> Begin(v1::Begin request, TransactionHandler* handler) override;
   void Settle(std::string request_id, std::vector<std::string> mailboxes, std::chrono::milliseconds patience,
               absl::AnyInvocable<void(absl::StatusOr<v1::GetReceiptResponse>)> done) override;
+  void CheckRecipient(v1::CheckRecipientRequest request, std::chrono::milliseconds patience,
+                      absl::AnyInvocable<void(absl::StatusOr<v1::CheckRecipientResponse>)> done) override;
   v1::Capacity capacity() const override { return capacity_answer; }
-  bool connected() const override { return true; }
+  bool connected() const override { return !away; }
 
  private:
   class FakeTransaction;

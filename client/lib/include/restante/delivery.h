@@ -107,6 +107,12 @@ class DeliveryClient {
                       std::chrono::milliseconds patience,
                       absl::AnyInvocable<void(absl::StatusOr<v1::GetReceiptResponse>)> done) = 0;
 
+  // Asks what Recipient would be answered now; nothing is reserved. `done` runs on
+  // the executor, after this has returned. kUnavailable with the store away,
+  // kDeadlineExceeded after `patience`.
+  virtual void CheckRecipient(v1::CheckRecipientRequest request, std::chrono::milliseconds patience,
+                              absl::AnyInvocable<void(absl::StatusOr<v1::CheckRecipientResponse>)> done) = 0;
+
   // The last answer of GetCapacity, asked for at the start and every few
   // seconds; an empty one before the first.
   virtual v1::Capacity capacity() const = 0;
