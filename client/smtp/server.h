@@ -18,6 +18,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "client/smtp/listener.h"
 #include "client/smtp/networks.h"
 #include "client/smtp/session.h"
 
@@ -57,14 +58,14 @@ class Server {
   size_t connections() const { return connections_.size(); }
 
  private:
-  struct Listener {
+  // What is spoken at one address.
+  struct Service {
     SessionOptions session;
-    asio::ip::tcp::acceptor acceptor;
+    std::unique_ptr<Listener> listener;
   };
 
-  asio::awaitable<void> Accept(Listener* listener);
-  asio::awaitable<void> Serve(Listener* listener, asio::ip::tcp::socket socket);
-  void Take(Listener* listener, asio::ip::tcp::socket socket);
+  asio::awaitable<void> Serve(const Service* service, asio::ip::tcp::socket socket, std::string client);
+  void Take(const Service* service, asio::ip::tcp::socket socket, const asio::ip::address& peer);
   void Turn(asio::ip::tcp::socket socket, ReplyCode code, absl::string_view text);
   void ScheduleSweep();
   void FinishDrain();
@@ -73,12 +74,11 @@ class Server {
   const ServerOptions options_;
   const SessionHost* const host_;
   std::vector<char> read_buffer_;
-  std::vector<std::unique_ptr<Listener>> listeners_;
+  std::vector<std::unique_ptr<Service>> services_;
   std::unordered_set<Connection*> connections_;
   asio::steady_timer sweep_;
   asio::steady_timer grace_;
   std::function<void()> drained_;
-  std::chrono::steady_clock::time_point last_warning_;
 };
 
 }  // namespace restante::smtp
