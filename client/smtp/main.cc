@@ -15,7 +15,11 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "client/policy/refusal_log.h"
+#include "client/policy/repeated_warning.h"
+#include "client/policy/server.h"
 #include "client/smtp/networks.h"
 #include "client/smtp/received_header.h"
 #include "client/smtp/server.h"
@@ -39,6 +43,8 @@ struct Config {
   std::string store = "127.0.0.1:8354";
   std::vector<std::string> smtp_listen = {"127.0.0.1:2525"};
   std::vector<std::string> lmtp_listen = {"127.0.0.1:2424"};
+  std::vector<std::string> policy_listen = {"127.0.0.1:2452"};
+  std::vector<std::string> socketmap_listen = {"127.0.0.1:2453"};
   std::vector<std::string> trusted_networks = {"127.0.0.0/8", "::1"};
   std::string hostname;
   uint32_t max_connections = 10'000;
@@ -48,6 +54,7 @@ struct Config {
   absl::Duration settle_timeout = absl::Minutes(5);
   std::string bare_newline = "keep";
   std::string unknown_recipient = "reject";
+  std::string policy_unavailable = "dunno";
   std::string log_format = "text";
   std::string log_level = "info";
 };
@@ -59,15 +66,20 @@ std::string OwnHostname() {
 }
 
 std::optional<int> ReadOptions(int argc, char** argv, Config* config) {
-  restante::OptionTable options(kProgram, "Takes mail by SMTP and LMTP for a Restante store.");
+  restante::OptionTable options(
+      kProgram, "Takes mail by SMTP and LMTP for a Restante store, and answers other MTAs' questions.");
   options.String("store", &config->store, "ADDR", "The store's gRPC address.");
   options.List("smtp-listen", &config->smtp_listen, "ADDR", "Where to speak SMTP; port 0 is any free one.");
   options.List("lmtp-listen", &config->lmtp_listen, "ADDR", "Where to speak LMTP; never port 25.");
-  options.List("trusted-networks", &config->trusted_networks, "NETWORK", "Who may speak LMTP.");
+  options.List("policy-listen", &config->policy_listen, "ADDR", "Where to answer Postfix's policy requests.");
+  options.List("socketmap-listen", &config->socketmap_listen, "ADDR",
+               "Where to answer look-ups in the maps `domain` and `mailbox`.");
+  options.List("trusted-networks", &config->trusted_networks, "NETWORK",
+               "Who may speak LMTP, and ask for policy and socketmaps.");
   options.String("hostname", &config->hostname, "NAME",
                  "This host's name in greetings and Received headers.");
   options.Uint32("max-connections", &config->max_connections, "CONNECTIONS",
-                 "At the same time; more get 421.");
+                 "At the same time, by SMTP and LMTP; more get 421.");
   options.Uint32("max-recipients", &config->max_recipients, "RECIPIENTS",
                  "In one transaction; more get 452. At least 100.");
   options.Uint32("max-errors", &config->max_errors, "ERRORS",
@@ -79,6 +91,8 @@ std::optional<int> ReadOptions(int argc, char** argv, Config* config) {
                  "What to do with a text that has a bare CR, a bare LF or NUL.");
   options.Choice("unknown-recipient", &config->unknown_recipient, {"reject", "tempfail"},
                  "Whether unknown mailboxes and domains get 550 or 450.");
+  options.Choice("policy-unavailable", &config->policy_unavailable, {"dunno", "tempfail"},
+                 "What a policy request is answered while the store is away.");
   options.Choice("log-format", &config->log_format, {"text", "json"}, "What log lines look like.");
   options.Choice("log-level", &config->log_level, {"debug", "info", "warning", "error"},
                  "The lowest that is logged.");
@@ -91,7 +105,7 @@ int Usage(absl::string_view text) {
 }
 
 // Every peer takes a descriptor.
-void RaiseDescriptorLimit(uint32_t connections) {
+void RaiseDescriptorLimit(rlim_t connections) {
   rlimit limit = {};
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
   const rlim_t wanted = connections + kOtherDescriptors;
@@ -99,7 +113,7 @@ void RaiseDescriptorLimit(uint32_t connections) {
   limit.rlim_cur = std::min(wanted, limit.rlim_max);
   if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < wanted) {
     restante::Log(restante::LogLevel::kWarning, "fewer file descriptors than --max-connections needs",
-                  {{"descriptors", limit.rlim_cur}, {"max_connections", connections}});
+                  {{"descriptors", limit.rlim_cur}, {"connections", connections}});
   }
 }
 
@@ -127,7 +141,8 @@ int main(int argc, char** argv) {
   if (absl::Status status = restante::InitLog(kProgram, config.log_format, config.log_level); !status.ok()) {
     return Usage(status.message());
   }
-  RaiseDescriptorLimit(config.max_connections);
+  restante::policy::ServerOptions policy_options;
+  RaiseDescriptorLimit(rlim_t{config.max_connections} + policy_options.max_connections);
 
   // One thread runs everything; gRPC's threads only post to it.
   asio::io_context io;
@@ -154,13 +169,29 @@ int main(int argc, char** argv) {
                                           : restante::smtp::UnknownRecipient::kTempfail;
   options.max_connections = config.max_connections;
   options.idle_timeout = absl::ToChronoMilliseconds(config.idle_timeout);
-  options.trusted_networks = *std::move(trusted);
+  options.trusted_networks = *trusted;
   restante::smtp::Server server(&io, options, &host);
 
+  restante::policy::RepeatedWarning unavailable("the store does not answer an MTA's question",
+                                                restante::Clock::System());
+  const restante::policy::Host policy_host = {
+      .store = store.get(),
+      .when_unavailable = config.policy_unavailable == "dunno" ? restante::policy::WhenUnavailable::kDunno
+                                                               : restante::policy::WhenUnavailable::kTempfail,
+      .nobody = absl::BytesToHexString(restante::NewRequestId()),
+      .on_refusal = restante::policy::LogRefusal,
+      .on_unavailable =
+          [&unavailable](const absl::Status& why) {
+            unavailable.Say({{"reason", why.message()}});
+          },
+  };
+  policy_options.trusted_networks = *std::move(trusted);
+  restante::policy::Server policy_server(&io, policy_options, &policy_host);
+
   std::string listening;
-  const auto listen = [&](Protocol protocol, const char* name, const std::vector<std::string>& addresses) {
+  const auto listen = [&](auto& at, auto what, const char* name, const std::vector<std::string>& addresses) {
     for (const std::string& address : addresses) {
-      absl::StatusOr<std::string> bound = server.Listen(protocol, address);
+      absl::StatusOr<std::string> bound = at.Listen(what, address);
       if (!bound.ok()) {
         std::fprintf(stderr, "%s: --%s-listen: %s\n", kProgram, name,
                      std::string(bound.status().message()).c_str());
@@ -170,17 +201,28 @@ int main(int argc, char** argv) {
     }
     return 0;
   };
-  if (int status = listen(Protocol::kSmtp, "smtp", config.smtp_listen)) return status;
-  if (int status = listen(Protocol::kLmtp, "lmtp", config.lmtp_listen)) return status;
+  using restante::policy::Service;
+  if (int status = listen(server, Protocol::kSmtp, "smtp", config.smtp_listen)) return status;
+  if (int status = listen(server, Protocol::kLmtp, "lmtp", config.lmtp_listen)) return status;
+  if (int status = listen(policy_server, Service::kPolicy, "policy", config.policy_listen)) return status;
+  if (int status = listen(policy_server, Service::kSocketmap, "socketmap", config.socketmap_listen)) {
+    return status;
+  }
   // For who started us with port 0.
   std::fputs(listening.c_str(), stdout);
   std::fflush(stdout);
 
+  int draining = 2;
+  const auto drained = [&] {
+    if (--draining == 0) io.stop();
+  };
   asio::signal_set signals(io, SIGTERM, SIGINT);
   signals.async_wait([&](std::error_code error, int) {
     if (error) return;
-    restante::Log(restante::LogLevel::kInfo, "shutting down", {{"connections", server.connections()}});
-    server.Drain(kGrace, [&io] { io.stop(); });
+    restante::Log(restante::LogLevel::kInfo, "shutting down",
+                  {{"connections", server.connections() + policy_server.connections()}});
+    server.Drain(kGrace, drained);
+    policy_server.Drain(kGrace, drained);
   });
   io.run();
   return 0;

@@ -195,17 +195,20 @@ class Store:
 
 
 class Front:
-    """A front end of a store."""
+    """A front end of a store; what listens where may be told."""
 
-    def __init__(self, directory, store_address, *options):
+    def __init__(self, directory, store_address, *options, lmtp="127.0.0.1:0", policy="127.0.0.1:0",
+                 socketmap="127.0.0.1:0"):
         self.directory = pathlib.Path(directory)
         self.program = Program(
             "restante-smtp",
-            ["--store", store_address, "--smtp-listen", "127.0.0.1:0", "--lmtp-listen", "127.0.0.1:0",
-             "--hostname", "mx.example.org", *options],
-            self.directory / "smtp.log", ["smtp", "lmtp"])
+            ["--store", store_address, "--smtp-listen", "127.0.0.1:0", "--lmtp-listen", lmtp,
+             "--policy-listen", policy, "--socketmap-listen", socketmap, "--hostname", "mx.example.org", *options],
+            self.directory / "smtp.log", ["smtp", "lmtp", "policy", "socketmap"])
         self.smtp = self.program.addresses["smtp"]
         self.lmtp = self.program.addresses["lmtp"]
+        self.policy = self.program.addresses["policy"]
+        self.socketmap = self.program.addresses["socketmap"]
 
 
 class Cli:
