@@ -49,13 +49,15 @@ postlog   unix-dgram n - n - 1 postlogd
 class Postfix:
     """Hands everything for example.org over by LMTP. Needs root, as Postfix does."""
 
-    def __init__(self, directory, lmtp):
+    def __init__(self, directory, lmtp, settings=""):
+        """`settings`: further lines of main.cf, which win."""
         self.directory = pathlib.Path(directory) / "postfix"
         for name in ("etc", "queue", "lib"):
             (self.directory / name).mkdir(parents=True)
         port = harness.free_port()
         self.address = f"127.0.0.1:{port}"
-        (self.directory / "etc/main.cf").write_text(MAIN.format(directory=self.directory, lmtp=lmtp))
+        main = MAIN.format(directory=self.directory, lmtp=lmtp) + settings
+        (self.directory / "etc/main.cf").write_text(main)
         (self.directory / "etc/master.cf").write_text(SERVICES.format(port=port))
         subprocess.run(["chown", "postfix", self.directory / "lib"], check=True)
         self.command("postfix", "start")
