@@ -62,6 +62,14 @@ class Peer:
         return text[:-1].decode()
 
 
+@pytest.fixture
+def front(front):
+    """One that has found its store: until then its answers are DUNNO and TEMP."""
+    with Peer(front.socketmap) as mta:
+        harness.poll(lambda: mta.look_up("domain", "example.org").startswith("OK "), "the front end to find the store")
+    return front
+
+
 def test_policy_answers_for_each_recipient(front):
     with Peer(front.policy) as mta:
         assert mta.policy(recipient="alice@example.org", size=5000) == "DUNNO"
