@@ -18,7 +18,7 @@ constexpr std::pair<absl::string_view, Verb> kVerbs[] = {
     {"MAIL", Verb::kMail},       {"RCPT", Verb::kRcpt},       {"DATA", Verb::kData},
     {"RSET", Verb::kRset},       {"NOOP", Verb::kNoop},       {"VRFY", Verb::kVrfy},
     {"EXPN", Verb::kExpn},       {"HELP", Verb::kHelp},       {"QUIT", Verb::kQuit},
-    {"AUTH", Verb::kNotOffered}, {"BDAT", Verb::kNotOffered}, {"STARTTLS", Verb::kNotOffered},
+    {"AUTH", Verb::kNotOffered}, {"BDAT", Verb::kBdat},       {"STARTTLS", Verb::kNotOffered},
     {"ETRN", Verb::kNotOffered}, {"TURN", Verb::kNotOffered}, {"SEND", Verb::kNotOffered},
     {"SOML", Verb::kNotOffered}, {"SAML", Verb::kNotOffered}, {"ATRN", Verb::kNotOffered},
 };
@@ -127,6 +127,15 @@ Envelope ParseEnvelope(absl::string_view argument, PathKind kind) {
     rest.remove_prefix(end);
   }
   return envelope;
+}
+
+std::optional<Chunk> ParseChunk(absl::string_view argument) {
+  const size_t end = std::min(argument.find_first_of(" \t"), argument.size());
+  const absl::string_view word = StripBlanks(argument.substr(end));
+  const std::optional<uint64_t> size = ParseSize(argument.substr(0, end));
+  if (!size.has_value() || *size == std::numeric_limits<uint64_t>::max()) return std::nullopt;
+  if (!word.empty() && !absl::EqualsIgnoreCase(word, "LAST")) return std::nullopt;
+  return Chunk{*size, !word.empty()};
 }
 
 bool IsOneWordAtMost(absl::string_view argument) {

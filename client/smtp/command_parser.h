@@ -22,6 +22,7 @@ enum class Verb {
   kMail,
   kRcpt,
   kData,
+  kBdat,
   kRset,
   kNoop,
   kVrfy,
@@ -50,6 +51,16 @@ struct Envelope {
 // Reads `FROM:<path> [parameters]` or `TO:<path> [parameters]`. Of parameters MAIL
 // takes SIZE and BODY=7BIT|8BITMIME (RFC 6152), each once; every other one is 555.
 Envelope ParseEnvelope(absl::string_view argument, PathKind kind);
+
+// What BDAT announces.
+struct Chunk {
+  uint64_t size = 0;  // Octets behind the command.
+  bool last = false;
+};
+
+// Reads `size [LAST]` (RFC 3030, 2): 1 to 20 digits, below 2^64-1. Nothing if it is
+// anything else: then nobody knows where the next command starts.
+std::optional<Chunk> ParseChunk(absl::string_view argument);
 
 // Whether `argument` is at most one `String` (atom or quoted), as NOOP takes.
 bool IsOneWordAtMost(absl::string_view argument);

@@ -30,11 +30,13 @@ bool Session::Execute(absl::string_view line) {
 
   const auto refuse = [&](ReplyCode code, absl::string_view text) { SayError({code, std::string(text)}); };
   if (control) {
-    refuse(kBadLine, "Control character in the command");
+    RefuseLine(line, {kBadLine, "Control character in the command"});
     return true;
   }
-  const bool with_path = command.verb == Verb::kMail || command.verb == Verb::kRcpt;
-  if (!with_path &&
+  // Of these the argument is looked at below.
+  const bool any_octet =
+      command.verb == Verb::kMail || command.verb == Verb::kRcpt || command.verb == Verb::kBdat;
+  if (!any_octet &&
       !std::all_of(line.begin(), line.end(), [](unsigned char c) { return absl::ascii_isascii(c); })) {
     if (command.verb == Verb::kUnknown) {
       refuse(kUnknownCommand, "Unknown command");
@@ -75,6 +77,9 @@ bool Session::Execute(absl::string_view line) {
       break;
     case Verb::kData:
       Data(argument);
+      break;
+    case Verb::kBdat:
+      Bdat(argument);
       break;
     case Verb::kRset:
       if (no_argument()) Abandon(TransactionEnd::kAborted, [this] { Say(kOk, "Ok"); });
@@ -125,7 +130,7 @@ void Session::Hello(Verb verb, absl::string_view argument) {
     AppendReply(
         kHello,
         {options_->hostname, "PIPELINING", max > header ? absl::StrCat("SIZE ", max - header) : "SIZE",
-         "8BITMIME", "ENHANCEDSTATUSCODES"},
+         "8BITMIME", "CHUNKING", "ENHANCEDSTATUSCODES"},
         &output_);
   });
 }
@@ -167,6 +172,7 @@ void Session::Recipient(absl::string_view argument) {
     FlushSlots();
   };
   if (!in_transaction()) return SayOutOfSequence();
+  if (chunks_.has_value()) return answer({kBadSequence, "Recipients come before BDAT"}, true);
   Envelope envelope = ParseEnvelope(argument, PathKind::kForward);
   if (envelope.error.has_value()) return answer(*std::move(envelope.error), true);
   if (failure_.has_value()) return answer(*failure_, false);
@@ -182,15 +188,41 @@ void Session::Recipient(absl::string_view argument) {
 void Session::Data(absl::string_view argument) {
   if (!argument.empty()) return SayError({kBadArgument, "DATA takes no argument"});
   if (!in_transaction()) return SayOutOfSequence();
+  if (chunks_.has_value()) {
+    // RFC 3030, 2: what the two shall make together is not defined, so nothing.
+    if (!failure_.has_value()) failure_ = Reply{kBadSequence, "DATA and BDAT in one message, say RSET"};
+    return SayError({kBadSequence, "DATA after BDAT"});
+  }
   // Also within a pipelined group: a 354 is a promise to somebody.
   if (accepted_.empty()) return Say(kBadSequence, "No valid recipients");
   if (failure_.has_value()) {
     Say(failure_->code, failure_->text);
-    for (const AcceptedRecipient& r : accepted_) record_->recipients[r.record].reply = failure_->code;
+    RecordAccepted(failure_->code);
     return EndTransaction(TransactionEnd::kRefused);
   }
   phase_ = Phase::kAwaitReady;
   transaction_->Data();
+}
+
+void Session::Bdat(absl::string_view argument) {
+  const std::optional<Chunk> chunk = ParseChunk(argument);
+  if (!chunk.has_value()) return SayBadChunk();
+  const bool first = !chunks_.has_value();
+  if (first) chunks_.emplace(options_->bare_newline == BareNewline::kRefuse);
+  chunks_->Start(chunk->size, chunk->last);
+  // What is announced follows, whatever becomes of it (RFC 3030, 2).
+  phase_ = Phase::kDiscard;
+  if (!in_transaction()) return;
+  if (accepted_.empty()) {
+    refusal_ = {kBadSequence, "No valid recipients"};
+  } else if (failure_.has_value()) {
+    refusal_ = *failure_;
+  } else if (first) {
+    phase_ = Phase::kAwaitReady;
+    transaction_->Data();
+  } else {
+    phase_ = Phase::kText;
+  }
 }
 
 }  // namespace restante::smtp
