@@ -127,10 +127,13 @@ void Session::Hello(Verb verb, absl::string_view argument) {
     const v1::Capacity capacity = host_->store->capacity();
     const uint64_t header = ReceivedHeader{helo_, client_, options_->hostname, protocol_name()}.length();
     const uint64_t max = capacity.max_message_bytes();
+    const uint32_t recipients = capacity.max_recipients() == 0
+                                    ? options_->max_recipients
+                                    : std::min(options_->max_recipients, capacity.max_recipients());
     AppendReply(
         kHello,
         {options_->hostname, "PIPELINING", max > header ? absl::StrCat("SIZE ", max - header) : "SIZE",
-         "8BITMIME", "CHUNKING", "ENHANCEDSTATUSCODES"},
+         "8BITMIME", "CHUNKING", absl::StrCat("LIMITS RCPTMAX=", recipients), "ENHANCEDSTATUSCODES"},
         &output_);
   });
 }

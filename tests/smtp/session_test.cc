@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -146,6 +147,18 @@ TEST(Session, AdvertisedSizeIsTakenWhole) {
   const uint64_t advertised = std::stoull(output.substr(output.find("250-SIZE ") + 9));
   machine.Send(absl::StrCat("MAIL FROM:<a@b.c> SIZE=", advertised, "\r\n"));
   EXPECT_EQ(machine.store().begun.at(0).declared_size(), 10'000u);
+}
+
+TEST(Session, AdvertisedRecipientsAreTheSmallerLimit) {
+  for (const auto& [own, of_the_store, said] :
+       {std::tuple(1000u, 0u, 1000u), std::tuple(1000u, 200u, 200u), std::tuple(100u, 200u, 100u)}) {
+    SessionOptions options;
+    options.max_recipients = own;
+    Machine machine(options);
+    machine.store().capacity_answer.set_max_recipients(of_the_store);
+    machine.Send("EHLO client.example\r\n");
+    EXPECT_THAT(machine.Output(), HasSubstr(absl::StrCat("\r\n250-LIMITS RCPTMAX=", said, "\r\n")));
+  }
 }
 
 TEST(Session, AnEndlessLineCostsNoMemoryAndOneReply) {
