@@ -82,6 +82,12 @@ std::optional<Reply> ApplyParameter(absl::string_view word, PathKind kind, bool*
       return std::nullopt;
     return Reply{kUnknownParameter, "BODY takes 7BIT or 8BITMIME"};
   }
+  if (absl::EqualsIgnoreCase(keyword, "SMTPUTF8")) {
+    if (has_value) return BadArgument("SMTPUTF8 takes no value");
+    if (envelope->smtputf8) return BadArgument("SMTPUTF8 given twice");
+    envelope->smtputf8 = true;
+    return std::nullopt;
+  }
   return unknown;
 }
 
@@ -97,7 +103,7 @@ Command ParseCommand(absl::string_view line) {
   return command;
 }
 
-Envelope ParseEnvelope(absl::string_view argument, PathKind kind) {
+Envelope ParseEnvelope(absl::string_view argument, PathKind kind, bool smtputf8) {
   Envelope envelope;
   const bool reverse = kind == PathKind::kReverse;
   const absl::string_view prefix = reverse ? "FROM:" : "TO:";
@@ -125,6 +131,9 @@ Envelope ParseEnvelope(absl::string_view argument, PathKind kind) {
     envelope.error = ApplyParameter(rest.substr(0, end), kind, &body_seen, &envelope);
     if (envelope.error.has_value()) return envelope;
     rest.remove_prefix(end);
+  }
+  if (!path->ascii && !(reverse ? envelope.smtputf8 : smtputf8)) {
+    envelope.error = Reply{kNonAsciiAddress, "The address needs SMTPUTF8"};
   }
   return envelope;
 }

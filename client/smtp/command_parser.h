@@ -46,11 +46,15 @@ struct Envelope {
   std::string address;
   // SIZE (RFC 1870), saturated at 2^64-1; absent if it was not given.
   std::optional<uint64_t> size;
+  // SMTPUTF8 was given.
+  bool smtputf8 = false;
 };
 
 // Reads `FROM:<path> [parameters]` or `TO:<path> [parameters]`. Of parameters MAIL
-// takes SIZE and BODY=7BIT|8BITMIME (RFC 6152), each once; every other one is 555.
-Envelope ParseEnvelope(absl::string_view argument, PathKind kind);
+// takes SIZE, BODY=7BIT|8BITMIME (RFC 6152) and SMTPUTF8 (RFC 6531), each once;
+// every other one is 555. A path that is not ASCII needs SMTPUTF8: in MAIL itself,
+// and for RCPT `smtputf8` says whether MAIL had it.
+Envelope ParseEnvelope(absl::string_view argument, PathKind kind, bool smtputf8 = false);
 
 // What BDAT announces.
 struct Chunk {

@@ -232,7 +232,8 @@ void Session::SayClosing(ReplyCode code, absl::string_view text) {
   Close();
 }
 
-absl::string_view Session::protocol_name() const {
+absl::string_view Session::protocol_name(bool smtputf8) const {
+  if (smtputf8) return lmtp() ? "UTF8LMTP" : "UTF8SMTP";
   if (lmtp()) return "LMTP";
   return hello_ == Verb::kHelo ? "SMTP" : "ESMTP";
 }

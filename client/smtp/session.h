@@ -1,6 +1,6 @@
 // One SMTP or LMTP conversation without any I/O: octets and the store's answers
 // in, replies and requests to the store out. RFC 5321, 2033, 2920, 1870, 2034, 3030,
-// 9422.
+// 6531, 9422.
 //
 // The same octets give the same replies however they are split. The states and
 // what each input does in them stand in README.md beside this file.
@@ -194,7 +194,8 @@ class Session : private TransactionHandler {
   void EndTransaction(TransactionEnd end);
   bool in_transaction() const { return record_.has_value(); }
   bool lmtp() const { return options_->protocol == Protocol::kLmtp; }
-  absl::string_view protocol_name() const;
+  // As `Received` has it (RFC 3848; RFC 6531, 4.3).
+  absl::string_view protocol_name(bool smtputf8) const;
 
   const SessionOptions* const options_;
   const SessionHost* const host_;
@@ -228,6 +229,8 @@ class Session : private TransactionHandler {
   // The last MAIL was refused by the store: the RCPTs and DATA that a pipelining
   // client has sent behind it are no errors of its own.
   bool mail_refused_ = false;
+  // The last MAIL said SMTPUTF8.
+  bool smtputf8_ = false;
   std::deque<Slot> slots_;
   size_t recipients_asked_ = 0;  // Slots that wait for a Decision.
   std::vector<AcceptedRecipient> accepted_;

@@ -4,9 +4,11 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "client/smtp/received_header.h"
 #include "client/smtp/session.h"
+#include "client/smtp/utf8.h"
 #include "server/base/clock.h"
 
 namespace restante::smtp {
@@ -34,10 +36,9 @@ bool Session::Execute(absl::string_view line) {
     return true;
   }
   // Of these the argument is looked at below.
-  const bool any_octet =
-      command.verb == Verb::kMail || command.verb == Verb::kRcpt || command.verb == Verb::kBdat;
-  if (!any_octet &&
-      !std::all_of(line.begin(), line.end(), [](unsigned char c) { return absl::ascii_isascii(c); })) {
+  const bool any_octet = command.verb == Verb::kMail || command.verb == Verb::kRcpt ||
+                         command.verb == Verb::kBdat || command.verb == Verb::kVrfy;
+  if (!any_octet && !IsAscii(line)) {
     if (command.verb == Verb::kUnknown) {
       refuse(kUnknownCommand, "Unknown command");
     } else {
@@ -94,6 +95,8 @@ bool Session::Execute(absl::string_view line) {
     case Verb::kVrfy:
       if (argument.empty()) {
         refuse(kBadArgument, "Syntax: VRFY address");
+      } else if (!IsAscii(argument) && !absl::EndsWithIgnoreCase(argument, " SMTPUTF8")) {
+        refuse(kNonAsciiAddress, "The address needs SMTPUTF8");
       } else {
         Say(kCannotVerify, "Cannot verify, but will accept mail for delivery");
       }
@@ -122,19 +125,20 @@ void Session::Hello(Verb verb, absl::string_view argument) {
     hello_ = verb;
     helo_ = std::move(name);
     if (verb == Verb::kHelo) return Say(kHello, options_->hostname);
-    // What a message may measure, less what we put in front of it. Without a
-    // number: not known yet.
+    // What a message may measure, less the most that we put in front of it. Without
+    // a number: not known yet.
     const v1::Capacity capacity = host_->store->capacity();
-    const uint64_t header = ReceivedHeader{helo_, client_, options_->hostname, protocol_name()}.length();
+    const uint64_t header =
+        ReceivedHeader{helo_, client_, options_->hostname, protocol_name(/*smtputf8=*/true)}.length();
     const uint64_t max = capacity.max_message_bytes();
     const uint32_t recipients = capacity.max_recipients() == 0
                                     ? options_->max_recipients
                                     : std::min(options_->max_recipients, capacity.max_recipients());
-    AppendReply(
-        kHello,
-        {options_->hostname, "PIPELINING", max > header ? absl::StrCat("SIZE ", max - header) : "SIZE",
-         "8BITMIME", "CHUNKING", absl::StrCat("LIMITS RCPTMAX=", recipients), "ENHANCEDSTATUSCODES"},
-        &output_);
+    AppendReply(kHello,
+                {options_->hostname, "PIPELINING",
+                 max > header ? absl::StrCat("SIZE ", max - header) : "SIZE", "8BITMIME", "CHUNKING",
+                 absl::StrCat("LIMITS RCPTMAX=", recipients), "SMTPUTF8", "ENHANCEDSTATUSCODES"},
+                &output_);
   });
 }
 
@@ -145,7 +149,8 @@ void Session::Mail(absl::string_view argument) {
   if (envelope.error.has_value()) return SayError(*envelope.error);
 
   TransactionRecord& record = record_.emplace();
-  record.protocol = protocol_name();
+  smtputf8_ = envelope.smtputf8;
+  record.protocol = protocol_name(smtputf8_);
   record.client = client_;
   record.helo = helo_;
   record.sender = std::move(envelope.address);
@@ -161,7 +166,7 @@ void Session::Mail(absl::string_view argument) {
   begin.mutable_client()->set_helo(SanitizeHelo(helo_));
   // No message has no octets: who says SIZE=0 means that it is not known.
   if (envelope.size.value_or(0) > 0) {
-    const uint64_t header = ReceivedHeader{helo_, client_, options_->hostname, protocol_name()}.length();
+    const uint64_t header = ReceivedHeader{helo_, client_, options_->hostname, record.protocol}.length();
     begin.set_declared_size(std::min(*envelope.size, kMaxDeclaredSize - header) + header);
   }
   mail_refused_ = false;
@@ -176,7 +181,7 @@ void Session::Recipient(absl::string_view argument) {
   };
   if (!in_transaction()) return SayOutOfSequence();
   if (chunks_.has_value()) return answer({kBadSequence, "Recipients come before BDAT"}, true);
-  Envelope envelope = ParseEnvelope(argument, PathKind::kForward);
+  Envelope envelope = ParseEnvelope(argument, PathKind::kForward, smtputf8_);
   if (envelope.error.has_value()) return answer(*std::move(envelope.error), true);
   if (failure_.has_value()) return answer(*failure_, false);
   if (accepted_.size() >= options_->max_recipients) {
