@@ -48,12 +48,18 @@ struct Envelope {
   std::optional<uint64_t> size;
   // SMTPUTF8 was given.
   bool smtputf8 = false;
+  // RET and ENVID of MAIL, NOTIFY and ORCPT of RCPT (RFC 3461), as they were given;
+  // empty if not.
+  std::string ret;
+  std::string envid;
+  std::string notify;
+  std::string orcpt;
 };
 
 // Reads `FROM:<path> [parameters]` or `TO:<path> [parameters]`. Of parameters MAIL
-// takes SIZE, BODY=7BIT|8BITMIME (RFC 6152) and SMTPUTF8 (RFC 6531), each once;
-// every other one is 555. A path that is not ASCII needs SMTPUTF8: in MAIL itself,
-// and for RCPT `smtputf8` says whether MAIL had it.
+// takes SIZE, BODY=7BIT|8BITMIME (RFC 6152), SMTPUTF8 (RFC 6531), RET and ENVID, and
+// RCPT takes NOTIFY and ORCPT, each once; every other one is 555. A path that is not ASCII needs SMTPUTF8: in
+// MAIL itself, and for RCPT `smtputf8` says whether MAIL had it.
 Envelope ParseEnvelope(absl::string_view argument, PathKind kind, bool smtputf8 = false);
 
 // What BDAT announces.
