@@ -9,6 +9,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "client/smtp/dsn.h"
 
 namespace restante::smtp {
 namespace {
@@ -18,7 +19,7 @@ constexpr std::pair<absl::string_view, Verb> kVerbs[] = {
     {"MAIL", Verb::kMail},       {"RCPT", Verb::kRcpt},       {"DATA", Verb::kData},
     {"RSET", Verb::kRset},       {"NOOP", Verb::kNoop},       {"VRFY", Verb::kVrfy},
     {"EXPN", Verb::kExpn},       {"HELP", Verb::kHelp},       {"QUIT", Verb::kQuit},
-    {"AUTH", Verb::kNotOffered}, {"BDAT", Verb::kNotOffered}, {"STARTTLS", Verb::kNotOffered},
+    {"AUTH", Verb::kNotOffered}, {"BDAT", Verb::kBdat},       {"STARTTLS", Verb::kNotOffered},
     {"ETRN", Verb::kNotOffered}, {"TURN", Verb::kNotOffered}, {"SEND", Verb::kNotOffered},
     {"SOML", Verb::kNotOffered}, {"SAML", Verb::kNotOffered}, {"ATRN", Verb::kNotOffered},
 };
@@ -58,23 +59,37 @@ std::optional<uint64_t> ParseSize(absl::string_view digits) {
 
 Reply BadArgument(absl::string_view text) { return {kBadArgument, std::string(text)}; }
 
-// One parameter of MAIL. RCPT has none so far.
-std::optional<Reply> ApplyParameter(absl::string_view word, PathKind kind, bool* body_seen,
-                                    Envelope* envelope) {
-  const size_t equals = word.find('=');
-  const absl::string_view keyword = word.substr(0, equals);
-  const bool has_value = equals != absl::string_view::npos;
-  const absl::string_view value = has_value ? word.substr(equals + 1) : "";
-  if (!IsKeyword(keyword)) return BadArgument("Malformed parameter");
-  const Reply unknown{kUnknownParameter, absl::StrCat("Unknown parameter ", Shorten(keyword))};
-  if (kind == PathKind::kForward) return unknown;
-  if (absl::EqualsIgnoreCase(keyword, "SIZE")) {
+struct Parameter {
+  absl::string_view keyword;
+  std::optional<absl::string_view> value;
+
+  bool Is(absl::string_view name) const { return absl::EqualsIgnoreCase(keyword, name); }
+};
+
+Reply Unknown(const Parameter& parameter) {
+  return {kUnknownParameter, absl::StrCat("Unknown parameter ", Shorten(parameter.keyword))};
+}
+
+// Sets `field`, or says why not.
+std::optional<Reply> SetOnce(const Parameter& parameter, bool valid, absl::string_view what,
+                             std::string* field) {
+  if (!field->empty()) {
+    return BadArgument(absl::StrCat(absl::AsciiStrToUpper(parameter.keyword), " given twice"));
+  }
+  if (!valid) return BadArgument(what);
+  *field = std::string(parameter.value.value_or(""));
+  return std::nullopt;
+}
+
+std::optional<Reply> ApplyToMail(const Parameter& parameter, bool* body_seen, Envelope* envelope) {
+  const absl::string_view value = parameter.value.value_or("");
+  if (parameter.Is("SIZE")) {
     if (envelope->size.has_value()) return BadArgument("SIZE given twice");
     envelope->size = ParseSize(value);
     if (!envelope->size.has_value()) return BadArgument("SIZE takes 1 to 20 digits");
     return std::nullopt;
   }
-  if (absl::EqualsIgnoreCase(keyword, "BODY")) {
+  if (parameter.Is("BODY")) {
     if (*body_seen) return BadArgument("BODY given twice");
     *body_seen = true;
     if (!IsValue(value)) return BadArgument("BODY takes 7BIT or 8BITMIME");
@@ -82,7 +97,31 @@ std::optional<Reply> ApplyParameter(absl::string_view word, PathKind kind, bool*
       return std::nullopt;
     return Reply{kUnknownParameter, "BODY takes 7BIT or 8BITMIME"};
   }
-  return unknown;
+  if (parameter.Is("SMTPUTF8")) {
+    if (parameter.value.has_value()) return BadArgument("SMTPUTF8 takes no value");
+    if (envelope->smtputf8) return BadArgument("SMTPUTF8 given twice");
+    envelope->smtputf8 = true;
+    return std::nullopt;
+  }
+  if (parameter.Is("RET")) return SetOnce(parameter, IsRet(value), "RET takes FULL or HDRS", &envelope->ret);
+  if (parameter.Is("ENVID")) {
+    return SetOnce(parameter, IsEnvelopeId(value), "ENVID takes xtext of at most 100 octets",
+                   &envelope->envid);
+  }
+  return Unknown(parameter);
+}
+
+std::optional<Reply> ApplyToRecipient(const Parameter& parameter, bool smtputf8, Envelope* envelope) {
+  const absl::string_view value = parameter.value.value_or("");
+  if (parameter.Is("NOTIFY")) {
+    return SetOnce(parameter, IsNotify(value), "NOTIFY takes NEVER, or SUCCESS,FAILURE,DELAY",
+                   &envelope->notify);
+  }
+  if (parameter.Is("ORCPT")) {
+    return SetOnce(parameter, IsOriginalRecipient(value, smtputf8),
+                   "ORCPT takes type;xtext of at most 500 octets", &envelope->orcpt);
+  }
+  return Unknown(parameter);
 }
 
 }  // namespace
@@ -97,7 +136,7 @@ Command ParseCommand(absl::string_view line) {
   return command;
 }
 
-Envelope ParseEnvelope(absl::string_view argument, PathKind kind) {
+Envelope ParseEnvelope(absl::string_view argument, PathKind kind, bool smtputf8) {
   Envelope envelope;
   const bool reverse = kind == PathKind::kReverse;
   const absl::string_view prefix = reverse ? "FROM:" : "TO:";
@@ -122,11 +161,29 @@ Envelope ParseEnvelope(absl::string_view argument, PathKind kind) {
   bool body_seen = false;
   while (!(rest = StripBlanks(rest)).empty()) {
     const size_t end = std::min(rest.find_first_of(" \t"), rest.size());
-    envelope.error = ApplyParameter(rest.substr(0, end), kind, &body_seen, &envelope);
+    const absl::string_view word = rest.substr(0, end);
+    const size_t equals = word.find('=');
+    Parameter parameter{word.substr(0, equals), std::nullopt};
+    if (equals != absl::string_view::npos) parameter.value = word.substr(equals + 1);
+    envelope.error = !IsKeyword(parameter.keyword) ? BadArgument("Malformed parameter")
+                     : reverse                     ? ApplyToMail(parameter, &body_seen, &envelope)
+                                                   : ApplyToRecipient(parameter, smtputf8, &envelope);
     if (envelope.error.has_value()) return envelope;
     rest.remove_prefix(end);
   }
+  if (!path->ascii && !(reverse ? envelope.smtputf8 : smtputf8)) {
+    envelope.error = Reply{kNonAsciiAddress, "The address needs SMTPUTF8"};
+  }
   return envelope;
+}
+
+std::optional<Chunk> ParseChunk(absl::string_view argument) {
+  const size_t end = std::min(argument.find_first_of(" \t"), argument.size());
+  const absl::string_view word = StripBlanks(argument.substr(end));
+  const std::optional<uint64_t> size = ParseSize(argument.substr(0, end));
+  if (!size.has_value() || *size == std::numeric_limits<uint64_t>::max()) return std::nullopt;
+  if (!word.empty() && !absl::EqualsIgnoreCase(word, "LAST")) return std::nullopt;
+  return Chunk{*size, !word.empty()};
 }
 
 bool IsOneWordAtMost(absl::string_view argument) {

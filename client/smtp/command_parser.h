@@ -22,6 +22,7 @@ enum class Verb {
   kMail,
   kRcpt,
   kData,
+  kBdat,
   kRset,
   kNoop,
   kVrfy,
@@ -45,11 +46,31 @@ struct Envelope {
   std::string address;
   // SIZE (RFC 1870), saturated at 2^64-1; absent if it was not given.
   std::optional<uint64_t> size;
+  // SMTPUTF8 was given.
+  bool smtputf8 = false;
+  // RET and ENVID of MAIL, NOTIFY and ORCPT of RCPT (RFC 3461), as they were given;
+  // empty if not.
+  std::string ret;
+  std::string envid;
+  std::string notify;
+  std::string orcpt;
 };
 
 // Reads `FROM:<path> [parameters]` or `TO:<path> [parameters]`. Of parameters MAIL
-// takes SIZE and BODY=7BIT|8BITMIME (RFC 6152), each once; every other one is 555.
-Envelope ParseEnvelope(absl::string_view argument, PathKind kind);
+// takes SIZE, BODY=7BIT|8BITMIME (RFC 6152), SMTPUTF8 (RFC 6531), RET and ENVID, and
+// RCPT takes NOTIFY and ORCPT, each once; every other one is 555. A path that is not ASCII needs SMTPUTF8: in
+// MAIL itself, and for RCPT `smtputf8` says whether MAIL had it.
+Envelope ParseEnvelope(absl::string_view argument, PathKind kind, bool smtputf8 = false);
+
+// What BDAT announces.
+struct Chunk {
+  uint64_t size = 0;  // Octets behind the command.
+  bool last = false;
+};
+
+// Reads `size [LAST]` (RFC 3030, 2): 1 to 20 digits, below 2^64-1. Nothing if it is
+// anything else: then nobody knows where the next command starts.
+std::optional<Chunk> ParseChunk(absl::string_view argument);
 
 // Whether `argument` is at most one `String` (atom or quoted), as NOOP takes.
 bool IsOneWordAtMost(absl::string_view argument);

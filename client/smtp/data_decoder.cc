@@ -68,36 +68,8 @@ size_t DataDecoder::Decode(absl::string_view in, size_t room, std::string* out) 
     state_ = last == '\r' ? State::kCr : last == '\n' && behind_cr ? State::kLineStart : State::kText;
     i = stop;
   }
-  if (inspect_) Inspect(in.substr(0, i));
+  if (inspect_) inspector_.Inspect(in.substr(0, i));
   return i;
-}
-
-void DataDecoder::Inspect(absl::string_view in) {
-  if (irregular_ || in.empty()) return;
-  if (std::memchr(in.data(), '\0', in.size()) != nullptr) {
-    irregular_ = true;
-    return;
-  }
-  size_t i = 0;
-  if (inspected_cr_) {
-    if (in[0] != '\n') irregular_ = true;
-    i = 1;
-    inspected_cr_ = false;
-  }
-  // Every LF must be met behind its CR, and every CR before its LF.
-  while (i < in.size() && !irregular_) {
-    const void* cr = std::memchr(in.data() + i, '\r', in.size() - i);
-    const size_t at =
-        cr == nullptr ? in.size() : static_cast<size_t>(static_cast<const char*>(cr) - in.data());
-    if (std::memchr(in.data() + i, '\n', at - i) != nullptr) irregular_ = true;
-    if (cr == nullptr) break;
-    if (at + 1 == in.size()) {
-      inspected_cr_ = true;
-      break;
-    }
-    if (in[at + 1] != '\n') irregular_ = true;
-    i = at + 2;
-  }
 }
 
 }  // namespace restante::smtp

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "absl/strings/string_view.h"
+#include "client/smtp/newline_inspector.h"
 
 namespace restante::smtp {
 
@@ -33,7 +34,7 @@ class DataDecoder {
   bool done() const { return state_ == State::kDone; }
 
   // Whether the text so far held a bare CR, a bare LF or NUL, if inspected.
-  bool irregular() const { return irregular_; }
+  bool irregular() const { return inspector_.irregular(); }
 
  private:
   enum class State {
@@ -45,14 +46,10 @@ class DataDecoder {
     kDone,
   };
 
-  // Sets irregular_. `in` is what was taken, before anything was removed.
-  void Inspect(absl::string_view in);
-
   bool inspect_;
   State state_ = State::kLineStart;
-  bool irregular_ = false;
-  // The last octet that Inspect saw was a CR.
-  bool inspected_cr_ = false;
+  // Sees what was taken, before anything was removed.
+  NewlineInspector inspector_;
 };
 
 }  // namespace restante::smtp

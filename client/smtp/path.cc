@@ -5,6 +5,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
+#include "client/smtp/utf8.h"
 #include "server/base/status_macros.h"
 
 namespace restante::smtp {
@@ -13,13 +14,18 @@ namespace {
 // The store's own bound is 1024.
 constexpr size_t kMaxAddress = 1000;
 
+// Whether the octets that are not ASCII make characters is looked at in the end.
+bool IsNonAscii(char c) { return static_cast<unsigned char>(c) >= 0x80; }
+
 bool IsAtomText(char c) {
   constexpr absl::string_view kSpecials = "()<>[]:;@\\,\"";
-  return absl::ascii_isgraph(static_cast<unsigned char>(c)) && !absl::StrContains(kSpecials, c);
+  return IsNonAscii(c) ||
+         (absl::ascii_isgraph(static_cast<unsigned char>(c)) && !absl::StrContains(kSpecials, c));
 }
 
 bool IsDomainText(char c) {
-  return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '-' || c == '.' || c == '_';
+  return IsNonAscii(c) || absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '-' || c == '.' ||
+         c == '_';
 }
 
 // Consumes from the front of `in`; what was consumed is appended to `out`.
@@ -33,7 +39,7 @@ struct Scanner {
     in.remove_prefix(1);
   }
 
-  // Quoted-string: qtextSMTP and quoted pairs of printable ASCII and blank.
+  // Quoted-string: qtextSMTP, UTF-8, and quoted pairs of printable ASCII and blank.
   absl::Status TakeQuoted() {
     Take();
     while (!in.empty()) {
@@ -41,8 +47,11 @@ struct Scanner {
         Take();
         return absl::OkStatus();
       }
-      if (At('\\')) Take();
-      if (in.empty() || !absl::ascii_isprint(static_cast<unsigned char>(in.front()))) {
+      const bool pair = At('\\');
+      if (pair) Take();
+      // A quoted pair is ASCII (RFC 5321, 4.1.2).
+      if (in.empty() || !(absl::ascii_isprint(static_cast<unsigned char>(in.front())) ||
+                          (!pair && IsNonAscii(in.front())))) {
         return absl::InvalidArgumentError("bad character in a quoted local part");
       }
       Take();
@@ -106,7 +115,7 @@ absl::StatusOr<ParsedPath> ParsePath(absl::string_view in, PathKind kind) {
   Scanner scanner{in.substr(1), {}};
   if (scanner.At('>')) {
     if (kind == PathKind::kForward) return absl::InvalidArgumentError("recipient is empty");
-    return ParsedPath{"", scanner.in.substr(1)};
+    return ParsedPath{"", true, scanner.in.substr(1)};
   }
   if (scanner.At('@')) RETURN_IF_ERROR(scanner.SkipSourceRoute());
   RETURN_IF_ERROR(scanner.TakeLocalPart());
@@ -119,7 +128,10 @@ absl::StatusOr<ParsedPath> ParsePath(absl::string_view in, PathKind kind) {
   if (!scanner.At('>')) return absl::InvalidArgumentError("malformed address");
   if (scanner.out.size() > kMaxAddress)
     return absl::InvalidArgumentError("address is longer than 1000 octets");
-  return ParsedPath{std::move(scanner.out), scanner.in.substr(1)};
+  const absl::string_view path = in.substr(0, in.size() - scanner.in.size());
+  const bool ascii = IsAscii(path);
+  if (!ascii && !IsUtf8(path)) return absl::InvalidArgumentError("address is not UTF-8");
+  return ParsedPath{std::move(scanner.out), ascii, scanner.in.substr(1)};
 }
 
 }  // namespace restante::smtp

@@ -1,4 +1,4 @@
-// Reverse and forward paths: RFC 5321, 4.1.2.
+// Reverse and forward paths: RFC 5321, 4.1.2; RFC 6531, 3.3.
 #ifndef RESTANTE_CLIENT_SMTP_PATH_H_
 #define RESTANTE_CLIENT_SMTP_PATH_H_
 
@@ -16,6 +16,8 @@ struct ParsedPath {
   // part stays quoted). Empty for the null reverse path; `postmaster`, in the
   // case it was given in, without a domain for `<postmaster>`.
   std::string address;
+  // Whether the path, source route included, is ASCII. If not it is UTF-8.
+  bool ascii = true;
   // What follows the closing bracket.
   absl::string_view rest;
 };
@@ -25,8 +27,9 @@ struct ParsedPath {
 // a reverse path only, `<postmaster>` a forward path only.
 //
 // More is taken than the grammar has: dots anywhere in a local part, underscores
-// in domains; such addresses exist, and who exists is the store's to say. Octets
-// above 127 and control characters are not taken, nor more than 1000 octets.
+// in domains; such addresses exist, and who exists is the store's to say. UTF-8 is
+// taken in local parts and domains, whether or not it may be used here. Control
+// characters are not taken, nor more than 1000 octets.
 //
 // Errors: kInvalidArgument, with a literal that says what is wrong.
 absl::StatusOr<ParsedPath> ParsePath(absl::string_view in, PathKind kind);

@@ -5,6 +5,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "client/smtp/utf8.h"
 
 namespace restante::smtp {
 namespace {
@@ -14,7 +15,12 @@ constexpr size_t kMaxReplyLine = 512;
 constexpr size_t kMaxQuoted = 80;
 
 void AppendPrintable(absl::string_view text, std::string* out) {
-  for (const char c : text) out->push_back(absl::ascii_isprint(static_cast<unsigned char>(c)) ? c : '?');
+  while (!text.empty()) {
+    const size_t length = std::max<size_t>(1, NonAsciiLength(text));
+    const bool fit = length > 1 || absl::ascii_isprint(static_cast<unsigned char>(text.front()));
+    absl::StrAppend(out, fit ? text.substr(0, length) : "?");
+    text.remove_prefix(length);
+  }
 }
 
 void AppendLine(ReplyCode code, char separator, absl::string_view text, std::string* out) {
@@ -43,9 +49,15 @@ std::string FormatCode(ReplyCode code) {
 
 std::string Shorten(absl::string_view input) {
   std::string result;
-  AppendPrintable(input.substr(0, std::min(input.size(), kMaxQuoted)), &result);
-  if (input.size() > kMaxQuoted) result.replace(kMaxQuoted - 3, 3, "...");
-  return result;
+  if (input.size() <= kMaxQuoted) {
+    AppendPrintable(input, &result);
+    return result;
+  }
+  size_t end = kMaxQuoted - 3;
+  // Not within a character.
+  while (end > 0 && (static_cast<unsigned char>(input[end]) & 0xc0) == 0x80) --end;
+  AppendPrintable(input.substr(0, end), &result);
+  return result + "...";
 }
 
 }  // namespace restante::smtp

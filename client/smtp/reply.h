@@ -62,11 +62,13 @@ inline constexpr ReplyCode kBadRecipientSyntax{501, 1, 3};
 inline constexpr ReplyCode kBadSenderSyntax{501, 1, 7};
 inline constexpr ReplyCode kNotImplemented{502, 5, 1};
 inline constexpr ReplyCode kBadSequence{503, 5, 1};
+inline constexpr ReplyCode kBadChunk{521, 5, 4};
 inline constexpr ReplyCode kBareNewline{550, 6, 0};
 inline constexpr ReplyCode kUnknownMailbox{550, 1, 1};
 inline constexpr ReplyCode kInvalidAddress{550, 1, 3};
 inline constexpr ReplyCode kMailboxDisabled{550, 2, 1};
 inline constexpr ReplyCode kForeignDomain{550, 7, 1};
+inline constexpr ReplyCode kNonAsciiAddress{553, 6, 7};
 inline constexpr ReplyCode kMailboxFullForGood{552, 2, 2};
 inline constexpr ReplyCode kExceedsMailbox{552, 2, 3};
 inline constexpr ReplyCode kMessageTooLarge{552, 3, 4};
@@ -80,7 +82,8 @@ struct Reply {
 };
 
 // Appends `code [enhanced] text CRLF`. A line has at most 512 octets (RFC 5321,
-// 4.5.3.1.5): longer text is cut. Octets that are not printable ASCII become '?'.
+// 4.5.3.1.5): longer text is cut. Octets that are neither printable ASCII nor UTF-8
+// become '?'; only texts with an address of a SMTPUTF8 transaction hold UTF-8.
 void AppendReply(ReplyCode code, absl::string_view text, std::string* out);
 
 // As above, one line for each text; all carry the same code.
@@ -90,7 +93,7 @@ void AppendReply(ReplyCode code, absl::Span<const std::string> texts, std::strin
 std::string FormatCode(ReplyCode code);
 
 // At most 80 octets of what a peer sent, fit for a reply: cut with "..." and
-// without anything but printable ASCII.
+// without anything but printable ASCII and UTF-8.
 std::string Shorten(absl::string_view input);
 
 }  // namespace restante::smtp

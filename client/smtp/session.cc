@@ -19,6 +19,8 @@ constexpr size_t kChunk = 32 * 1024;
 constexpr size_t kMaxChunk = 64 * 1024;
 constexpr int64_t kMaxChunkDelayMicros = 5'000'000;
 
+bool IsBdat(absl::string_view line) { return ParseCommand(line).verb == Verb::kBdat; }
+
 }  // namespace
 
 Session::Session(const SessionOptions* options, const SessionHost* host, std::string client,
@@ -42,7 +44,7 @@ bool Session::wants_input() const {
     case Phase::kCommand:
       return slots_.empty();
     case Phase::kText:
-      return pending_.empty() && !decoder_->done();
+      return pending_.empty() && !text_done();
     case Phase::kDiscard:
       return true;
     default:
@@ -114,7 +116,7 @@ void Session::AfterConsume() {
   }
   if (end_of_input_) {
     const bool only_input_helps = phase_ == Phase::kCommand   ? slots_.empty()
-                                  : phase_ == Phase::kText    ? pending_.empty() && !decoder_->done()
+                                  : phase_ == Phase::kText    ? pending_.empty() && !text_done()
                                   : phase_ == Phase::kDiscard ? true
                                                               : false;
     if (only_input_helps) Close();
@@ -132,15 +134,17 @@ size_t Session::ConsumeLine(absl::string_view in) {
   if (found == nullptr) {
     if (!skipping_line_ && in.size() < kMaxLine) return 0;
     if (!slots_.empty()) return 0;
+    if (!skipping_line_ && IsBdat(in.substr(0, kMaxLine))) SayBadChunk();
     skipping_line_ = true;
     return in.size();
   }
   const size_t length = static_cast<size_t>(static_cast<const char*>(found) - in.data()) + 1;
   if (skipping_line_ || length > kMaxLine) {
     if (!slots_.empty()) return 0;
-    skipping_line_ = false;
     ++progress_;
-    SayError({kLineTooLong, "Line too long"});
+    // The front of one that was skipped was looked at.
+    RefuseLine(skipping_line_ ? "" : in.substr(0, kMaxLine), {kLineTooLong, "Line too long"});
+    skipping_line_ = false;
     return length;
   }
   // RFC 5321, 2.3.8: only CR LF ends a line. One that ends with a bare LF is
@@ -150,7 +154,7 @@ size_t Session::ConsumeLine(absl::string_view in) {
   if (length < 2 || line[length - 2] != '\r') {
     if (!slots_.empty()) return 0;
     ++progress_;
-    SayError({kBadLine, "Lines must end with CR LF"});
+    RefuseLine(line.substr(0, length - 1), {kBadLine, "Lines must end with CR LF"});
     return length;
   }
   line.remove_suffix(2);
@@ -161,14 +165,14 @@ size_t Session::ConsumeLine(absl::string_view in) {
 
 size_t Session::ConsumeText(absl::string_view in) {
   if (phase_ == Phase::kDiscard) {
-    const size_t used = decoder_->Decode(in, 0, nullptr);
-    record_->size += used;
+    const size_t used = DecodeText(in, 0, nullptr);
+    if (in_transaction()) record_->size += used;
     progress_ += used;
-    if (decoder_->done()) FinishText();
+    if (text_done()) FinishText();
     return used;
   }
-  if (decoder_->done()) {
-    // Only credit was missing.
+  if (text_done()) {
+    // Only credit was missing, or the chunk is empty.
     FinishText();
     return 0;
   }
@@ -176,16 +180,19 @@ size_t Session::ConsumeText(absl::string_view in) {
   const uint64_t bound = std::min<uint64_t>(credit, kMaxChunk);
   const size_t before = outgoing_.size();
   const size_t room = before < bound ? static_cast<size_t>(bound) - before : 0;
-  const size_t used = decoder_->Decode(in, room, &outgoing_);
+  const size_t used = DecodeText(in, room, &outgoing_);
   record_->size += outgoing_.size() - before;
   progress_ += used;
-  if (decoder_->done()) {
-    FinishText();
-  } else if (outgoing_.size() >= std::min<uint64_t>(kChunk, credit) ||
-             host_->clock->MonotonicMicros() - last_chunk_micros_ >= kMaxChunkDelayMicros) {
+  if (outgoing_.size() >= std::min<uint64_t>(kChunk, credit) ||
+      host_->clock->MonotonicMicros() - last_chunk_micros_ >= kMaxChunkDelayMicros) {
     SendText();
   }
+  if (text_done()) FinishText();
   return used;
+}
+
+size_t Session::DecodeText(absl::string_view in, size_t room, std::string* out) {
+  return chunks_.has_value() ? chunks_->Decode(in, room, out) : decoder_->Decode(in, room, out);
 }
 
 void Session::Close() {
@@ -211,12 +218,22 @@ void Session::SayOutOfSequence() {
   SayError({kBadSequence, "Say MAIL first"});
 }
 
+void Session::RefuseLine(absl::string_view line, const Reply& reply) {
+  if (IsBdat(line)) return SayBadChunk();
+  SayError(reply);
+}
+
+void Session::SayBadChunk() {
+  SayClosing(kBadChunk, options_->hostname + " BDAT takes a size in digits and LAST, closing");
+}
+
 void Session::SayClosing(ReplyCode code, absl::string_view text) {
   Say(code, text);
   Close();
 }
 
-absl::string_view Session::protocol_name() const {
+absl::string_view Session::protocol_name(bool smtputf8) const {
+  if (smtputf8) return lmtp() ? "UTF8LMTP" : "UTF8SMTP";
   if (lmtp()) return "LMTP";
   return hello_ == Verb::kHelo ? "SMTP" : "ESMTP";
 }

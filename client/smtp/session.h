@@ -1,5 +1,6 @@
 // One SMTP or LMTP conversation without any I/O: octets and the store's answers
-// in, replies and requests to the store out. RFC 5321, 2033, 2920, 1870, 2034.
+// in, replies and requests to the store out. RFC 5321, 2033, 2920, 1870, 2034, 3030,
+// 6531, 9422.
 //
 // The same octets give the same replies however they are split. The states and
 // what each input does in them stand in README.md beside this file.
@@ -19,6 +20,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "client/smtp/chunk_decoder.h"
 #include "client/smtp/command_parser.h"
 #include "client/smtp/data_decoder.h"
 #include "client/smtp/outcome_reply.h"
@@ -115,8 +117,8 @@ class Session : private TransactionHandler {
   enum class Phase {
     kCommand,      // Reads commands; slots_ may wait for the store.
     kAwaitReady,   // DATA was sent to the store.
-    kText,         // Reads the text and passes it on.
-    kDiscard,      // Reads the text and throws it away; refusal_ is the reply.
+    kText,         // Reads the text, or a chunk of it, and passes it on.
+    kDiscard,      // Reads it and throws it away; refusal_ is the reply.
     kAwaitCommit,  // Commit was sent.
     kSettle,       // The answer to Commit was lost; GetReceipt is under way.
     kAwaitAbort,   // Abort was sent; after_abort_ is the reply.
@@ -147,13 +149,19 @@ class Session : private TransactionHandler {
   size_t Consume(absl::string_view in);
   size_t ConsumeLine(absl::string_view in);
   size_t ConsumeText(absl::string_view in);
+  size_t DecodeText(absl::string_view in, size_t room, std::string* out);
+  bool text_done() const { return chunks_.has_value() ? chunks_->done() : decoder_->done(); }
   void AfterConsume();
   void Close();
   void Say(ReplyCode code, absl::string_view text);
   // A reply to a command that was wrong: counts, and may end the session.
   void SayError(const Reply& reply);
-  // RCPT or DATA without MAIL.
+  // RCPT, DATA or BDAT without MAIL.
   void SayOutOfSequence();
+  // A line that is not carried out. If it is a BDAT, what follows it may be a
+  // chunk and must not be read as commands: the end.
+  void RefuseLine(absl::string_view line, const Reply& reply);
+  void SayBadChunk();
   void SayClosing(ReplyCode code, absl::string_view text);
 
   // session_commands.cc: one for each verb. False: the command has to wait for
@@ -163,6 +171,7 @@ class Session : private TransactionHandler {
   void Mail(absl::string_view argument);
   void Recipient(absl::string_view argument);
   void Data(absl::string_view argument);
+  void Bdat(absl::string_view argument);
   // session_transaction.cc: the conversation with the store.
   void OnDecision(const v1::Decision& decision);
   void OnReady(const v1::Ready& ready);
@@ -173,16 +182,20 @@ class Session : private TransactionHandler {
   void FlushSlots();
   void SendText();
   void FinishText();
+  // The same for a chunk that is not the last, or belongs to no transaction.
+  void FinishChunk();
   void ReplyAfterText(const Reply& reply);
   // Gives up what is open, waits until the store has let go, then replies.
   void Abandon(TransactionEnd end, std::function<void()> reply);
   void FinishAbort();
   void RecordRefused(absl::string_view address, ReplyCode code);
+  void RecordAccepted(ReplyCode code);
   // Ends the transaction: log, and back to no transaction.
   void EndTransaction(TransactionEnd end);
   bool in_transaction() const { return record_.has_value(); }
   bool lmtp() const { return options_->protocol == Protocol::kLmtp; }
-  absl::string_view protocol_name() const;
+  // As `Received` has it (RFC 3848; RFC 6531, 4.3).
+  absl::string_view protocol_name(bool smtputf8) const;
 
   const SessionOptions* const options_;
   const SessionHost* const host_;
@@ -216,6 +229,8 @@ class Session : private TransactionHandler {
   // The last MAIL was refused by the store: the RCPTs and DATA that a pipelining
   // client has sent behind it are no errors of its own.
   bool mail_refused_ = false;
+  // The last MAIL said SMTPUTF8.
+  bool smtputf8_ = false;
   std::deque<Slot> slots_;
   size_t recipients_asked_ = 0;  // Slots that wait for a Decision.
   std::vector<AcceptedRecipient> accepted_;
@@ -223,8 +238,9 @@ class Session : private TransactionHandler {
   TransactionEnd abort_end_ = TransactionEnd::kAborted;
 
   // The text.
-  std::optional<DataDecoder> decoder_;
-  std::string outgoing_;  // Decoded and not yet passed on, at most one chunk.
+  std::optional<DataDecoder> decoder_;  // By DATA.
+  std::optional<ChunkDecoder> chunks_;  // By BDAT, from the first on.
+  std::string outgoing_;                // Decoded and not yet passed on, at most one chunk.
   int64_t last_chunk_micros_ = 0;
   Reply refusal_;
 };

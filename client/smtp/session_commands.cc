@@ -4,9 +4,11 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "client/smtp/received_header.h"
 #include "client/smtp/session.h"
+#include "client/smtp/utf8.h"
 #include "server/base/clock.h"
 
 namespace restante::smtp {
@@ -30,12 +32,13 @@ bool Session::Execute(absl::string_view line) {
 
   const auto refuse = [&](ReplyCode code, absl::string_view text) { SayError({code, std::string(text)}); };
   if (control) {
-    refuse(kBadLine, "Control character in the command");
+    RefuseLine(line, {kBadLine, "Control character in the command"});
     return true;
   }
-  const bool with_path = command.verb == Verb::kMail || command.verb == Verb::kRcpt;
-  if (!with_path &&
-      !std::all_of(line.begin(), line.end(), [](unsigned char c) { return absl::ascii_isascii(c); })) {
+  // Of these the argument is looked at below.
+  const bool any_octet = command.verb == Verb::kMail || command.verb == Verb::kRcpt ||
+                         command.verb == Verb::kBdat || command.verb == Verb::kVrfy;
+  if (!any_octet && !IsAscii(line)) {
     if (command.verb == Verb::kUnknown) {
       refuse(kUnknownCommand, "Unknown command");
     } else {
@@ -76,6 +79,9 @@ bool Session::Execute(absl::string_view line) {
     case Verb::kData:
       Data(argument);
       break;
+    case Verb::kBdat:
+      Bdat(argument);
+      break;
     case Verb::kRset:
       if (no_argument()) Abandon(TransactionEnd::kAborted, [this] { Say(kOk, "Ok"); });
       break;
@@ -89,6 +95,8 @@ bool Session::Execute(absl::string_view line) {
     case Verb::kVrfy:
       if (argument.empty()) {
         refuse(kBadArgument, "Syntax: VRFY address");
+      } else if (!IsAscii(argument) && !absl::EndsWithIgnoreCase(argument, " SMTPUTF8")) {
+        refuse(kNonAsciiAddress, "The address needs SMTPUTF8");
       } else {
         Say(kCannotVerify, "Cannot verify, but will accept mail for delivery");
       }
@@ -117,16 +125,20 @@ void Session::Hello(Verb verb, absl::string_view argument) {
     hello_ = verb;
     helo_ = std::move(name);
     if (verb == Verb::kHelo) return Say(kHello, options_->hostname);
-    // What a message may measure, less what we put in front of it. Without a
-    // number: not known yet.
+    // What a message may measure, less the most that we put in front of it. Without
+    // a number: not known yet.
     const v1::Capacity capacity = host_->store->capacity();
-    const uint64_t header = ReceivedHeader{helo_, client_, options_->hostname, protocol_name()}.length();
+    const uint64_t header =
+        ReceivedHeader{helo_, client_, options_->hostname, protocol_name(/*smtputf8=*/true)}.length();
     const uint64_t max = capacity.max_message_bytes();
-    AppendReply(
-        kHello,
-        {options_->hostname, "PIPELINING", max > header ? absl::StrCat("SIZE ", max - header) : "SIZE",
-         "8BITMIME", "ENHANCEDSTATUSCODES"},
-        &output_);
+    const uint32_t recipients = capacity.max_recipients() == 0
+                                    ? options_->max_recipients
+                                    : std::min(options_->max_recipients, capacity.max_recipients());
+    AppendReply(kHello,
+                {options_->hostname, "PIPELINING",
+                 max > header ? absl::StrCat("SIZE ", max - header) : "SIZE", "8BITMIME", "CHUNKING",
+                 absl::StrCat("LIMITS RCPTMAX=", recipients), "SMTPUTF8", "ENHANCEDSTATUSCODES"},
+                &output_);
   });
 }
 
@@ -137,7 +149,8 @@ void Session::Mail(absl::string_view argument) {
   if (envelope.error.has_value()) return SayError(*envelope.error);
 
   TransactionRecord& record = record_.emplace();
-  record.protocol = protocol_name();
+  smtputf8_ = envelope.smtputf8;
+  record.protocol = protocol_name(smtputf8_);
   record.client = client_;
   record.helo = helo_;
   record.sender = std::move(envelope.address);
@@ -153,7 +166,7 @@ void Session::Mail(absl::string_view argument) {
   begin.mutable_client()->set_helo(SanitizeHelo(helo_));
   // No message has no octets: who says SIZE=0 means that it is not known.
   if (envelope.size.value_or(0) > 0) {
-    const uint64_t header = ReceivedHeader{helo_, client_, options_->hostname, protocol_name()}.length();
+    const uint64_t header = ReceivedHeader{helo_, client_, options_->hostname, record.protocol}.length();
     begin.set_declared_size(std::min(*envelope.size, kMaxDeclaredSize - header) + header);
   }
   mail_refused_ = false;
@@ -167,7 +180,8 @@ void Session::Recipient(absl::string_view argument) {
     FlushSlots();
   };
   if (!in_transaction()) return SayOutOfSequence();
-  Envelope envelope = ParseEnvelope(argument, PathKind::kForward);
+  if (chunks_.has_value()) return answer({kBadSequence, "Recipients come before BDAT"}, true);
+  Envelope envelope = ParseEnvelope(argument, PathKind::kForward, smtputf8_);
   if (envelope.error.has_value()) return answer(*std::move(envelope.error), true);
   if (failure_.has_value()) return answer(*failure_, false);
   if (accepted_.size() >= options_->max_recipients) {
@@ -182,15 +196,41 @@ void Session::Recipient(absl::string_view argument) {
 void Session::Data(absl::string_view argument) {
   if (!argument.empty()) return SayError({kBadArgument, "DATA takes no argument"});
   if (!in_transaction()) return SayOutOfSequence();
+  if (chunks_.has_value()) {
+    // RFC 3030, 2: what the two shall make together is not defined, so nothing.
+    if (!failure_.has_value()) failure_ = Reply{kBadSequence, "DATA and BDAT in one message, say RSET"};
+    return SayError({kBadSequence, "DATA after BDAT"});
+  }
   // Also within a pipelined group: a 354 is a promise to somebody.
   if (accepted_.empty()) return Say(kBadSequence, "No valid recipients");
   if (failure_.has_value()) {
     Say(failure_->code, failure_->text);
-    for (const AcceptedRecipient& r : accepted_) record_->recipients[r.record].reply = failure_->code;
+    RecordAccepted(failure_->code);
     return EndTransaction(TransactionEnd::kRefused);
   }
   phase_ = Phase::kAwaitReady;
   transaction_->Data();
+}
+
+void Session::Bdat(absl::string_view argument) {
+  const std::optional<Chunk> chunk = ParseChunk(argument);
+  if (!chunk.has_value()) return SayBadChunk();
+  const bool first = !chunks_.has_value();
+  if (first) chunks_.emplace(options_->bare_newline == BareNewline::kRefuse);
+  chunks_->Start(chunk->size, chunk->last);
+  // What is announced follows, whatever becomes of it (RFC 3030, 2).
+  phase_ = Phase::kDiscard;
+  if (!in_transaction()) return;
+  if (accepted_.empty()) {
+    refusal_ = {kBadSequence, "No valid recipients"};
+  } else if (failure_.has_value()) {
+    refusal_ = *failure_;
+  } else if (first) {
+    phase_ = Phase::kAwaitReady;
+    transaction_->Data();
+  } else {
+    phase_ = Phase::kText;
+  }
 }
 
 }  // namespace restante::smtp

@@ -119,8 +119,13 @@ void Session::FailTransaction(Reply reply) {
       return FlushSlots();
     }
     case Phase::kAwaitReady:
+      if (chunks_.has_value()) {
+        refusal_ = std::move(reply);
+        phase_ = Phase::kDiscard;
+        return;
+      }
       Say(reply.code, reply.text);
-      for (const AcceptedRecipient& r : accepted_) record_->recipients[r.record].reply = reply.code;
+      RecordAccepted(reply.code);
       phase_ = Phase::kCommand;
       return EndTransaction(TransactionEnd::kRefused);
     case Phase::kText:
@@ -128,7 +133,7 @@ void Session::FailTransaction(Reply reply) {
       refusal_ = std::move(reply);
       std::string().swap(outgoing_);
       phase_ = Phase::kDiscard;
-      if (decoder_->done()) FinishText();
+      if (text_done()) FinishText();
       return;
     case Phase::kAwaitCommit:
     case Phase::kSettle:
@@ -166,11 +171,12 @@ void Session::OnReady(const v1::Ready& ready) {
       break;
     }
   }
-  decoder_.emplace(options_->bare_newline == BareNewline::kRefuse);
   outgoing_ = ReceivedHeader{record_->helo, client_, options_->hostname, record_->protocol}.Format(
       record_->transaction_id, host_->clock->WallMicros());
   last_chunk_micros_ = host_->clock->MonotonicMicros();
   phase_ = Phase::kText;
+  if (chunks_.has_value()) return;  // Answered behind the chunk.
+  decoder_.emplace(options_->bare_newline == BareNewline::kRefuse);
   Say(kStartMail, "End data with <CR><LF>.<CR><LF>");
 }
 
@@ -251,11 +257,11 @@ void Session::SendText() {
 }
 
 void Session::FinishText() {
+  if (chunks_.has_value() && (!chunks_->last() || !in_transaction())) return FinishChunk();
   if (phase_ == Phase::kDiscard) {
-    ReplyAfterText(refusal_);
-    return EndTransaction(TransactionEnd::kRefused);
+    return Abandon(TransactionEnd::kRefused, [this] { ReplyAfterText(refusal_); });
   }
-  if (decoder_->irregular()) {
+  if (chunks_.has_value() ? chunks_->irregular() : decoder_->irregular()) {
     record_->detail = "bare CR, bare LF or NUL in the text";
     return Abandon(TransactionEnd::kRefused, [this] {
       ReplyAfterText({kBareNewline, "The text has a line that does not end with CR LF, or NUL"});
@@ -267,11 +273,27 @@ void Session::FinishText() {
   transaction_->Commit();
 }
 
+void Session::FinishChunk() {
+  const bool refused = phase_ == Phase::kDiscard;
+  phase_ = Phase::kCommand;
+  if (!in_transaction()) {
+    chunks_.reset();
+    return SayOutOfSequence();
+  }
+  if (!refused) return Say(kOk, absl::StrCat(chunks_->size(), " octets received"));
+  // What lacks a part is not stored: so is all that follows refused, up to LAST
+  // or RSET.
+  failure_ = refusal_;
+  RecordAccepted(refusal_.code);
+  record_->end = TransactionEnd::kRefused;
+  Say(refusal_.code, refusal_.text);
+}
+
 // The message is stored for nobody, for one reason: one reply, or in LMTP one for
 // each accepted recipient (RFC 2033, 4.2). Commands are next.
 void Session::ReplyAfterText(const Reply& reply) {
   phase_ = Phase::kCommand;
-  if (!lmtp()) Say(reply.code, reply.text);
+  if (!lmtp() || accepted_.empty()) Say(reply.code, reply.text);
   for (const AcceptedRecipient& r : accepted_) {
     ReplyCode code = reply.code;
     absl::string_view text = reply.text;
@@ -316,16 +338,22 @@ void Session::RecordRefused(absl::string_view address, ReplyCode code) {
   }
 }
 
+void Session::RecordAccepted(ReplyCode code) {
+  for (const AcceptedRecipient& r : accepted_) record_->recipients[r.record].reply = code;
+}
+
 void Session::EndTransaction(TransactionEnd end) {
   transaction_.reset();
   TransactionRecord record = *std::move(record_);
   record_.reset();
-  record.end = end;
+  // Giving up what was refused before does not change what it came to.
+  if (end != TransactionEnd::kAborted) record.end = end;
   record.duration_micros = host_->clock->MonotonicMicros() - began_micros_;
   failure_.reset();
   recipients_asked_ = 0;
   accepted_.clear();
   decoder_.reset();
+  chunks_.reset();
   std::string().swap(outgoing_);
   host_->on_transaction(record);
 }

@@ -102,6 +102,10 @@ class Smtp:
         self.send(stuffed(text))
         return self.reply()
 
+    def bdat(self, octets, last=False):
+        self.send(b"BDAT %d%s\r\n" % (len(octets), b" LAST" if last else b"") + octets)
+        return self.reply()
+
     def deliver(self, recipient, text, sender="sender@example.net", size=None):
         """One transaction: the reply that ended it, 250 or the first refusal."""
         for step in (lambda: self.mail(sender, size), lambda: self.rcpt(recipient), self.data):

@@ -60,6 +60,71 @@ def test_smtplib(front, api):
     assert api.usage("alice@example.org").messages == 3
 
 
+class Chunking(smtplib.SMTP):
+    """Sends texts by BDAT; sendmail() does not know the difference."""
+
+    chunk = 1000
+
+    def data(self, msg):
+        for at in range(0, len(msg), self.chunk):
+            piece = msg[at:at + self.chunk]
+            self.send(b"BDAT %d\r\n" % len(piece) + piece)
+            reply = self.getreply()
+            if reply[0] != 250:
+                return reply
+        self.send(b"BDAT 0 LAST\r\n")
+        return self.getreply()
+
+
+class ChunkingLmtp(smtplib.LMTP, Chunking):
+    pass
+
+
+def test_smtplib_by_bdat(front, api):
+    host, port = front.smtp.split(":")
+    # Any octets, what would be an end, and no line end behind the last line.
+    text = b"Subject: by BDAT\r\n\r\n.a line\r\n.\r\nQUIT\r\n" + bytes(range(256)) * 20 + b"\r\n.."
+    with Chunking(host, int(port), timeout=harness.PATIENCE) as smtp:
+        smtp.ehlo()
+        assert smtp.has_extn("chunking")
+        refused = smtp.sendmail("sender@example.net", ["alice@example.org", "full@example.org"], text)
+        assert list(refused) == ["full@example.org"] and refused["full@example.org"][0] == 452
+        smtp.chunk = 1
+        smtp.sendmail("sender@example.net", ["alice@example.org"], b"x\r\n")
+    host, port = front.lmtp.split(":")
+    with ChunkingLmtp(host, int(port), timeout=harness.PATIENCE) as lmtp:
+        lmtp.ehlo()
+        lmtp.mail("sender@example.net")
+        for address in ("alice@example.org", "full@example.org", "alice@example.org"):
+            lmtp.rcpt(address)
+        assert lmtp.data(text)[0] == 250
+        assert lmtp.getreply()[0] == 250, "one reply for each accepted recipient"
+        assert lmtp.noop()[0] == 250
+    texts = api.texts("alice@example.org")
+    assert [t.endswith(text) for t in texts] == [True, False, True] and texts[1].endswith(b"\r\nx\r\n")
+    api.assert_exact("alice@example.org")
+
+
+def test_smtplib_with_addresses_in_utf8(front, api, cli, directory):
+    cli("mailbox", "create", "jörg@example.org")
+    host, port = front.smtp.split(":")
+    with smtplib.SMTP(host, int(port), timeout=harness.PATIENCE) as smtp:
+        smtp.ehlo()
+        assert smtp.has_extn("smtputf8")
+        smtp.sendmail("ødegård@bücher.example", ["jörg@example.org"], "Subject: größer\r\n\r\ntext\r\n".encode(),
+                      mail_options=["SMTPUTF8", "BODY=8BITMIME"])
+        smtp.command_encoding = "utf-8"
+        smtp.mail("sender@example.net")
+        assert smtp.rcpt("jörg@example.org")[0] == 553
+    maildir = directory / "maildir"
+    cli("export", "maildir", maildir, "--from", "jörg@example.org")
+    (file,) = (f for f in maildir.rglob("*") if f.is_file() and f.parent.name in ("cur", "new"))
+    lines = file.read_text(encoding="utf-8").split("\n")
+    assert lines[:2] == ["Return-Path: <ødegård@bücher.example>", "Delivered-To: jörg@example.org"]
+    assert "\tby mx.example.org (Restante) with UTF8SMTP" in lines
+    assert "Subject: größer" in lines
+
+
 def test_smtp_source(front, api):
     done = subprocess.run(
         ["/usr/sbin/smtp-source", "-s", "16", "-m", "500", "-l", "4096", "-f", "sender@example.net", "-t",

@@ -29,6 +29,27 @@ def test_fifty_megabytes_grow_neither_program_by_sixteen(store, front, api):
     api.assert_exact("alice@example.org")
 
 
+def test_one_chunk_of_fifty_megabytes_grows_neither(store, front, api):
+    api.create_domain()
+    api.create_mailbox("alice@example.org")
+    text = message(50_000_000)
+    with Smtp(front.smtp) as smtp:
+        assert smtp.deliver("alice@example.org", message(100_000), size=100_000) == "250 2.0.0"
+        programs = (store.program, front.program)
+        before = {}
+        for program in programs:
+            program.forget_peak_memory()
+            before[program.name] = program.memory("VmRSS")
+        assert smtp.mail(size=len(text) + 3) == "250 2.1.0" and smtp.rcpt("alice@example.org") == "250 2.1.5"
+        assert smtp.bdat(text) == "250 2.0.0"
+        assert smtp.bdat(b"end", last=True) == "250 2.0.0"
+    for program in programs:
+        growth = program.memory("VmHWM") - before[program.name]
+        assert growth < GROWTH, f"{program.name}: {growth} octets more"
+    assert api.read(api.messages("alice@example.org")[-1].name).endswith(text + b"end")
+    api.assert_exact("alice@example.org")
+
+
 def test_without_size_and_with_many_at_once_nothing_is_lost(front, api):
     api.create_domain()
     api.create_mailbox("alice@example.org")

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -70,6 +71,17 @@ TEST(ReplyTest, ALineHasAtMost512OctetsAndOnlyPrintableOnes) {
   out.clear();
   AppendReply(kOk, {"one", "two"}, &out);
   EXPECT_EQ(out, "250-2.0.0 one\r\n250 2.0.0 two\r\n");
+}
+
+TEST(ReplyTest, Utf8IsShownAndNothingElse) {
+  std::string out;
+  AppendReply(kOk, "j\xc3\xb6rg \xf0\x9f\x93\xae \xc3 \xf6 \xc0\xaf \xed\xa0\x80 \xc2\x85z\xe2\x82", &out);
+  EXPECT_EQ(out, "250 2.0.0 j\xc3\xb6rg \xf0\x9f\x93\xae ? ? ?? ??? ??z??\r\n");
+  EXPECT_EQ(Shorten("j\xc3\xb6rg\r\n"), "j\xc3\xb6rg??");
+  std::string umlauts;
+  for (int i = 0; i < 50; ++i) umlauts += "\xc3\xb6";
+  EXPECT_EQ(Shorten(umlauts), umlauts.substr(0, 76) + "...");
+  EXPECT_EQ(Shorten("x" + umlauts), "x" + umlauts.substr(0, 76) + "...");
 }
 
 TEST(ReceivedHeaderTest, LengthDependsOnNeitherTimeNorTransaction) {
@@ -145,7 +157,39 @@ TEST(Session, AdvertisedSizeIsTakenWhole) {
   const std::string output = machine.Output();
   const uint64_t advertised = std::stoull(output.substr(output.find("250-SIZE ") + 9));
   machine.Send(absl::StrCat("MAIL FROM:<a@b.c> SIZE=", advertised, "\r\n"));
-  EXPECT_EQ(machine.store().begun.at(0).declared_size(), 10'000u);
+  EXPECT_LE(machine.store().begun.at(0).declared_size(), 10'000u);
+  // This one has the longest header of ours.
+  machine.Send(absl::StrCat("RSET\r\nMAIL FROM:<a@b.c> SMTPUTF8 SIZE=", advertised, "\r\n"));
+  EXPECT_EQ(machine.store().begun.at(1).declared_size(), 10'000u);
+}
+
+TEST(Session, TheHeaderSaysThatAddressesMayBeUtf8) {
+  for (const auto& [protocol, hello, name] :
+       {std::tuple(Protocol::kSmtp, "EHLO", "UTF8SMTP"), std::tuple(Protocol::kLmtp, "LHLO", "UTF8LMTP")}) {
+    SessionOptions options;
+    options.protocol = protocol;
+    Machine machine(options);
+    machine.Send(absl::StrCat(hello, " c\r\nMAIL FROM:<j\xc3\xb6rg@b.c> SMTPUTF8 SIZE=4\r\n",
+                              "RCPT TO:<\xc3\xa4@x>\r\nBDAT 4 LAST\r\ntext"));
+    ASSERT_EQ(machine.store().stored.size(), 1u);
+    const FakeStore::Stored& stored = machine.store().stored[0];
+    EXPECT_THAT(stored.text, HasSubstr(absl::StrCat(" with ", name, "\r\n\tid ")));
+    EXPECT_EQ(stored.begin.declared_size(), stored.text.size());
+    EXPECT_EQ(stored.begin.sender(), "j\xc3\xb6rg@b.c");
+    EXPECT_EQ(machine.records().back().protocol, name);
+  }
+}
+
+TEST(Session, AdvertisedRecipientsAreTheSmallerLimit) {
+  for (const auto& [own, of_the_store, said] :
+       {std::tuple(1000u, 0u, 1000u), std::tuple(1000u, 200u, 200u), std::tuple(100u, 200u, 100u)}) {
+    SessionOptions options;
+    options.max_recipients = own;
+    Machine machine(options);
+    machine.store().capacity_answer.set_max_recipients(of_the_store);
+    machine.Send("EHLO client.example\r\n");
+    EXPECT_THAT(machine.Output(), HasSubstr(absl::StrCat("\r\n250-LIMITS RCPTMAX=", said, "\r\n")));
+  }
 }
 
 TEST(Session, AnEndlessLineCostsNoMemoryAndOneReply) {
