@@ -39,12 +39,18 @@ constexpr std::chrono::seconds kGrace{10};
 // Beside the peers' sockets: listeners, gRPC, standard streams.
 constexpr rlim_t kOtherDescriptors = 256;
 
+// Stands for the address after it, unless somebody has that.
+constexpr char kAuto[] = "auto";
+constexpr char kNone[] = "none";
+constexpr char kPolicyAddress[] = "127.0.0.1:2452";
+constexpr char kSocketmapAddress[] = "127.0.0.1:2453";
+
 struct Config {
   std::string store = "127.0.0.1:8354";
   std::vector<std::string> smtp_listen = {"127.0.0.1:2525"};
   std::vector<std::string> lmtp_listen = {"127.0.0.1:2424"};
-  std::vector<std::string> policy_listen = {"127.0.0.1:2452"};
-  std::vector<std::string> socketmap_listen = {"127.0.0.1:2453"};
+  std::vector<std::string> policy_listen = {kAuto};
+  std::vector<std::string> socketmap_listen = {kAuto};
   std::vector<std::string> trusted_networks = {"127.0.0.0/8", "::1"};
   std::string hostname;
   uint32_t max_connections = 10'000;
@@ -71,9 +77,11 @@ std::optional<int> ReadOptions(int argc, char** argv, Config* config) {
   options.String("store", &config->store, "ADDR", "The store's gRPC address.");
   options.List("smtp-listen", &config->smtp_listen, "ADDR", "Where to speak SMTP; port 0 is any free one.");
   options.List("lmtp-listen", &config->lmtp_listen, "ADDR", "Where to speak LMTP; never port 25.");
-  options.List("policy-listen", &config->policy_listen, "ADDR", "Where to answer Postfix's policy requests.");
-  options.List("socketmap-listen", &config->socketmap_listen, "ADDR",
-               "Where to answer look-ups in the maps `domain` and `mailbox`.");
+  options.List("policy-listen", &config->policy_listen, "ADDR|auto|none",
+               "Where to answer Postfix's policy requests; auto: 127.0.0.1:2452, if nobody else has it.");
+  options.List(
+      "socketmap-listen", &config->socketmap_listen, "ADDR|auto|none",
+      "Where to answer look-ups in the maps `domain` and `mailbox`; auto: 127.0.0.1:2453, likewise.");
   options.List("trusted-networks", &config->trusted_networks, "NETWORK",
                "Who may speak LMTP, and ask for policy and socketmaps.");
   options.String("hostname", &config->hostname, "NAME",
@@ -189,9 +197,19 @@ int main(int argc, char** argv) {
   restante::policy::Server policy_server(&io, policy_options, &policy_host);
 
   std::string listening;
-  const auto listen = [&](auto& at, auto what, const char* name, const std::vector<std::string>& addresses) {
+  const auto listen = [&](auto& at, auto what, const char* name, const std::vector<std::string>& addresses,
+                          const char* usual = nullptr) {
     for (const std::string& address : addresses) {
-      absl::StatusOr<std::string> bound = at.Listen(what, address);
+      if (usual != nullptr && address == kNone) continue;
+      const bool by_default = usual != nullptr && address == kAuto;
+      absl::StatusOr<std::string> bound = at.Listen(what, by_default ? usual : address);
+      if (!bound.ok() && by_default) {
+        // Another front end on this machine most likely, which must not keep this one from its mail.
+        restante::Log(
+            restante::LogLevel::kWarning, "nothing listens at a default address",
+            {{"option", absl::StrCat("--", name, "-listen")}, {"reason", bound.status().message()}});
+        continue;
+      }
       if (!bound.ok()) {
         std::fprintf(stderr, "%s: --%s-listen: %s\n", kProgram, name,
                      std::string(bound.status().message()).c_str());
@@ -204,8 +222,11 @@ int main(int argc, char** argv) {
   using restante::policy::Service;
   if (int status = listen(server, Protocol::kSmtp, "smtp", config.smtp_listen)) return status;
   if (int status = listen(server, Protocol::kLmtp, "lmtp", config.lmtp_listen)) return status;
-  if (int status = listen(policy_server, Service::kPolicy, "policy", config.policy_listen)) return status;
-  if (int status = listen(policy_server, Service::kSocketmap, "socketmap", config.socketmap_listen)) {
+  if (int status = listen(policy_server, Service::kPolicy, "policy", config.policy_listen, kPolicyAddress)) {
+    return status;
+  }
+  if (int status = listen(policy_server, Service::kSocketmap, "socketmap", config.socketmap_listen,
+                          kSocketmapAddress)) {
     return status;
   }
   // For who started us with port 0.

@@ -4,6 +4,7 @@ import os
 import pathlib
 import random
 import shutil
+import socket
 import subprocess
 import tempfile
 
@@ -323,6 +324,28 @@ def test_a_port_that_is_taken_is_named(front, directory):
     _, line = refused("restante-smtp", "--store", "127.0.0.1:1", "--smtp-listen", front.smtp, "--lmtp-listen",
                       "127.0.0.1:0")
     assert front.smtp in line and "in use" in line
+
+
+def test_a_default_address_that_is_taken_does_not_keep_a_front_end_from_its_mail(store, directory):
+    taken = []
+    for port in (2452, 2453):
+        taken.append(socket.socket())
+        try:
+            taken[-1].bind(("127.0.0.1", port))
+            taken[-1].listen()
+        except OSError:
+            pass  # By somebody else, then.
+    front = harness.Program(
+        "restante-smtp", ["--store", store.address, "--smtp-listen", "127.0.0.1:0", "--lmtp-listen", "127.0.0.1:0"],
+        directory / "second.log", ["smtp", "lmtp"])
+    try:
+        for port, option in ((2452, "--policy-listen"), (2453, "--socketmap-listen")):
+            assert any(option in line and f"127.0.0.1:{port}" in line and "in use" in line
+                       for line in front.log_text().splitlines()), front.log_text()
+    finally:
+        front.stop()
+        for one in taken:
+            one.close()
 
 
 class TestCommandLine:

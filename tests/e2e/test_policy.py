@@ -10,7 +10,7 @@ import pytest
 
 import harness
 import readme
-from postfix import Postfix, free_port
+from postfix import Postfix
 
 AS_ROOT = pytest.mark.skipif(os.getuid() != 0, reason="Postfix starts as root only")
 
@@ -225,7 +225,7 @@ def test_postfix_asks_the_maps_itself(front, directory):
 @pytest.mark.parametrize("away", ["store", "front end"])
 @pytest.mark.parametrize("maps", [True, False])
 def test_postfix_keeps_mail_or_lets_the_sender_keep_it_while_we_are_away(start, store, api, directory, away, maps):
-    addresses = {kind: f"127.0.0.1:{free_port()}" for kind in ("lmtp", "policy", "socketmap")}
+    addresses = {kind: f"127.0.0.1:{harness.free_port()}" for kind in ("lmtp", "policy", "socketmap")}
     front = start(harness.Front, store.address, **addresses)
     settings = recipe(front)
     if not maps:
