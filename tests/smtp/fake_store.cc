@@ -107,6 +107,9 @@ class FakeStore::FakeTransaction : public Transaction {
       answer.mutable_refused()->set_outcome(store_->commit);
     } else {
       *answer.mutable_receipts() = store_->ReceiptsOf(*state_);
+      for (const v1::Receipt& receipt : answer.receipts().receipts()) {
+        if (receipt.outcome() == v1::OUTCOME_OK) state_->message.recipients.push_back(receipt.address());
+      }
       if (answer.receipts().committed()) store_->stored.push_back(state_->message);
     }
     store_->Answer(Step::kCommit, state_, std::move(answer));

@@ -27,7 +27,7 @@ class FakeStore : public DeliveryClient {
 
   struct Stored {
     v1::Begin begin;
-    std::vector<std::string> recipients;
+    std::vector<std::string> recipients;  // That got it.
     std::string text;
   };
 

@@ -1,0 +1,89 @@
+// Command lines: whatever stands in one, it is understood within its bounds.
+#include <fuzzer/FuzzedDataProvider.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "client/smtp/command_parser.h"
+#include "client/smtp/dsn.h"
+#include "client/smtp/path.h"
+#include "client/smtp/received_header.h"
+#include "client/smtp/utf8.h"
+#include "tests/fuzz/check.h"
+
+namespace restante::smtp {
+namespace {
+
+using fuzz::Check;
+using fuzz::CheckEqual;
+
+bool IsWithin(absl::string_view part, absl::string_view whole) {
+  return part.empty() || (part.data() >= whole.data() && part.end() <= whole.end());
+}
+
+void CheckAddress(absl::string_view address, PathKind kind, bool smtputf8) {
+  Check(address.size() <= 1000, "an address is at most 1000 octets", address);
+  for (const char c : address) {
+    Check(!absl::ascii_iscntrl(static_cast<unsigned char>(c)), "an address has no control characters",
+          address);
+  }
+  Check(smtputf8 || IsAscii(address), "without SMTPUTF8 an address is ASCII", address);
+  Check(IsUtf8(address), "an address is UTF-8", address);
+  const std::string again = absl::StrCat("<", address, ">");
+  const absl::StatusOr<ParsedPath> parsed = ParsePath(again, kind);
+  Check(parsed.ok(), "an address that was read can be read again", address);
+  CheckEqual(parsed->address, address, "an address is itself");
+  Check(parsed->rest.empty(), "an address ends at its bracket", address);
+}
+
+void CheckEnvelope(absl::string_view argument, PathKind kind, bool smtputf8) {
+  const Envelope envelope = ParseEnvelope(argument, kind, smtputf8);
+  if (envelope.error.has_value()) {
+    const int code = envelope.error->code.code;
+    Check(code >= 500 && code < 600, "what cannot be read is refused for good", argument);
+    return;
+  }
+  CheckAddress(envelope.address, kind, smtputf8 || envelope.smtputf8);
+  Check(envelope.ret.empty() || IsRet(envelope.ret), "RET", envelope.ret);
+  Check(envelope.envid.empty() || IsEnvelopeId(envelope.envid), "ENVID", envelope.envid);
+  Check(envelope.notify.empty() || IsNotify(envelope.notify), "NOTIFY", envelope.notify);
+  Check(envelope.orcpt.empty() || IsOriginalRecipient(envelope.orcpt, smtputf8), "ORCPT", envelope.orcpt);
+}
+
+void CheckChunk(absl::string_view argument) {
+  const std::optional<Chunk> chunk = ParseChunk(argument);
+  if (!chunk.has_value()) return;
+  Check(chunk->size < UINT64_MAX, "a chunk's size can be counted", argument);
+  const std::optional<Chunk> again = ParseChunk(absl::StrCat(chunk->size, chunk->last ? " LAST" : ""));
+  Check(again.has_value() && again->size == chunk->size && again->last == chunk->last,
+        "a chunk's size is read as it is written", argument);
+}
+
+void Look(absl::string_view line, bool smtputf8) {
+  const Command command = ParseCommand(line);
+  Check(IsWithin(command.argument, line), "an argument is a part of its line", line);
+  CheckEnvelope(command.argument, PathKind::kReverse, smtputf8);
+  CheckEnvelope(command.argument, PathKind::kForward, smtputf8);
+  CheckChunk(command.argument);
+  IsOneWordAtMost(command.argument);
+  const std::string helo = SanitizeHelo(command.argument);
+  CheckEqual(SanitizeHelo(helo), helo, "a name that was cleaned is clean");
+  for (const char c : helo) {
+    Check(absl::ascii_isgraph(static_cast<unsigned char>(c)), "a cleaned name can stand in a header", helo);
+  }
+}
+
+}  // namespace
+}  // namespace restante::smtp
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  FuzzedDataProvider input(data, size);
+  const bool smtputf8 = input.ConsumeBool();
+  restante::smtp::Look(input.ConsumeRemainingBytesAsString(), smtputf8);
+  return 0;
+}
