@@ -18,7 +18,6 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "client/policy/refusal_log.h"
-#include "client/policy/repeated_warning.h"
 #include "client/policy/server.h"
 #include "client/smtp/networks.h"
 #include "client/smtp/received_header.h"
@@ -28,6 +27,7 @@
 #include "server/base/clock.h"
 #include "server/base/log.h"
 #include "server/base/options.h"
+#include "server/base/repeated_warning.h"
 
 namespace {
 
@@ -172,8 +172,8 @@ int main(int argc, char** argv) {
   options.trusted_networks = *trusted;
   restante::smtp::Server server(&io, options, &host);
 
-  restante::policy::RepeatedWarning unavailable("the store does not answer an MTA's question",
-                                                restante::Clock::System());
+  restante::RepeatedWarning unavailable("the store does not answer an MTA's question",
+                                        restante::Clock::System());
   const restante::policy::Host policy_host = {
       .store = store.get(),
       .when_unavailable = config.policy_unavailable == "dunno" ? restante::policy::WhenUnavailable::kDunno
