@@ -18,10 +18,10 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "client/policy/repeated_warning.h"
 #include "client/policy/responder.h"
 #include "client/smtp/listener.h"
 #include "client/smtp/networks.h"
+#include "server/base/repeated_warning.h"
 
 namespace restante::policy {
 

@@ -19,7 +19,7 @@ constexpr std::pair<absl::string_view, Verb> kVerbs[] = {
     {"MAIL", Verb::kMail},       {"RCPT", Verb::kRcpt},       {"DATA", Verb::kData},
     {"RSET", Verb::kRset},       {"NOOP", Verb::kNoop},       {"VRFY", Verb::kVrfy},
     {"EXPN", Verb::kExpn},       {"HELP", Verb::kHelp},       {"QUIT", Verb::kQuit},
-    {"AUTH", Verb::kNotOffered}, {"BDAT", Verb::kBdat},       {"STARTTLS", Verb::kNotOffered},
+    {"AUTH", Verb::kNotOffered}, {"BDAT", Verb::kBdat},       {"STARTTLS", Verb::kStartTls},
     {"ETRN", Verb::kNotOffered}, {"TURN", Verb::kNotOffered}, {"SEND", Verb::kNotOffered},
     {"SOML", Verb::kNotOffered}, {"SAML", Verb::kNotOffered}, {"ATRN", Verb::kNotOffered},
 };

@@ -23,6 +23,7 @@ enum class Verb {
   kRcpt,
   kData,
   kBdat,
+  kStartTls,
   kRset,
   kNoop,
   kVrfy,

@@ -14,6 +14,7 @@ namespace {
 
 using asio::ip::tcp;
 using std::chrono::steady_clock;
+using Outcome = Transport::Outcome;
 
 // How long, and for how many octets, a peer may go on after the last reply.
 constexpr std::chrono::seconds kLinger{2};
@@ -22,16 +23,18 @@ constexpr size_t kMaxIdleBuffer = 512;
 
 }  // namespace
 
-Connection::Connection(tcp::socket socket, std::string client, const SessionOptions* options,
-                       const SessionHost* host, std::vector<char>* read_buffer)
-    : socket_(std::move(socket)),
-      read_buffer_(read_buffer),
-      wake_(socket_.get_executor(), steady_clock::time_point::max()),
-      patience_(options->settle_timeout),
+Connection::Connection(tcp::socket socket, std::string client, const ConnectionOptions* options,
+                       const ConnectionHost* host)
+    : options_(options),
+      host_(host),
+      client_(std::move(client)),
+      transport_(std::move(socket)),
+      wake_(transport_.socket().get_executor(), steady_clock::time_point::max()),
       active_(steady_clock::now()),
-      session_(options, host, std::move(client), [this] { Wake(); }) {}
+      session_(&options->session, host->session, client_, [this] { Wake(); }) {}
 
 asio::awaitable<void> Connection::Run() {
+  if (options_->implicit_tls && !co_await BeginTls()) co_return;
   session_.Start();
   while (!killed_) {
     // All replies that have gathered leave in one send.
@@ -43,6 +46,10 @@ asio::awaitable<void> Connection::Run() {
       co_await Linger();
       co_return;
     }
+    if (session_.wants_tls()) {
+      if (!co_await BeginTls()) co_return;
+      continue;
+    }
     if (!session_.wants_input()) {
       std::error_code cancelled;
       waiting_ = Waiting::kForStore;
@@ -51,22 +58,59 @@ asio::awaitable<void> Connection::Run() {
       waiting_ = Waiting::kForNothing;
       continue;
     }
+    // A record of TLS fits into the buffer, so none of it waits where the socket
+    // does not show it.
     if (!co_await WaitForSocket(tcp::socket::wait_read, Waiting::kToRead)) continue;
-    const ssize_t n = ::recv(socket_.native_handle(), read_buffer_->data(), read_buffer_->size(), 0);
-    if (n > 0) {
-      session_.Input({read_buffer_->data(), static_cast<size_t>(n)});
-    } else if (n == 0) {
+    Transport::Result got = transport_.Read(host_->read_buffer);
+    while (got.outcome == Outcome::kWritable && !killed_) {
+      // TLS has something of its own to say first.
+      co_await WaitForSocket(tcp::socket::wait_write, Waiting::kToWrite);
+      got = transport_.Read(host_->read_buffer);
+    }
+    if (got.outcome == Outcome::kDone) {
+      session_.Input({host_->read_buffer->data(), got.octets});
+    } else if (got.outcome == Outcome::kEnd) {
       session_.EndOfInput();
-    } else if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) {
+    } else if (got.outcome == Outcome::kBroken) {
       co_return;
     }
   }
 }
 
+asio::awaitable<bool> Connection::BeginTls() {
+  SslPtr ssl = host_->tls->Accept(transport_.socket().native_handle());
+  if (ssl == nullptr) co_return false;
+  transport_.BeginTls(std::move(ssl));
+  deadline_ = steady_clock::now() + host_->handshake_timeout;
+  Outcome outcome = transport_.Handshake();
+  while (outcome == Outcome::kReadable || outcome == Outcome::kWritable) {
+    co_await WaitForSocket(outcome, Waiting::kUntilDeadline);
+    if (killed_) break;
+    outcome = transport_.Handshake();
+  }
+  if (outcome == Outcome::kDone) {
+    session_.TlsBegun(transport_.Description());
+    co_return true;
+  }
+  // A peer says why in an alert, a scanner in nothing; neither may fill the log.
+  absl::string_view reason = transport_.reason();
+  if (reason.empty() && steady_clock::now() >= deadline_) reason = "it took too long";
+  if (reason.empty()) reason = killed_ ? "shutting down" : "the peer has closed";
+  host_->bad_handshakes->Say({{"client", client_}, {"reason", reason}});
+  // An alert may be on its way that says what was wrong.
+  co_await Linger();
+  co_return false;
+}
+
+asio::awaitable<bool> Connection::WaitForSocket(Outcome outcome, Waiting why) {
+  const auto type = outcome == Outcome::kWritable ? tcp::socket::wait_write : tcp::socket::wait_read;
+  return WaitForSocket(type, why);
+}
+
 asio::awaitable<bool> Connection::WaitForSocket(tcp::socket::wait_type type, Waiting why) {
   std::error_code error;
   waiting_ = why;
-  co_await socket_.async_wait(type, asio::redirect_error(asio::use_awaitable, error));
+  co_await transport_.socket().async_wait(type, asio::redirect_error(asio::use_awaitable, error));
   waiting_ = Waiting::kForNothing;
   // Other errors show when the socket is used.
   co_return error != asio::error::operation_aborted;
@@ -76,16 +120,20 @@ asio::awaitable<bool> Connection::Flush() {
   std::string& output = session_.output();
   size_t sent = 0;
   while (sent < output.size()) {
-    const ssize_t n =
-        ::send(socket_.native_handle(), output.data() + sent, output.size() - sent, MSG_NOSIGNAL);
-    if (n >= 0) {
-      sent += static_cast<size_t>(n);
-      active_ = steady_clock::now();
-    } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
-      co_await WaitForSocket(tcp::socket::wait_write, Waiting::kToWrite);
-      if (killed_) co_return false;
-    } else if (errno != EINTR) {
-      co_return false;
+    const Transport::Result put = transport_.Write(absl::string_view(output).substr(sent));
+    switch (put.outcome) {
+      case Outcome::kDone:
+        sent += put.octets;
+        active_ = steady_clock::now();
+        break;
+      case Outcome::kReadable:
+      case Outcome::kWritable:
+        co_await WaitForSocket(put.outcome, Waiting::kToWrite);
+        if (killed_) co_return false;
+        break;
+      case Outcome::kEnd:
+      case Outcome::kBroken:
+        co_return false;
     }
   }
   // An idle connection keeps no large buffer.
@@ -98,13 +146,14 @@ asio::awaitable<bool> Connection::Flush() {
 }
 
 asio::awaitable<void> Connection::Linger() {
-  std::error_code ignored;
-  socket_.shutdown(tcp::socket::shutdown_send, ignored);
+  transport_.EndWrites();
   active_ = steady_clock::now();
   size_t octets = 0;
   while (!killed_ && octets < kMaxLingerOctets) {
     co_await WaitForSocket(tcp::socket::wait_read, Waiting::kToLinger);
-    const ssize_t n = ::recv(socket_.native_handle(), read_buffer_->data(), read_buffer_->size(), 0);
+    // What it is, in TLS or not, does not matter any more.
+    const ssize_t n = ::recv(transport_.socket().native_handle(), host_->read_buffer->data(),
+                             host_->read_buffer->size(), 0);
     if (n > 0) {
       octets += static_cast<size_t>(n);
     } else if (n == 0 || (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)) {
@@ -134,7 +183,10 @@ void Connection::Sweep(steady_clock::time_point now, std::chrono::milliseconds i
     case Waiting::kForStore:
       // The library tells when the store is lost; this is for one that lives and
       // never says what became of a Commit. Neither would be true: no reply.
-      if (now - active_ >= patience_) Kill();
+      if (now - active_ >= options_->session.settle_timeout) Kill();
+      break;
+    case Waiting::kUntilDeadline:
+      if (now >= deadline_) Kill();
       break;
     case Waiting::kForNothing:
       active_ = now;
@@ -151,7 +203,7 @@ void Connection::Kill() {
   killed_ = true;
   wake_.cancel();
   std::error_code ignored;
-  socket_.cancel(ignored);
+  transport_.socket().cancel(ignored);
 }
 
 void Connection::Wake() {
@@ -160,7 +212,7 @@ void Connection::Wake() {
   } else if (waiting_ == Waiting::kToRead &&
              (!session_.output().empty() || session_.closed() || !session_.wants_input())) {
     std::error_code ignored;
-    socket_.cancel(ignored);
+    transport_.socket().cancel(ignored);
   }
 }
 

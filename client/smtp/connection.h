@@ -12,17 +12,39 @@
 #include <vector>
 
 #include "client/smtp/session.h"
+#include "client/smtp/transport.h"
+#include "server/base/repeated_warning.h"
 
 namespace restante::smtp {
 
-// All on the thread of the socket's io_context. Holds no read buffer while the
-// peer is silent: all connections read into the one they are given, and the
-// session copies what must stay.
+class TlsContext;
+
+// What connections share; all of it outlives them.
+struct ConnectionHost {
+  const SessionHost* session = nullptr;
+  // nullptr: there is no TLS.
+  const TlsContext* tls = nullptr;
+  // What all read into, so that one whose peer is silent holds no buffer.
+  std::vector<char>* read_buffer = nullptr;
+  // How long a peer may take to agree on TLS.
+  std::chrono::milliseconds handshake_timeout{30'000};
+  RepeatedWarning* bad_handshakes = nullptr;
+};
+
+// What is spoken with one peer.
+struct ConnectionOptions {
+  SessionOptions session;
+  // TLS from the first octet on (RFC 8314, 3).
+  bool implicit_tls = false;
+};
+
+// All on the thread of the socket's io_context. The session copies what must stay
+// of the read buffer.
 class Connection {
  public:
-  // `socket` is non-blocking. `read_buffer` is shared and outlives all of them.
-  Connection(asio::ip::tcp::socket socket, std::string client, const SessionOptions* options,
-             const SessionHost* host, std::vector<char>* read_buffer);
+  // `socket` is non-blocking; `client` is the peer's address.
+  Connection(asio::ip::tcp::socket socket, std::string client, const ConnectionOptions* options,
+             const ConnectionHost* host);
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
@@ -39,27 +61,33 @@ class Connection {
   void Kill();
 
  private:
-  enum class Waiting { kForNothing, kToRead, kToWrite, kForStore, kToLinger };
+  enum class Waiting { kForNothing, kToRead, kToWrite, kForStore, kToLinger, kUntilDeadline };
 
   // Lets Run look again at what the session wants.
   void Wake();
   // False when the peer is gone.
   asio::awaitable<bool> Flush();
   asio::awaitable<bool> WaitForSocket(asio::ip::tcp::socket::wait_type type, Waiting why);
+  // The same for what the transport asked for.
+  asio::awaitable<bool> WaitForSocket(Transport::Outcome outcome, Waiting why);
+  // False when it did not come about.
+  asio::awaitable<bool> BeginTls();
   // Reads on until the peer has closed: closing with octets unread would make
   // the kernel throw away our last reply.
   asio::awaitable<void> Linger();
 
-  asio::ip::tcp::socket socket_;
-  std::vector<char>* const read_buffer_;
+  const ConnectionOptions* const options_;
+  const ConnectionHost* const host_;
+  const std::string client_;
+  Transport transport_;
   // Cancelled to wake Run; never expires.
   asio::steady_timer wake_;
   bool killed_ = false;
   Waiting waiting_ = Waiting::kForNothing;
-  // How long the store's word is waited for.
-  const std::chrono::milliseconds patience_;
   // When the peer was last seen to do something, as of the last sweep.
   std::chrono::steady_clock::time_point active_;
+  // For kUntilDeadline.
+  std::chrono::steady_clock::time_point deadline_;
   uint64_t seen_progress_ = 0;
   Session session_;
 };

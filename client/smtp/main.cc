@@ -9,6 +9,7 @@
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -18,20 +19,23 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "client/policy/refusal_log.h"
-#include "client/policy/repeated_warning.h"
 #include "client/policy/server.h"
 #include "client/smtp/networks.h"
 #include "client/smtp/received_header.h"
 #include "client/smtp/server.h"
+#include "client/smtp/tls_context.h"
 #include "client/smtp/transaction_log.h"
 #include "restante/delivery.h"
 #include "server/base/clock.h"
 #include "server/base/log.h"
 #include "server/base/options.h"
+#include "server/base/repeated_warning.h"
 
 namespace {
 
 using restante::smtp::Protocol;
+using restante::smtp::Service;
+using restante::smtp::TlsContext;
 
 constexpr char kProgram[] = "restante-smtp";
 // After SIGTERM, for transactions that are under way.
@@ -48,10 +52,13 @@ constexpr char kSocketmapAddress[] = "127.0.0.1:2453";
 struct Config {
   std::string store = "127.0.0.1:8354";
   std::vector<std::string> smtp_listen = {"127.0.0.1:2525"};
+  std::vector<std::string> smtps_listen;
   std::vector<std::string> lmtp_listen = {"127.0.0.1:2424"};
   std::vector<std::string> policy_listen = {kAuto};
   std::vector<std::string> socketmap_listen = {kAuto};
   std::vector<std::string> trusted_networks = {"127.0.0.0/8", "::1"};
+  std::string tls_cert;
+  std::string tls_key;
   std::string hostname;
   uint32_t max_connections = 10'000;
   uint32_t max_recipients = 1'000;
@@ -76,6 +83,8 @@ std::optional<int> ReadOptions(int argc, char** argv, Config* config) {
       kProgram, "Takes mail by SMTP and LMTP for a Restante store, and answers other MTAs' questions.");
   options.String("store", &config->store, "ADDR", "The store's gRPC address.");
   options.List("smtp-listen", &config->smtp_listen, "ADDR", "Where to speak SMTP; port 0 is any free one.");
+  options.List("smtps-listen", &config->smtps_listen, "ADDR",
+               "Where to speak SMTP in TLS from the first octet on.");
   options.List("lmtp-listen", &config->lmtp_listen, "ADDR", "Where to speak LMTP; never port 25.");
   options.List("policy-listen", &config->policy_listen, "ADDR|auto|none",
                "Where to answer Postfix's policy requests; auto: 127.0.0.1:2452, if nobody else has it.");
@@ -84,6 +93,10 @@ std::optional<int> ReadOptions(int argc, char** argv, Config* config) {
       "Where to answer look-ups in the maps `domain` and `mailbox`; auto: 127.0.0.1:2453, likewise.");
   options.List("trusted-networks", &config->trusted_networks, "NETWORK",
                "Who may speak LMTP, and ask for policy and socketmaps.");
+  options.String(
+      "tls-cert", &config->tls_cert, "FILE",
+      "The certificate and its chain, PEM: STARTTLS is offered. Read again when it changes and on SIGHUP.");
+  options.String("tls-key", &config->tls_key, "FILE", "The certificate's key, PEM without a passphrase.");
   options.String("hostname", &config->hostname, "NAME",
                  "This host's name in greetings and Received headers.");
   options.Uint32("max-connections", &config->max_connections, "CONNECTIONS",
@@ -141,13 +154,28 @@ int main(int argc, char** argv) {
   if (config.hostname.empty() || config.hostname != restante::smtp::SanitizeHelo(config.hostname)) {
     return Usage(absl::StrCat("--hostname: `", config.hostname, "` is no host name"));
   }
-  if (config.smtp_listen.empty() && config.lmtp_listen.empty()) {
-    return Usage("neither --smtp-listen nor --lmtp-listen names an address");
+  if (config.smtp_listen.empty() && config.smtps_listen.empty() && config.lmtp_listen.empty()) {
+    return Usage("none of --smtp-listen, --smtps-listen and --lmtp-listen names an address");
+  }
+  if (config.tls_cert.empty() != config.tls_key.empty()) {
+    return Usage(config.tls_cert.empty() ? "--tls-key needs --tls-cert" : "--tls-cert needs --tls-key");
+  }
+  if (!config.smtps_listen.empty() && config.tls_cert.empty()) {
+    return Usage("--smtps-listen needs --tls-cert and --tls-key");
   }
   absl::StatusOr<restante::smtp::Networks> trusted = restante::smtp::Networks::Parse(config.trusted_networks);
   if (!trusted.ok()) return Usage(absl::StrCat("--trusted-networks: ", trusted.status().message()));
   if (absl::Status status = restante::InitLog(kProgram, config.log_format, config.log_level); !status.ok()) {
     return Usage(status.message());
+  }
+  std::unique_ptr<TlsContext> tls;
+  if (!config.tls_cert.empty()) {
+    absl::StatusOr<std::unique_ptr<TlsContext>> loaded = TlsContext::Load(config.tls_cert, config.tls_key);
+    if (!loaded.ok()) {
+      std::fprintf(stderr, "%s: %s\n", kProgram, std::string(loaded.status().message()).c_str());
+      return 1;
+    }
+    tls = *std::move(loaded);
   }
   restante::policy::ServerOptions policy_options;
   RaiseDescriptorLimit(rlim_t{config.max_connections} + policy_options.max_connections);
@@ -178,10 +206,11 @@ int main(int argc, char** argv) {
   options.max_connections = config.max_connections;
   options.idle_timeout = absl::ToChronoMilliseconds(config.idle_timeout);
   options.trusted_networks = *trusted;
+  options.tls = tls.get();
   restante::smtp::Server server(&io, options, &host);
 
-  restante::policy::RepeatedWarning unavailable("the store does not answer an MTA's question",
-                                                restante::Clock::System());
+  restante::RepeatedWarning unavailable("the store does not answer an MTA's question",
+                                        restante::Clock::System());
   const restante::policy::Host policy_host = {
       .store = store.get(),
       .when_unavailable = config.policy_unavailable == "dunno" ? restante::policy::WhenUnavailable::kDunno
@@ -198,7 +227,7 @@ int main(int argc, char** argv) {
 
   std::string listening;
   const auto listen = [&](auto& at, auto what, const char* name, const std::vector<std::string>& addresses,
-                          const char* usual = nullptr) {
+                          const char* usual) {
     for (const std::string& address : addresses) {
       if (usual != nullptr && address == kNone) continue;
       const bool by_default = usual != nullptr && address == kAuto;
@@ -219,14 +248,22 @@ int main(int argc, char** argv) {
     }
     return 0;
   };
-  using restante::policy::Service;
-  if (int status = listen(server, Protocol::kSmtp, "smtp", config.smtp_listen)) return status;
-  if (int status = listen(server, Protocol::kLmtp, "lmtp", config.lmtp_listen)) return status;
-  if (int status = listen(policy_server, Service::kPolicy, "policy", config.policy_listen, kPolicyAddress)) {
+  const auto smtp = [&](Service service, const char* name, const std::vector<std::string>& addresses) {
+    return listen(server, service, name, addresses, nullptr);
+  };
+  const auto policy = [&](restante::policy::Service service, const char* name,
+                          const std::vector<std::string>& addresses, const char* usual) {
+    return listen(policy_server, service, name, addresses, usual);
+  };
+  if (int status = smtp({Protocol::kSmtp}, "smtp", config.smtp_listen)) return status;
+  if (int status = smtp({Protocol::kSmtp, /*implicit_tls=*/true}, "smtps", config.smtps_listen))
     return status;
-  }
-  if (int status = listen(policy_server, Service::kSocketmap, "socketmap", config.socketmap_listen,
-                          kSocketmapAddress)) {
+  if (int status = smtp({Protocol::kLmtp}, "lmtp", config.lmtp_listen)) return status;
+  using PolicyService = restante::policy::Service;
+  if (int status = policy(PolicyService::kPolicy, "policy", config.policy_listen, kPolicyAddress))
+    return status;
+  if (int status =
+          policy(PolicyService::kSocketmap, "socketmap", config.socketmap_listen, kSocketmapAddress)) {
     return status;
   }
   // For who started us with port 0.
@@ -245,6 +282,18 @@ int main(int argc, char** argv) {
     server.Drain(kGrace, drained);
     policy_server.Drain(kGrace, drained);
   });
+  // Only with something to read again: else it ends the program, as a terminal that
+  // goes expects.
+  asio::signal_set reloads(io);
+  const std::function<void(std::error_code, int)> reload = [&](std::error_code error, int) {
+    if (error) return;
+    tls->Reload();
+    reloads.async_wait(reload);
+  };
+  if (tls != nullptr) {
+    reloads.add(SIGHUP);
+    reloads.async_wait(reload);
+  }
   io.run();
   return 0;
 }

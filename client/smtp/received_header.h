@@ -18,7 +18,7 @@ struct ReceivedHeader {
   absl::string_view address;
   // This host's name.
   absl::string_view hostname;
-  // SMTP, ESMTP or LMTP (RFC 3848), UTF8SMTP or UTF8LMTP (RFC 6531).
+  // SMTP, ESMTP, LMTP, ESMTPS or LMTPS (RFC 3848), UTF8SMTP and its like (RFC 6531).
   absl::string_view protocol;
 
   // `Received: from helo ([address]) by hostname with ESMTP id ...; date`, folded

@@ -33,6 +33,7 @@ inline constexpr ReplyCode kHello{250, 0, 0, false};
 inline constexpr ReplyCode kStartMail{354, 0, 0, false};
 
 inline constexpr ReplyCode kHelpText{214, 0, 0};
+inline constexpr ReplyCode kReadyForTls{220, 0, 0};
 inline constexpr ReplyCode kClosing{221, 0, 0};
 inline constexpr ReplyCode kOk{250, 0, 0};
 inline constexpr ReplyCode kSenderOk{250, 1, 0};

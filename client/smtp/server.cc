@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "client/smtp/connection.h"
+#include "client/smtp/tls_context.h"
 #include "server/base/log.h"
 
 namespace restante::smtp {
@@ -27,8 +28,13 @@ constexpr uint16_t kSmtpPort = 25;
 Server::Server(asio::io_context* io, ServerOptions options, const SessionHost* host)
     : io_(io),
       options_(std::move(options)),
-      host_(host),
       read_buffer_(kReadBuffer),
+      bad_handshakes_("a peer and we cannot agree on TLS", host->clock),
+      host_({.session = host,
+             .tls = options_.tls,
+             .read_buffer = &read_buffer_,
+             .handshake_timeout = options_.handshake_timeout,
+             .bad_handshakes = &bad_handshakes_}),
       sweep_(*io),
       grace_(*io) {
   ScheduleSweep();
@@ -36,45 +42,52 @@ Server::Server(asio::io_context* io, ServerOptions options, const SessionHost* h
 
 Server::~Server() = default;
 
-absl::StatusOr<std::string> Server::Listen(Protocol protocol, absl::string_view address) {
-  absl::StatusOr<tcp::endpoint> endpoint = ParseListenAddress(address);
-  if (!endpoint.ok()) return endpoint.status();
-  if (protocol == Protocol::kLmtp && endpoint->port() == kSmtpPort) {
+absl::StatusOr<std::string> Server::Listen(const Service& service, absl::string_view address) {
+  absl::StatusOr<tcp::endpoint> at = ParseListenAddress(address);
+  if (!at.ok()) return at.status();
+  if (service.protocol == Protocol::kLmtp && at->port() == kSmtpPort) {
     return absl::InvalidArgumentError(absl::StrCat("`", address, "`: LMTP is not for port 25 (RFC 2033, 5)"));
   }
-  auto service = std::make_unique<Service>(Service{options_.session, nullptr});
-  service->session.protocol = protocol;
+  if (service.implicit_tls && options_.tls == nullptr) {
+    return absl::InvalidArgumentError(absl::StrCat("`", address, "`: TLS needs a certificate"));
+  }
+  auto endpoint = std::make_unique<Endpoint>(
+      Endpoint{{.session = options_.session, .implicit_tls = service.implicit_tls}, nullptr});
+  endpoint->options.session.protocol = service.protocol;
+  endpoint->options.session.offer_tls = options_.tls != nullptr;
   absl::StatusOr<std::unique_ptr<Listener>> listener = Listener::Open(
-      io_, *endpoint, [this, opened = service.get()](tcp::socket socket, const asio::ip::address& peer) {
+      io_, *at, [this, opened = endpoint.get()](tcp::socket socket, const asio::ip::address& peer) {
         Take(opened, std::move(socket), peer);
       });
   if (!listener.ok()) return listener.status();
-  service->listener = *std::move(listener);
-  services_.push_back(std::move(service));
-  return services_.back()->listener->address();
+  endpoint->listener = *std::move(listener);
+  endpoints_.push_back(std::move(endpoint));
+  return endpoints_.back()->listener->address();
 }
 
-void Server::Take(const Service* service, tcp::socket socket, const asio::ip::address& peer) {
+void Server::Take(const Endpoint* endpoint, tcp::socket socket, const asio::ip::address& peer) {
   if (connections_.size() >= options_.max_connections) {
-    return Turn(std::move(socket), kTooManyConnections, "Too many connections, try again later");
+    return Turn(endpoint, std::move(socket), kTooManyConnections, "Too many connections, try again later");
   }
   const std::string client = Unmapped(peer).to_string();
-  if (service->session.protocol == Protocol::kLmtp && !options_.trusted_networks.Contains(peer)) {
+  if (endpoint->options.session.protocol == Protocol::kLmtp && !options_.trusted_networks.Contains(peer)) {
     Log(LogLevel::kWarning, "LMTP refused: not from a trusted network", {{"client", client}});
-    return Turn(std::move(socket), kNotTrusted, "LMTP is for trusted networks only");
+    return Turn(endpoint, std::move(socket), kNotTrusted, "LMTP is for trusted networks only");
   }
-  asio::co_spawn(*io_, Serve(service, std::move(socket), client), asio::detached);
+  asio::co_spawn(*io_, Serve(endpoint, std::move(socket), client), asio::detached);
 }
 
-asio::awaitable<void> Server::Serve(const Service* service, tcp::socket socket, std::string client) {
-  Connection connection(std::move(socket), std::move(client), &service->session, host_, &read_buffer_);
+asio::awaitable<void> Server::Serve(const Endpoint* endpoint, tcp::socket socket, std::string client) {
+  Connection connection(std::move(socket), std::move(client), &endpoint->options, &host_);
   connections_.insert(&connection);
   co_await connection.Run();
   connections_.erase(&connection);
   FinishDrain();
 }
 
-void Server::Turn(tcp::socket socket, ReplyCode code, absl::string_view text) {
+void Server::Turn(const Endpoint* endpoint, tcp::socket socket, ReplyCode code, absl::string_view text) {
+  // A handshake would cost more than the connection that there is no room for.
+  if (endpoint->options.implicit_tls) return;
   std::string reply;
   AppendReply(code, absl::StrCat(options_.session.hostname, " ", text), &reply);
   // The peer waits for the greeting: an empty socket takes one line.
@@ -92,13 +105,14 @@ void Server::ScheduleSweep() {
     const auto now = steady_clock::now();
     // None of them ends within Sweep: that is for its coroutine to do later.
     for (Connection* connection : connections_) connection->Sweep(now, options_.idle_timeout);
+    if (options_.tls != nullptr) options_.tls->ReloadIfChanged();
     ScheduleSweep();
   });
 }
 
 void Server::Drain(milliseconds grace, std::function<void()> done) {
   drained_ = std::move(done);
-  for (auto& service : services_) service->listener->Close();
+  for (auto& endpoint : endpoints_) endpoint->listener->Close();
   for (Connection* connection : connections_) connection->Shutdown(/*now=*/false);
   grace_.expires_after(grace);
   grace_.async_wait([this](std::error_code error) {

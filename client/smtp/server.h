@@ -18,22 +18,35 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "client/smtp/connection.h"
 #include "client/smtp/listener.h"
 #include "client/smtp/networks.h"
 #include "client/smtp/session.h"
+#include "server/base/repeated_warning.h"
 
 namespace restante::smtp {
 
-class Connection;
+class TlsContext;
+
+// What is spoken at an address.
+struct Service {
+  Protocol protocol = Protocol::kSmtp;
+  // TLS from the first octet on (RFC 8314, 3), and not by STARTTLS.
+  bool implicit_tls = false;
+};
 
 struct ServerOptions {
-  // `protocol` is the listener's.
+  // `protocol` and `offer_tls` are the listener's.
   SessionOptions session;
   // At the same time, over all listeners; more are told 421.
   uint32_t max_connections = 10'000;
   std::chrono::milliseconds idle_timeout{300'000};
   // Who may speak LMTP.
   Networks trusted_networks = Networks::Loopback();
+  // Outlives the server, which looks whether its files have changed. nullptr: there
+  // is no TLS.
+  TlsContext* tls = nullptr;
+  std::chrono::milliseconds handshake_timeout{30'000};
 };
 
 // All on the io_context's one thread. Must not be destroyed before the
@@ -47,34 +60,38 @@ class Server {
 
   // Listens at `address` (`127.0.0.1:2525`, `[::1]:2525`; port 0: any free one)
   // and returns it with the port. LMTP is never spoken at port 25 (RFC 2033, 5).
-  // Errors: kInvalidArgument for an address that is none; kUnavailable when the
-  // system does not let us have it.
-  absl::StatusOr<std::string> Listen(Protocol protocol, absl::string_view address);
+  // Errors: kInvalidArgument for an address that is none, and for implicit TLS
+  // without a certificate; kUnavailable when the system does not let us have it.
+  absl::StatusOr<std::string> Listen(const Service& service, absl::string_view address);
 
   // Stops accepting; idle peers are told 421, transactions may go on for `grace`;
   // `done` is called when no connection is left.
   void Drain(std::chrono::milliseconds grace, std::function<void()> done);
 
   size_t connections() const { return connections_.size(); }
+  // Handshakes that came to nothing, since the start.
+  uint64_t bad_handshakes() const { return bad_handshakes_.count(); }
 
  private:
-  // What is spoken at one address.
-  struct Service {
-    SessionOptions session;
+  // One address.
+  struct Endpoint {
+    ConnectionOptions options;
     std::unique_ptr<Listener> listener;
   };
 
-  asio::awaitable<void> Serve(const Service* service, asio::ip::tcp::socket socket, std::string client);
-  void Take(const Service* service, asio::ip::tcp::socket socket, const asio::ip::address& peer);
-  void Turn(asio::ip::tcp::socket socket, ReplyCode code, absl::string_view text);
+  asio::awaitable<void> Serve(const Endpoint* endpoint, asio::ip::tcp::socket socket, std::string client);
+  void Take(const Endpoint* endpoint, asio::ip::tcp::socket socket, const asio::ip::address& peer);
+  // Closes with a reply.
+  void Turn(const Endpoint* endpoint, asio::ip::tcp::socket socket, ReplyCode code, absl::string_view text);
   void ScheduleSweep();
   void FinishDrain();
 
   asio::io_context* const io_;
   const ServerOptions options_;
-  const SessionHost* const host_;
   std::vector<char> read_buffer_;
-  std::vector<std::unique_ptr<Service>> services_;
+  RepeatedWarning bad_handshakes_;
+  const ConnectionHost host_;
+  std::vector<std::unique_ptr<Endpoint>> endpoints_;
   std::unordered_set<Connection*> connections_;
   asio::steady_timer sweep_;
   asio::steady_timer grace_;

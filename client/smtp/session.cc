@@ -68,6 +68,17 @@ void Session::EndOfInput() {
   Resume();
 }
 
+void Session::TlsBegun(std::string tls) {
+  tls_ = std::move(tls);
+  if (phase_ != Phase::kAwaitTls) return;
+  phase_ = Phase::kCommand;
+  // RFC 3207, 4.2: nothing that was said in plaintext counts.
+  hello_.reset();
+  helo_.clear();
+  mail_refused_ = false;
+  AfterConsume();
+}
+
 void Session::IdleTimeout() {
   if (wants_input()) SayClosing(kIdleTooLong, options_->hostname + " Idle for too long, closing");
 }
@@ -121,8 +132,8 @@ void Session::AfterConsume() {
                                                               : false;
     if (only_input_helps) Close();
   }
-  if (phase_ == Phase::kClosed || pending_.empty()) {
-    // An idle connection keeps no buffer.
+  if (phase_ == Phase::kClosed || phase_ == Phase::kAwaitTls || pending_.empty()) {
+    // An idle connection keeps no buffer; no plaintext passes for what TLS protects.
     std::string().swap(pending_);
     pending_begin_ = 0;
   }
@@ -233,9 +244,15 @@ void Session::SayClosing(ReplyCode code, absl::string_view text) {
 }
 
 absl::string_view Session::protocol_name(bool smtputf8) const {
-  if (smtputf8) return lmtp() ? "UTF8LMTP" : "UTF8SMTP";
-  if (lmtp()) return "LMTP";
-  return hello_ == Verb::kHelo ? "SMTP" : "ESMTP";
+  const bool tls = !tls_.empty();
+  if (smtputf8) {
+    if (lmtp()) return tls ? "UTF8LMTPS" : "UTF8LMTP";
+    return tls ? "UTF8SMTPS" : "UTF8SMTP";
+  }
+  if (lmtp()) return tls ? "LMTPS" : "LMTP";
+  // Of SMTP without extensions there is no word for TLS.
+  if (hello_ == Verb::kHelo) return "SMTP";
+  return tls ? "ESMTPS" : "ESMTP";
 }
 
 }  // namespace restante::smtp

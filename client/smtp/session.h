@@ -1,6 +1,6 @@
 // One SMTP or LMTP conversation without any I/O: octets and the store's answers
 // in, replies and requests to the store out. RFC 5321, 2033, 2920, 1870, 2034, 3030,
-// 6531, 9422.
+// 3207, 6531, 9422.
 //
 // The same octets give the same replies however they are split. The states and
 // what each input does in them stand in README.md beside this file.
@@ -54,6 +54,8 @@ struct SessionOptions {
   // How long an outcome that was lost after Commit is asked for.
   std::chrono::milliseconds settle_timeout{300'000};
   BareNewline bare_newline = BareNewline::kKeep;
+  // STARTTLS is there for who asks.
+  bool offer_tls = false;
   UnknownRecipient unknown_recipient = UnknownRecipient::kReject;
 };
 
@@ -86,6 +88,14 @@ class Session : private TransactionHandler {
 
   // The peer sends no more. What it has sent is still answered.
   void EndOfInput();
+
+  // STARTTLS is answered: when output() is written TLS is to begin. What the peer
+  // has sent behind it in plaintext is forgotten (RFC 3207, 4.2 and 5).
+  bool wants_tls() const { return phase_ == Phase::kAwaitTls; }
+
+  // The connection is encrypted from here on, by `tls` (version and cipher, for the
+  // log). For wants_tls(), or before Start().
+  void TlsBegun(std::string tls);
 
   // The peer was silent for too long: 421 and the end, unless the store is what
   // is waited for.
@@ -122,6 +132,7 @@ class Session : private TransactionHandler {
     kAwaitCommit,  // Commit was sent.
     kSettle,       // The answer to Commit was lost; GetReceipt is under way.
     kAwaitAbort,   // Abort was sent; after_abort_ is the reply.
+    kAwaitTls,     // STARTTLS was answered.
     kClosed,
   };
 
@@ -172,6 +183,7 @@ class Session : private TransactionHandler {
   void Recipient(absl::string_view argument);
   void Data(absl::string_view argument);
   void Bdat(absl::string_view argument);
+  void StartTls(absl::string_view argument);
   // session_transaction.cc: the conversation with the store.
   void OnDecision(const v1::Decision& decision);
   void OnReady(const v1::Ready& ready);
@@ -217,6 +229,8 @@ class Session : private TransactionHandler {
   // Within a line that is too long: its octets are dropped up to the LF.
   bool skipping_line_ = false;
 
+  // Empty: plain.
+  std::string tls_;
   std::optional<Verb> hello_;
   std::string helo_;
 

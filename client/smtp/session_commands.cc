@@ -82,6 +82,9 @@ bool Session::Execute(absl::string_view line) {
     case Verb::kBdat:
       Bdat(argument);
       break;
+    case Verb::kStartTls:
+      StartTls(argument);
+      break;
     case Verb::kRset:
       if (no_argument()) Abandon(TransactionEnd::kAborted, [this] { Say(kOk, "Ok"); });
       break;
@@ -134,11 +137,12 @@ void Session::Hello(Verb verb, absl::string_view argument) {
     const uint32_t recipients = capacity.max_recipients() == 0
                                     ? options_->max_recipients
                                     : std::min(options_->max_recipients, capacity.max_recipients());
-    AppendReply(kHello,
-                {options_->hostname, "PIPELINING",
-                 max > header ? absl::StrCat("SIZE ", max - header) : "SIZE", "8BITMIME", "CHUNKING",
-                 absl::StrCat("LIMITS RCPTMAX=", recipients), "SMTPUTF8", "ENHANCEDSTATUSCODES"},
-                &output_);
+    std::vector<std::string> lines = {
+        options_->hostname, "PIPELINING",         max > header ? absl::StrCat("SIZE ", max - header) : "SIZE",
+        "8BITMIME",         "CHUNKING",           absl::StrCat("LIMITS RCPTMAX=", recipients),
+        "SMTPUTF8",         "ENHANCEDSTATUSCODES"};
+    if (options_->offer_tls && tls_.empty()) lines.emplace_back("STARTTLS");
+    AppendReply(kHello, lines, &output_);
   });
 }
 
@@ -151,6 +155,7 @@ void Session::Mail(absl::string_view argument) {
   TransactionRecord& record = record_.emplace();
   smtputf8_ = envelope.smtputf8;
   record.protocol = protocol_name(smtputf8_);
+  record.tls = tls_;
   record.client = client_;
   record.helo = helo_;
   record.sender = std::move(envelope.address);
@@ -231,6 +236,18 @@ void Session::Bdat(absl::string_view argument) {
   } else {
     phase_ = Phase::kText;
   }
+}
+
+void Session::StartTls(absl::string_view argument) {
+  if (!options_->offer_tls) return SayError({kNotImplemented, "Command not implemented"});
+  if (!argument.empty()) return SayError({kBadArgument, "STARTTLS takes no argument"});
+  // RFC 3207, 4.2, has it offered once only.
+  if (!tls_.empty()) return SayError({kBadSequence, "TLS is active already"});
+  // In a transaction too: it is forgotten with all else.
+  Abandon(TransactionEnd::kAborted, [this] {
+    Say(kReadyForTls, "Ready to start TLS");
+    phase_ = Phase::kAwaitTls;
+  });
 }
 
 }  // namespace restante::smtp

@@ -142,6 +142,7 @@ void Session::FailTransaction(Reply reply) {
     case Phase::kAwaitAbort:
       return FinishAbort();
     case Phase::kDiscard:
+    case Phase::kAwaitTls:
     case Phase::kClosed:
       return;
   }

@@ -40,6 +40,7 @@ void LogTransaction(const TransactionRecord& record) {
                                   {"from", absl::StrCat("<", record.sender, ">")},
                                   {"to", recipients},
                                   {"size", record.size}};
+  if (!record.tls.empty()) fields.emplace_back("tls", record.tls);
   if (record.declared_size.has_value()) fields.emplace_back("declared_size", *record.declared_size);
   if (record.more_refused > 0) fields.emplace_back("more_refused", record.more_refused);
   fields.emplace_back("request_id", absl::BytesToHexString(record.request_id));

@@ -35,6 +35,7 @@ struct RecipientRecord {
 // and the hello name are as the peer sent them.
 struct TransactionRecord {
   absl::string_view protocol;
+  std::string tls;  // Version and cipher; empty: plain.
   std::string client;
   std::string helo;
   std::string sender;

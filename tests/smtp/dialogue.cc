@@ -38,6 +38,10 @@ absl::Status ApplyOption(absl::string_view text, SessionOptions* options) {
       return absl::OkStatus();
     }
   }
+  if (text == "starttls") {
+    options->offer_tls = true;
+    return absl::OkStatus();
+  }
   return absl::InvalidArgumentError(absl::StrCat("unknown option `", text, "`"));
 }
 

@@ -66,6 +66,9 @@ class Machine : public DialogueTarget {
       end_of_input_ = true;
     } else if (name == "idle") {
       session_->IdleTimeout();
+    } else if (name == "tls") {
+      if (!session_->wants_tls()) return absl::FailedPreconditionError("no TLS is waited for");
+      session_->TlsBegun("TLSv1.3 TLS_AES_256_GCM_SHA384");
     } else if (name == "shutdown") {
       session_->Shutdown(false);
     } else if (name == "shutdown-now") {

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "client/smtp/networks.h"
+#include "tests/smtp/loop_client.h"
 #include "tests/smtp/socket_target.h"
 
 namespace restante::smtp {
@@ -48,48 +49,6 @@ TEST(ServerDialogues, AllGoAsWrittenOverASocket) {
   }
   EXPECT_GT(played, 100u);
 }
-
-// A client of a LoopServer; closes itself.
-class Client {
- public:
-  explicit Client(LoopServer* server) : server_(server), fd_(server->Connect()) {}
-  ~Client() { Close(); }
-  Client(const Client&) = delete;
-
-  void Send(const std::string& octets) { (void)::send(fd_, octets.data(), octets.size(), MSG_NOSIGNAL); }
-
-  // What comes until it ends with a line that begins with `code` and a blank, or the end.
-  std::string Read(const std::string& code) {
-    std::string all;
-    server_->Until([&] {
-      char buffer[4096];
-      const ssize_t n = ::recv(fd_, buffer, sizeof(buffer), MSG_DONTWAIT);
-      if (n > 0) all.append(buffer, static_cast<size_t>(n));
-      if (n == 0) closed_ = true;
-      const size_t line = all.size() < 2 ? std::string::npos : all.rfind('\n', all.size() - 2);
-      const size_t begin = line == std::string::npos ? 0 : line + 1;
-      return closed_ ||
-             (!all.empty() && all.back() == '\n' && all.compare(begin, code.size() + 1, code + " ") == 0);
-    });
-    return all;
-  }
-
-  bool ClosedByServer() {
-    Read("never");
-    return closed_;
-  }
-
-  void Close() {
-    if (fd_ >= 0) ::close(fd_);
-    fd_ = -1;
-  }
-  int fd() const { return fd_; }
-
- private:
-  LoopServer* server_;
-  int fd_;
-  bool closed_ = false;
-};
 
 TEST(Server, TheReplyToQuitArrivesThoughMoreWasSentBehindIt) {
   LoopServer server(Protocol::kSmtp, {});
@@ -133,14 +92,14 @@ TEST(Server, AddressesThatAreNoneAndLmtpAtPort25AreRefused) {
   LoopServer server(Protocol::kSmtp, {});
   for (const char* address : {"", "25", ":25", "localhost", "127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:x",
                               "::1:25", "mail.example.org:25", "[::1]"}) {
-    EXPECT_TRUE(absl::IsInvalidArgument(server.server().Listen(Protocol::kSmtp, address).status()))
+    EXPECT_TRUE(absl::IsInvalidArgument(server.server().Listen({Protocol::kSmtp}, address).status()))
         << address;
   }
-  const absl::Status port25 = server.server().Listen(Protocol::kLmtp, "127.0.0.1:25").status();
+  const absl::Status port25 = server.server().Listen({Protocol::kLmtp}, "127.0.0.1:25").status();
   EXPECT_THAT(std::string(port25.message()), HasSubstr("port 25"));
-  absl::StatusOr<std::string> bound = server.server().Listen(Protocol::kSmtp, "127.0.0.1:0");
+  absl::StatusOr<std::string> bound = server.server().Listen({Protocol::kSmtp}, "127.0.0.1:0");
   ASSERT_TRUE(bound.ok());
-  EXPECT_TRUE(server.server().Listen(Protocol::kSmtp, "192.0.2.1:0").status().code() ==
+  EXPECT_TRUE(server.server().Listen({Protocol::kSmtp}, "192.0.2.1:0").status().code() ==
               absl::StatusCode::kUnavailable);
 }
 

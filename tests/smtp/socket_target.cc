@@ -11,6 +11,8 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "client/smtp/tls_context.h"
+#include "tests/smtp/test_certificate.h"
 
 namespace restante::smtp {
 namespace {
@@ -24,16 +26,26 @@ bool HasEvent(const Dialogue& dialogue, const std::string& name) {
   });
 }
 
+// One for all; its files are gone when it is loaded.
+TlsContext* Tls() {
+  static const std::unique_ptr<TlsContext> tls = [] {
+    const CertificateFolder folder;
+    return *TlsContext::Load(folder.certificate_file(), folder.key_file());
+  }();
+  return tls.get();
+}
+
 ServerOptions OptionsOf(const Dialogue& dialogue) {
   ServerOptions options;
   options.session = dialogue.options;
+  if (dialogue.options.offer_tls) options.tls = Tls();
   if (HasEvent(dialogue, "idle")) options.idle_timeout = milliseconds(200);
   return options;
 }
 
 }  // namespace
 
-LoopServer::LoopServer(Protocol protocol, ServerOptions options) {
+LoopServer::LoopServer(const Service& service, ServerOptions options) {
   host_.store = &store_;
   host_.clock = Clock::System();
   host_.new_request_id = [this] { return absl::StrCat("request-", 10000000 + ++ids_); };
@@ -42,7 +54,7 @@ LoopServer::LoopServer(Protocol protocol, ServerOptions options) {
     asio::post(io_, [fn = std::move(fn)]() mutable { fn(); });
   };
   server_ = std::make_unique<Server>(&io_, std::move(options), &host_);
-  absl::StatusOr<std::string> bound = server_->Listen(protocol, "127.0.0.1:0");
+  absl::StatusOr<std::string> bound = server_->Listen(service, "127.0.0.1:0");
   uint32_t port = 0;
   if (bound.ok()) (void)absl::SimpleAtoi(bound->substr(bound->rfind(':') + 1), &port);
   port_ = static_cast<uint16_t>(port);
@@ -78,14 +90,13 @@ bool LoopServer::Until(const std::function<bool()>& done) {
 SocketTarget::SocketTarget(const Dialogue& dialogue)
     : grace_ends_(HasEvent(dialogue, "shutdown-now")),
       server_(dialogue.options.protocol, OptionsOf(dialogue)),
-      fd_(server_.Connect()) {}
+      socket_(server_.Connect()) {}
 
 SocketTarget::~SocketTarget() { Hangup(); }
 
 void SocketTarget::Hangup() {
-  if (fd_ < 0) return;
-  ::close(fd_);
-  fd_ = -1;
+  if (socket_.fd() < 0) return;
+  socket_.Close();
   server_.Until([&] { return server_.server().connections() == 0; });
 }
 
@@ -93,7 +104,7 @@ void SocketTarget::Send(const std::string& octets) {
   unsent_ += octets;
   // The server may have closed, or may not read on before we do.
   server_.Until([&] {
-    const ssize_t n = ::send(fd_, unsent_.data(), unsent_.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    const ssize_t n = socket_.Send(unsent_);
     if (n > 0) unsent_.erase(0, static_cast<size_t>(n));
     Receive();
     if (end_) unsent_.clear();
@@ -104,7 +115,7 @@ void SocketTarget::Send(const std::string& octets) {
 void SocketTarget::Receive() {
   char buffer[4096];
   while (!end_) {
-    const ssize_t n = ::recv(fd_, buffer, sizeof(buffer), MSG_DONTWAIT);
+    const ssize_t n = socket_.Receive(buffer, sizeof(buffer));
     if (n > 0) {
       received_.append(buffer, static_cast<size_t>(n));
     } else {
@@ -116,9 +127,12 @@ void SocketTarget::Receive() {
 
 absl::Status SocketTarget::Event(const std::string& name) {
   if (name == "eof") {
-    ::shutdown(fd_, SHUT_WR);
+    ::shutdown(socket_.fd(), SHUT_WR);
   } else if (name == "shutdown") {
     server_.server().Drain(grace_ends_ ? milliseconds(50) : milliseconds(10'000), [] {});
+  } else if (name == "tls") {
+    server_.Until([&] { return socket_.Handshake() || socket_.tls_failed(); });
+    if (socket_.tls_failed()) return absl::FailedPreconditionError("no TLS");
   } else if (name != "idle" && name != "shutdown-now") {
     return absl::InvalidArgumentError(absl::StrCat("unknown event `", name, "`"));
   }

@@ -6,10 +6,12 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "client/smtp/server.h"
 #include "server/base/clock.h"
+#include "tests/smtp/client_socket.h"
 #include "tests/smtp/dialogue.h"
 #include "tests/smtp/fake_store.h"
 
@@ -18,7 +20,8 @@ namespace restante::smtp {
 // A server and a fake store in one loop.
 class LoopServer {
  public:
-  LoopServer(Protocol protocol, ServerOptions options);
+  LoopServer(const Service& service, ServerOptions options);
+  LoopServer(Protocol protocol, ServerOptions options) : LoopServer(Service{protocol}, std::move(options)) {}
   ~LoopServer();
 
   // A connected socket, which the caller closes; -1 on an error.
@@ -66,7 +69,7 @@ class SocketTarget : public DialogueTarget {
 
   bool grace_ends_ = false;
   LoopServer server_;
-  int fd_;
+  ClientSocket socket_;
   std::string unsent_;
   std::string received_;
   bool end_ = false;

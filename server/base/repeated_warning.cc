@@ -1,11 +1,12 @@
-#include "client/policy/repeated_warning.h"
+#include "server/base/repeated_warning.h"
 
 #include <utility>
 
-namespace restante::policy {
+namespace restante {
 
 void RepeatedWarning::Say(std::vector<LogField> fields) {
   constexpr int64_t kEveryMicros = 10'000'000;
+  ++count_;
   const int64_t now = clock_->MonotonicMicros();
   if (said_micros_.has_value() && now - *said_micros_ < kEveryMicros) {
     ++unsaid_;
@@ -16,4 +17,4 @@ void RepeatedWarning::Say(std::vector<LogField> fields) {
   Log(LogLevel::kWarning, text_, fields);
 }
 
-}  // namespace restante::policy
+}  // namespace restante

@@ -1,6 +1,6 @@
 // A warning that peers can cause at will.
-#ifndef RESTANTE_CLIENT_POLICY_REPEATED_WARNING_H_
-#define RESTANTE_CLIENT_POLICY_REPEATED_WARNING_H_
+#ifndef RESTANTE_SERVER_BASE_REPEATED_WARNING_H_
+#define RESTANTE_SERVER_BASE_REPEATED_WARNING_H_
 
 #include <cstdint>
 #include <optional>
@@ -11,7 +11,7 @@
 #include "server/base/clock.h"
 #include "server/base/log.h"
 
-namespace restante::policy {
+namespace restante {
 
 // Said at most every ten seconds, with how many were not. One thread.
 class RepeatedWarning {
@@ -20,13 +20,17 @@ class RepeatedWarning {
 
   void Say(std::vector<LogField> fields);
 
+  // How often it was to be said.
+  uint64_t count() const { return count_; }
+
  private:
   const std::string text_;
   const Clock* const clock_;
   std::optional<int64_t> said_micros_;
   uint64_t unsaid_ = 0;
+  uint64_t count_ = 0;
 };
 
-}  // namespace restante::policy
+}  // namespace restante
 
-#endif  // RESTANTE_CLIENT_POLICY_REPEATED_WARNING_H_
+#endif  // RESTANTE_SERVER_BASE_REPEATED_WARNING_H_

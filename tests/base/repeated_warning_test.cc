@@ -1,11 +1,11 @@
-#include "client/policy/repeated_warning.h"
+#include "server/base/repeated_warning.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "server/base/fake_clock.h"
 
-namespace restante::policy {
+namespace restante {
 namespace {
 
 using testing::AllOf;
@@ -28,7 +28,8 @@ TEST(RepeatedWarningTest, IsSaidOnceInTenSecondsWithHowManyWereNot) {
   EXPECT_THAT(say(), HasSubstr("unsaid_before=2"));
   clock.Advance(10'000'000);
   EXPECT_THAT(say(), AllOf(HasSubstr("something is wrong"), Not(HasSubstr("unsaid"))));
+  EXPECT_EQ(warning.count(), 5u);
 }
 
 }  // namespace
-}  // namespace restante::policy
+}  // namespace restante
