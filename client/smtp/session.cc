@@ -206,11 +206,15 @@ void Session::Close() {
 
 void Session::Say(ReplyCode code, absl::string_view text) { AppendReply(code, text, &output_); }
 
+bool Session::CountError() {
+  ++all_errors_;
+  if (++errors_ < options_->max_errors) return true;
+  SayClosing(kTooManyErrors, options_->hostname + " Too many errors, closing");
+  return false;
+}
+
 void Session::SayError(const Reply& reply) {
-  if (++errors_ >= options_->max_errors) {
-    return SayClosing(kTooManyErrors, options_->hostname + " Too many errors, closing");
-  }
-  Say(reply.code, reply.text);
+  if (CountError()) Say(reply.code, reply.text);
 }
 
 void Session::SayOutOfSequence() {

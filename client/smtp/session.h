@@ -49,6 +49,9 @@ struct SessionOptions {
   std::string hostname = "localhost";
   // Errors in syntax and sequence before 421; a stored message forgives.
   uint32_t max_errors = 20;
+  // Commands that do not deliver anything (RSET, NOOP, VRFY, HELP and hellos) before
+  // each further one counts as an error; a stored message forgives.
+  uint32_t max_idle_commands = 100;
   // Accepted in one transaction; at least 100 (RFC 5321, 4.5.3.1.8).
   uint32_t max_recipients = 1000;
   // How long an outcome that was lost after Commit is asked for.
@@ -105,6 +108,9 @@ class Session : private TransactionHandler {
   // Replies to be written; the caller removes what it wrote.
   std::string& output() { return output_; }
 
+  // Errors in syntax and sequence so far, forgiven or not.
+  uint32_t errors() const { return all_errors_; }
+
   // Octets held that are not yet used, passed on or written. Bounded whatever the
   // peer sends and however slow the store is.
   size_t buffered() const { return pending_.size() + outgoing_.size() + output_.size(); }
@@ -156,6 +162,8 @@ class Session : private TransactionHandler {
   void Say(ReplyCode code, absl::string_view text);
   // A reply to a command that was wrong: counts, and may end the session.
   void SayError(const Reply& reply);
+  // False: that was one error too many, and the session ends.
+  bool CountError();
   // RCPT, DATA or BDAT without MAIL.
   void SayOutOfSequence();
   // A line that is not carried out. If it is a BDAT, what follows it may be a
@@ -210,6 +218,8 @@ class Session : private TransactionHandler {
   std::string output_;
   uint64_t progress_ = 0;
   uint32_t errors_ = 0;
+  uint32_t all_errors_ = 0;
+  uint32_t idle_commands_ = 0;
 
   // Input that waits, from pending_begin_ on.
   std::string pending_;
