@@ -21,6 +21,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "client/smtp/chunk_decoder.h"
+#include "client/smtp/command_error.h"
 #include "client/smtp/command_parser.h"
 #include "client/smtp/data_decoder.h"
 #include "client/smtp/outcome_reply.h"
@@ -66,6 +67,8 @@ struct SessionHost {
   const Clock* clock = nullptr;
   std::function<std::string()> new_request_id;
   std::function<void(const TransactionRecord&)> on_transaction;
+  // A command was refused for its syntax or sequence. May be absent.
+  std::function<void(const CommandError&)> on_error = nullptr;
 };
 
 // One thread. The store's answers must not come from within a call of ours.
@@ -162,8 +165,10 @@ class Session : private TransactionHandler {
   void Say(ReplyCode code, absl::string_view text);
   // A reply to a command that was wrong: counts, and may end the session.
   void SayError(const Reply& reply);
-  // False: that was one error too many, and the session ends.
-  bool CountError();
+  // `reply` is what it would be. False: that was one error too many, and the session
+  // ends.
+  bool CountError(const Reply& reply);
+  void NoteError(const Reply& reply);
   // RCPT, DATA or BDAT without MAIL.
   void SayOutOfSequence();
   // A line that is not carried out. If it is a BDAT, what follows it may be a
