@@ -28,6 +28,7 @@
 #include "server/mail/directory.h"
 #include "server/mail/messages.h"
 #include "server/mail/provisioning.h"
+#include "server/ops/metrics_text.h"
 #include "server/ops/operations_server.h"
 #include "server/ops/store_metrics.h"
 #include "server/restore.h"
@@ -123,21 +124,6 @@ std::unique_ptr<grpc::Server> Listen(const StoreConfig& config, const std::vecto
   return builder.BuildAndStart();
 }
 
-// Null without one.
-absl::StatusOr<std::unique_ptr<ops::OperationsServer>> ListenForOperators(const StoreConfig& config,
-                                                                          const ops::StoreMetrics* metrics) {
-  if (config.ops_listen == "none") return nullptr;
-  const bool by_default = config.ops_listen == "auto";
-  auto server = ops::OperationsServer::Listen(by_default ? kDefaultOpsAddress : config.ops_listen,
-                                              [metrics] { return ops::MetricsText(*metrics); });
-  if (server.ok()) return server;
-  if (!by_default) return Annotate(server.status(), "--ops-listen");
-  // Another store on this machine most likely, which must not keep this one from its mail.
-  Log(LogLevel::kWarning, "no metrics are served, --ops-listen says where",
-      {{"reason", std::string(server.status().message())}});
-  return nullptr;
-}
-
 int Run(const StoreConfig& config) {
   // Before any thread starts: all inherit the mask, and sigwait takes them.
   sigset_t ends;
@@ -185,7 +171,9 @@ int Run(const StoreConfig& config) {
                 1);
   }
   const ops::StoreMetrics metrics(engine.get(), &provisioning, &deliveries);
-  auto operations = ListenForOperators(config, &metrics);
+  auto operations = ops::OperationsServer::ListenAsTold(
+      config.ops_listen, kDefaultOpsAddress,
+      {.metrics = [&metrics] { return ops::MetricsText(metrics); }, .ready = nullptr});
   if (!operations.ok()) return Fail(operations.status(), 1);
   const std::string address =
       absl::StrContains(config.listen, "unix:")

@@ -80,7 +80,9 @@ void Session::TlsBegun(std::string tls) {
 }
 
 void Session::IdleTimeout() {
-  if (wants_input()) SayClosing(kIdleTooLong, options_->hostname + " Idle for too long, closing");
+  if (!wants_input()) return;
+  NoteError({kIdleTooLong, "Idle for too long"});
+  SayClosing(kIdleTooLong, options_->hostname + " Idle for too long, closing");
 }
 
 void Session::Shutdown(bool now) {
@@ -217,11 +219,22 @@ void Session::Close() {
 
 void Session::Say(ReplyCode code, absl::string_view text) { AppendReply(code, text, &output_); }
 
+void Session::NoteError(const Reply& reply) {
+  ++all_errors_;
+  if (host_->on_error == nullptr) return;
+  host_->on_error({protocol_name(/*smtputf8=*/false), client_, helo_, reply, all_errors_});
+}
+
+bool Session::CountError(const Reply& reply) {
+  NoteError(reply);
+  if (++errors_ < options_->max_errors) return true;
+  NoteError({kTooManyErrors, "Too many errors"});
+  SayClosing(kTooManyErrors, options_->hostname + " Too many errors, closing");
+  return false;
+}
+
 void Session::SayError(const Reply& reply) {
-  if (++errors_ >= options_->max_errors) {
-    return SayClosing(kTooManyErrors, options_->hostname + " Too many errors, closing");
-  }
-  Say(reply.code, reply.text);
+  if (CountError(reply)) Say(reply.code, reply.text);
 }
 
 void Session::SayOutOfSequence() {
@@ -235,6 +248,7 @@ void Session::RefuseLine(absl::string_view line, const Reply& reply) {
 }
 
 void Session::SayBadChunk() {
+  NoteError({kBadChunk, "BDAT takes a size in digits and LAST"});
   SayClosing(kBadChunk, options_->hostname + " BDAT takes a size in digits and LAST, closing");
 }
 

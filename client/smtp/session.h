@@ -21,6 +21,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "client/smtp/chunk_decoder.h"
+#include "client/smtp/command_error.h"
 #include "client/smtp/command_parser.h"
 #include "client/smtp/data_decoder.h"
 #include "client/smtp/outcome_reply.h"
@@ -49,6 +50,9 @@ struct SessionOptions {
   std::string hostname = "localhost";
   // Errors in syntax and sequence before 421; a stored message forgives.
   uint32_t max_errors = 20;
+  // Commands that do not deliver anything (RSET, NOOP, VRFY, HELP and hellos) before
+  // each further one counts as an error; a stored message forgives.
+  uint32_t max_idle_commands = 100;
   // Accepted in one transaction; at least 100 (RFC 5321, 4.5.3.1.8).
   uint32_t max_recipients = 1000;
   // How long an outcome that was lost after Commit is asked for.
@@ -65,6 +69,8 @@ struct SessionHost {
   const Clock* clock = nullptr;
   std::function<std::string()> new_request_id;
   std::function<void(const TransactionRecord&)> on_transaction;
+  // A command was refused for its syntax or sequence. May be absent.
+  std::function<void(const CommandError&)> on_error = nullptr;
 };
 
 // One thread. The store's answers must not come from within a call of ours.
@@ -114,6 +120,9 @@ class Session : private TransactionHandler {
 
   // Replies to be written; the caller removes what it wrote.
   std::string& output() { return output_; }
+
+  // Errors in syntax and sequence so far, forgiven or not.
+  uint32_t errors() const { return all_errors_; }
 
   // Octets held that are not yet used, passed on or written. Bounded whatever the
   // peer sends and however slow the store is.
@@ -167,6 +176,10 @@ class Session : private TransactionHandler {
   void Say(ReplyCode code, absl::string_view text);
   // A reply to a command that was wrong: counts, and may end the session.
   void SayError(const Reply& reply);
+  // `reply` is what it would be. False: that was one error too many, and the session
+  // ends.
+  bool CountError(const Reply& reply);
+  void NoteError(const Reply& reply);
   // RCPT, DATA or BDAT without MAIL.
   void SayOutOfSequence();
   // A line that is not carried out. If it is a BDAT, what follows it may be a
@@ -222,6 +235,8 @@ class Session : private TransactionHandler {
   std::string output_;
   uint64_t progress_ = 0;
   uint32_t errors_ = 0;
+  uint32_t all_errors_ = 0;
+  uint32_t idle_commands_ = 0;
 
   // Input that waits, from pending_begin_ on.
   std::string pending_;

@@ -19,6 +19,22 @@ constexpr size_t kMaxSlots = 256;
 // The store counts in 62 bits.
 constexpr uint64_t kMaxDeclaredSize = uint64_t{1} << 62;
 
+// Whether it can go on for ever without a message.
+bool IsIdle(Verb verb) {
+  switch (verb) {
+    case Verb::kHelo:
+    case Verb::kEhlo:
+    case Verb::kLhlo:
+    case Verb::kRset:
+    case Verb::kNoop:
+    case Verb::kVrfy:
+    case Verb::kHelp:
+      return true;
+    default:
+      return false;
+  }
+}
+
 bool IsControl(unsigned char c) { return absl::ascii_iscntrl(c) && c != '\t'; }
 
 }  // namespace
@@ -54,6 +70,10 @@ bool Session::Execute(absl::string_view line) {
     return false;
   };
 
+  if (IsIdle(command.verb) && ++idle_commands_ > options_->max_idle_commands &&
+      !CountError({kTooManyErrors, "Too many commands without a message"})) {
+    return true;
+  }
   switch (command.verb) {
     case Verb::kUnknown:
       refuse(kUnknownCommand, line.empty() ? "Empty line" : "Unknown command");

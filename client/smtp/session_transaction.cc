@@ -210,7 +210,7 @@ void Session::OnReceipts(const v1::Receipts& receipts) {
   } else {
     ReplyAfterText(OfOutcome(ReplyForAll(outcomes, options_->unknown_recipient)));
   }
-  if (stored) errors_ = 0;
+  if (stored) errors_ = idle_commands_ = 0;
   phase_ = Phase::kCommand;
   EndTransaction(stored ? TransactionEnd::kStored : TransactionEnd::kRefused);
 }

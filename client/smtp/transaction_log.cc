@@ -8,24 +8,6 @@
 #include "server/base/log.h"
 
 namespace restante::smtp {
-namespace {
-
-absl::string_view ToText(TransactionEnd end) {
-  switch (end) {
-    case TransactionEnd::kStored:
-      return "stored";
-    case TransactionEnd::kRefused:
-      return "refused";
-    case TransactionEnd::kAborted:
-      return "aborted";
-    case TransactionEnd::kUnknown:
-      break;
-  }
-  return "unknown";
-}
-
-}  // namespace
-
 void LogTransaction(const TransactionRecord& record) {
   const LogLevel level = record.end == TransactionEnd::kUnknown ? LogLevel::kWarning : LogLevel::kInfo;
   if (!LogEnabled(level)) return;
@@ -48,6 +30,18 @@ void LogTransaction(const TransactionRecord& record) {
   fields.emplace_back("duration_us", record.duration_micros);
   if (!record.detail.empty()) fields.emplace_back("detail", record.detail);
   Log(level, "transaction", fields);
+}
+
+void LogError(const CommandError& error) {
+  const bool ends = error.reply.code.code == 421 || error.reply.code == kBadChunk;
+  const LogLevel level = error.errors == 1 || ends ? LogLevel::kInfo : LogLevel::kDebug;
+  if (!LogEnabled(level)) return;
+  Log(level, "command refused",
+      {{"client", error.client},
+       {"helo", error.helo},
+       {"protocol", error.protocol},
+       {"reply", absl::StrCat(FormatCode(error.reply.code), " ", error.reply.text)},
+       {"errors", error.errors}});
 }
 
 }  // namespace restante::smtp

@@ -25,6 +25,21 @@ enum class TransactionEnd {
   kUnknown,
 };
 
+// As logs and metrics name it.
+inline absl::string_view ToText(TransactionEnd end) {
+  switch (end) {
+    case TransactionEnd::kStored:
+      return "stored";
+    case TransactionEnd::kRefused:
+      return "refused";
+    case TransactionEnd::kAborted:
+      return "aborted";
+    case TransactionEnd::kUnknown:
+      break;
+  }
+  return "unknown";
+}
+
 struct RecipientRecord {
   std::string address;
   // The last word on it: RCPT's reply if that refused it, else the dot's.

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
+#include "server/base/log.h"
 
 namespace restante::ops {
 namespace {
@@ -26,8 +27,8 @@ OperationsServer::~OperationsServer() {
   if (thread_.joinable()) thread_.join();
 }
 
-absl::StatusOr<std::unique_ptr<OperationsServer>> OperationsServer::Listen(
-    const std::string& address, std::function<std::string()> metrics) {
+absl::StatusOr<std::unique_ptr<OperationsServer>> OperationsServer::Listen(const std::string& address,
+                                                                           Source source) {
   const size_t colon = address.rfind(':');
   absl::string_view host = absl::string_view(address).substr(0, colon);
   int port = 0;
@@ -50,15 +51,18 @@ absl::StatusOr<std::unique_ptr<OperationsServer>> OperationsServer::Listen(
     setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
   });
   server.Get("/metrics",
-             [metrics = std::move(metrics)](const httplib::Request&, httplib::Response& response) {
+             [metrics = std::move(source.metrics)](const httplib::Request&, httplib::Response& response) {
                response.set_content(metrics(), "text/plain; version=0.0.4; charset=utf-8");
              });
   server.Get("/livez", [](const httplib::Request&, httplib::Response& response) {
     response.set_content("alive\n", kPlain);
   });
-  server.Get("/readyz", [self = operations.get()](const httplib::Request&, httplib::Response& response) {
-    if (self->stopping_) response.status = 503;
-    response.set_content(self->stopping_ ? "stopping\n" : "ready\n", kPlain);
+  server.Get("/readyz", [self = operations.get(), is_ready = std::move(source.ready)](
+                            const httplib::Request&, httplib::Response& response) {
+    const bool stopping = self->stopping_;
+    const bool ready = !stopping && (is_ready == nullptr || is_ready());
+    if (!ready) response.status = 503;
+    response.set_content(stopping ? "stopping\n" : ready ? "ready\n" : "not ready\n", kPlain);
   });
 
   const std::string bind_to(name);
@@ -76,6 +80,23 @@ absl::StatusOr<std::unique_ptr<OperationsServer>> OperationsServer::Listen(
   // Until then it cannot be stopped.
   while (!server.is_running()) std::this_thread::yield();
   return operations;
+}
+
+absl::StatusOr<std::unique_ptr<OperationsServer>> OperationsServer::ListenAsTold(const std::string& option,
+                                                                                 const std::string& usual,
+                                                                                 Source source) {
+  if (option == "none") return nullptr;
+  if (option != "auto") {
+    auto server = Listen(option, std::move(source));
+    if (server.ok()) return server;
+    return absl::Status(server.status().code(), absl::StrCat("--ops-listen: ", server.status().message()));
+  }
+  auto server = Listen(usual, std::move(source));
+  if (server.ok()) return server;
+  // Another of our programs on this machine most likely, which must not keep this one from its mail.
+  Log(LogLevel::kWarning, "no metrics are served, --ops-listen says where",
+      {{"reason", std::string(server.status().message())}});
+  return nullptr;
 }
 
 }  // namespace restante::ops

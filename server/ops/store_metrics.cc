@@ -1,7 +1,5 @@
 #include "server/ops/store_metrics.h"
 
-#include <prometheus/text_serializer.h>
-
 #include <map>
 #include <optional>
 #include <utility>
@@ -188,10 +186,6 @@ std::vector<MetricFamily> StoreMetrics::Collect() const {
   }
   if (const std::optional<engine::ScrubResult> last = engine_->LastScrub()) AddLastScrub(*last, &families);
   return families.Take();
-}
-
-std::string MetricsText(const prometheus::Collectable& metrics) {
-  return prometheus::TextSerializer().Serialize(metrics.Collect());
 }
 
 }  // namespace restante::ops

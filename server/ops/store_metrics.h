@@ -48,9 +48,6 @@ class StoreMetrics final : public prometheus::Collectable {
   const mail::Deliveries* const deliveries_;
 };
 
-// In Prometheus's text format (version 0.0.4).
-std::string MetricsText(const prometheus::Collectable& metrics);
-
 }  // namespace restante::ops
 
 #endif  // RESTANTE_SERVER_OPS_STORE_METRICS_H_

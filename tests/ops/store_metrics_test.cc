@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "server/base/clock.h"
 #include "server/mail/directory.h"
+#include "server/ops/metrics_text.h"
 #include "tests/embedded/small_store.h"
 
 namespace restante::ops {

@@ -27,6 +27,9 @@ absl::Status ApplyOption(absl::string_view text, SessionOptions* options) {
       return absl::OkStatus();
     }
     if (words[0] == "max-errors" && absl::SimpleAtoi(value, &options->max_errors)) return absl::OkStatus();
+    if (words[0] == "max-idle-commands" && absl::SimpleAtoi(value, &options->max_idle_commands)) {
+      return absl::OkStatus();
+    }
     if (words[0] == "max-recipients" && absl::SimpleAtoi(value, &options->max_recipients))
       return absl::OkStatus();
     if (words[0] == "bare-newline" && value == "refuse") {
