@@ -26,9 +26,9 @@ ClientLimits::Verdict ClientLimits::Admit(const asio::ip::address& address, Time
   if (now - forgotten_ >= kWindow || clients_.size() >= kMaxRemembered) Forget(now);
   Client& client = Find(KeyOf(address), now);
   const auto exceeds = [](uint32_t count, uint32_t bound) { return bound > 0 && count >= bound; };
-  if (exceeds(client.errors, bounds_.errors_per_minute)) return Verdict::kTooManyErrors;
-  if (exceeds(client.open, bounds_.connections)) return Verdict::kTooManyConnections;
-  if (exceeds(client.begun, bounds_.connections_per_minute)) return Verdict::kTooManyInAMinute;
+  if (exceeds(client.errors, bounds_.errors_per_minute)) return Verdict::kErrors;
+  if (exceeds(client.open, bounds_.connections)) return Verdict::kConnections;
+  if (exceeds(client.begun, bounds_.connections_per_minute)) return Verdict::kRate;
   ++client.open;
   ++client.begun;
   return Verdict::kWelcome;
@@ -55,11 +55,11 @@ absl::string_view Describe(ClientLimits::Verdict verdict) {
   switch (verdict) {
     case ClientLimits::Verdict::kWelcome:
       return "Welcome";
-    case ClientLimits::Verdict::kTooManyConnections:
+    case ClientLimits::Verdict::kConnections:
       return "Too many connections from your address";
-    case ClientLimits::Verdict::kTooManyInAMinute:
+    case ClientLimits::Verdict::kRate:
       return "Too many connections from your address within a minute";
-    case ClientLimits::Verdict::kTooManyErrors:
+    case ClientLimits::Verdict::kErrors:
       return "Too many errors from your address within a minute";
   }
   return "";

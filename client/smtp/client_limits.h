@@ -32,7 +32,7 @@ class ClientLimits {
   static constexpr std::chrono::seconds kWindow{60};
   static constexpr size_t kMaxRemembered = 100'000;
 
-  enum class Verdict { kWelcome, kTooManyConnections, kTooManyInAMinute, kTooManyErrors };
+  enum class Verdict { kWelcome, kConnections, kRate, kErrors };
 
   explicit ClientLimits(const ClientBounds& bounds) : bounds_(bounds) {}
 

@@ -162,7 +162,8 @@ asio::awaitable<void> Connection::Linger() {
   }
 }
 
-void Connection::Sweep(steady_clock::time_point now, std::chrono::milliseconds idle) {
+void Connection::Sweep(steady_clock::time_point now, const Patience& patience) {
+  const std::chrono::milliseconds idle = session_.in_transaction() ? patience.within : patience.outside;
   switch (waiting_) {
     case Waiting::kToRead:
       if (session_.progress() != seen_progress_) {

@@ -51,8 +51,17 @@ class Connection {
   // The whole conversation. The connection must live until it returns.
   asio::awaitable<void> Run();
 
-  // To be called now and then: acts on a peer that has been idle for `idle`.
-  void Sweep(std::chrono::steady_clock::time_point now, std::chrono::milliseconds idle);
+  // How long a peer may be silent.
+  struct Patience {
+    // Outside of a transaction, and within one.
+    std::chrono::milliseconds outside;
+    std::chrono::milliseconds within;
+  };
+  // To be called now and then: acts on a peer that has been silent for longer.
+  void Sweep(std::chrono::steady_clock::time_point now, const Patience& patience);
+
+  // Errors of the peer so far.
+  uint32_t errors() const { return session_.errors(); }
 
   // As Session::Shutdown.
   void Shutdown(bool now);

@@ -18,10 +18,11 @@
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "client/ops/front_metrics.h"
 #include "client/policy/refusal_log.h"
 #include "client/policy/server.h"
+#include "client/smtp/config.h"
 #include "client/smtp/networks.h"
-#include "client/smtp/received_header.h"
 #include "client/smtp/server.h"
 #include "client/smtp/tls_context.h"
 #include "client/smtp/transaction_log.h"
@@ -29,7 +30,10 @@
 #include "server/base/clock.h"
 #include "server/base/log.h"
 #include "server/base/options.h"
+#include "server/base/privileges.h"
 #include "server/base/repeated_warning.h"
+#include "server/ops/metrics_text.h"
+#include "server/ops/operations_server.h"
 
 namespace {
 
@@ -43,86 +47,15 @@ constexpr std::chrono::seconds kGrace{10};
 // Beside the peers' sockets: listeners, gRPC, standard streams.
 constexpr rlim_t kOtherDescriptors = 256;
 
-// Stands for the address after it, unless somebody has that.
-constexpr char kAuto[] = "auto";
-constexpr char kNone[] = "none";
-constexpr char kPolicyAddress[] = "127.0.0.1:2452";
-constexpr char kSocketmapAddress[] = "127.0.0.1:2453";
-
-struct Config {
-  std::string store = "127.0.0.1:8354";
-  std::vector<std::string> smtp_listen = {"127.0.0.1:2525"};
-  std::vector<std::string> smtps_listen;
-  std::vector<std::string> lmtp_listen = {"127.0.0.1:2424"};
-  std::vector<std::string> policy_listen = {kAuto};
-  std::vector<std::string> socketmap_listen = {kAuto};
-  std::vector<std::string> trusted_networks = {"127.0.0.0/8", "::1"};
-  std::string tls_cert;
-  std::string tls_key;
-  std::string hostname;
-  uint32_t max_connections = 10'000;
-  uint32_t max_recipients = 1'000;
-  uint32_t max_errors = 20;
-  absl::Duration idle_timeout = absl::Minutes(5);
-  absl::Duration settle_timeout = absl::Minutes(5);
-  std::string bare_newline = "keep";
-  std::string unknown_recipient = "reject";
-  std::string policy_unavailable = "dunno";
-  std::string log_format = "text";
-  std::string log_level = "info";
-};
-
-std::string OwnHostname() {
-  char name[256] = {};
-  if (gethostname(name, sizeof(name) - 1) != 0 || name[0] == '\0') return "localhost";
-  return restante::smtp::SanitizeHelo(name);
-}
-
-std::optional<int> ReadOptions(int argc, char** argv, Config* config) {
-  restante::OptionTable options(
-      kProgram, "Takes mail by SMTP and LMTP for a Restante store, and answers other MTAs' questions.");
-  options.String("store", &config->store, "ADDR", "The store's gRPC address.");
-  options.List("smtp-listen", &config->smtp_listen, "ADDR", "Where to speak SMTP; port 0 is any free one.");
-  options.List("smtps-listen", &config->smtps_listen, "ADDR",
-               "Where to speak SMTP in TLS from the first octet on.");
-  options.List("lmtp-listen", &config->lmtp_listen, "ADDR", "Where to speak LMTP; never port 25.");
-  options.List("policy-listen", &config->policy_listen, "ADDR|auto|none",
-               "Where to answer Postfix's policy requests; auto: 127.0.0.1:2452, if nobody else has it.");
-  options.List(
-      "socketmap-listen", &config->socketmap_listen, "ADDR|auto|none",
-      "Where to answer look-ups in the maps `domain` and `mailbox`; auto: 127.0.0.1:2453, likewise.");
-  options.List("trusted-networks", &config->trusted_networks, "NETWORK",
-               "Who may speak LMTP, and ask for policy and socketmaps.");
-  options.String(
-      "tls-cert", &config->tls_cert, "FILE",
-      "The certificate and its chain, PEM: STARTTLS is offered. Read again when it changes and on SIGHUP.");
-  options.String("tls-key", &config->tls_key, "FILE", "The certificate's key, PEM without a passphrase.");
-  options.String("hostname", &config->hostname, "NAME",
-                 "This host's name in greetings and Received headers.");
-  options.Uint32("max-connections", &config->max_connections, "CONNECTIONS",
-                 "At the same time, by SMTP and LMTP; more get 421.");
-  options.Uint32("max-recipients", &config->max_recipients, "RECIPIENTS",
-                 "In one transaction; more get 452. At least 100.");
-  options.Uint32("max-errors", &config->max_errors, "ERRORS",
-                 "In syntax and sequence since the last stored message; then 421.");
-  options.Duration("idle-timeout", &config->idle_timeout, "How long a peer may be silent; then 421.");
-  options.Duration("settle-timeout", &config->settle_timeout,
-                   "How long an outcome that was lost with the store is asked for.");
-  options.Choice("bare-newline", &config->bare_newline, {"keep", "refuse"},
-                 "What to do with a text that has a bare CR, a bare LF or NUL.");
-  options.Choice("unknown-recipient", &config->unknown_recipient, {"reject", "tempfail"},
-                 "Whether unknown mailboxes and domains get 550 or 450.");
-  options.Choice("policy-unavailable", &config->policy_unavailable, {"dunno", "tempfail"},
-                 "What a policy request is answered while the store is away.");
-  options.Choice("log-format", &config->log_format, {"text", "json"}, "What log lines look like.");
-  options.Choice("log-level", &config->log_level, {"debug", "info", "warning", "error"},
-                 "The lowest that is logged.");
-  return options.Parse(argc, argv);
-}
-
 int Usage(absl::string_view text) {
   std::fprintf(stderr, "%s: %s\n", kProgram, std::string(text).c_str());
   return 2;
+}
+
+// An error that is no bad option, unless it says so.
+int Fail(const absl::Status& status) {
+  std::fprintf(stderr, "%s: %s\n", kProgram, std::string(status.message()).c_str());
+  return absl::IsInvalidArgument(status) ? 2 : 1;
 }
 
 // Every peer takes a descriptor.
@@ -141,28 +74,12 @@ void RaiseDescriptorLimit(rlim_t connections) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  Config config;
-  config.hostname = OwnHostname();
-  if (std::optional<int> status = ReadOptions(argc, argv, &config)) return *status;
-  if (config.max_recipients < 100) {
-    return Usage(
-        absl::StrCat("--max-recipients: ", config.max_recipients, " is less than 100 (RFC 5321, 4.5.3.1.8)"));
-  }
-  if (config.max_errors == 0) return Usage("--max-errors: must be at least 1");
-  if (config.max_connections == 0) return Usage("--max-connections: must be at least 1");
-  if (config.idle_timeout <= absl::ZeroDuration()) return Usage("--idle-timeout: must be more than 0");
-  if (config.hostname.empty() || config.hostname != restante::smtp::SanitizeHelo(config.hostname)) {
-    return Usage(absl::StrCat("--hostname: `", config.hostname, "` is no host name"));
-  }
-  if (config.smtp_listen.empty() && config.smtps_listen.empty() && config.lmtp_listen.empty()) {
-    return Usage("none of --smtp-listen, --smtps-listen and --lmtp-listen names an address");
-  }
-  if (config.tls_cert.empty() != config.tls_key.empty()) {
-    return Usage(config.tls_cert.empty() ? "--tls-key needs --tls-cert" : "--tls-cert needs --tls-key");
-  }
-  if (!config.smtps_listen.empty() && config.tls_cert.empty()) {
-    return Usage("--smtps-listen needs --tls-cert and --tls-key");
-  }
+  restante::smtp::FrontConfig config;
+  restante::OptionTable table(
+      kProgram, "Takes mail by SMTP and LMTP for a Restante store, and answers other MTAs' questions.");
+  config.Register(table);
+  if (std::optional<int> status = table.Parse(argc, argv)) return *status;
+  if (absl::Status status = config.Check(); !status.ok()) return Usage(status.message());
   absl::StatusOr<restante::smtp::Networks> trusted = restante::smtp::Networks::Parse(config.trusted_networks);
   if (!trusted.ok()) return Usage(absl::StrCat("--trusted-networks: ", trusted.status().message()));
   if (absl::Status status = restante::InitLog(kProgram, config.log_format, config.log_level); !status.ok()) {
@@ -171,10 +88,7 @@ int main(int argc, char** argv) {
   std::unique_ptr<TlsContext> tls;
   if (!config.tls_cert.empty()) {
     absl::StatusOr<std::unique_ptr<TlsContext>> loaded = TlsContext::Load(config.tls_cert, config.tls_key);
-    if (!loaded.ok()) {
-      std::fprintf(stderr, "%s: %s\n", kProgram, std::string(loaded.status().message()).c_str());
-      return 1;
-    }
+    if (!loaded.ok()) return Fail(loaded.status());
     tls = *std::move(loaded);
   }
   restante::policy::ServerOptions policy_options;
@@ -187,11 +101,21 @@ int main(int argc, char** argv) {
       .executor =
           [&io](absl::AnyInvocable<void()> fn) { asio::post(io, [fn = std::move(fn)]() mutable { fn(); }); },
   });
+  restante::FrontMetrics metrics;
   const restante::smtp::SessionHost host = {
       .store = store.get(),
       .clock = restante::Clock::System(),
       .new_request_id = restante::NewRequestId,
-      .on_transaction = restante::smtp::LogTransaction,
+      .on_transaction =
+          [&metrics](const restante::smtp::TransactionRecord& record) {
+            metrics.Count(record);
+            restante::smtp::LogTransaction(record);
+          },
+      .on_error =
+          [&metrics](const restante::smtp::CommandError& error) {
+            metrics.CountError(error.reply.code);
+            restante::smtp::LogError(error);
+          },
   };
   restante::smtp::ServerOptions options;
   options.session.hostname = config.hostname;
@@ -204,6 +128,11 @@ int main(int argc, char** argv) {
                                           ? restante::smtp::UnknownRecipient::kReject
                                           : restante::smtp::UnknownRecipient::kTempfail;
   options.max_connections = config.max_connections;
+  options.client_bounds = {.connections = config.client_connections,
+                           .connections_per_minute = config.client_connections_per_minute,
+                           .errors_per_minute = config.client_errors_per_minute};
+  options.on_connections = [&metrics](size_t connections) { metrics.SetConnections(connections); };
+  options.on_turned_away = [&metrics](absl::string_view reason) { metrics.CountTurnedAway(reason); };
   options.idle_timeout = absl::ToChronoMilliseconds(config.idle_timeout);
   options.trusted_networks = *trusted;
   options.tls = tls.get();
@@ -216,9 +145,14 @@ int main(int argc, char** argv) {
       .when_unavailable = config.policy_unavailable == "dunno" ? restante::policy::WhenUnavailable::kDunno
                                                                : restante::policy::WhenUnavailable::kTempfail,
       .nobody = absl::BytesToHexString(restante::NewRequestId()),
-      .on_refusal = restante::policy::LogRefusal,
+      .on_refusal =
+          [&metrics](const restante::policy::Refusal& refusal) {
+            metrics.Count(refusal);
+            restante::policy::LogRefusal(refusal);
+          },
       .on_unavailable =
-          [&unavailable](const absl::Status& why) {
+          [&metrics, &unavailable](const absl::Status& why) {
+            metrics.CountUnanswered();
             unavailable.Say({{"reason", why.message()}});
           },
   };
@@ -229,8 +163,8 @@ int main(int argc, char** argv) {
   const auto listen = [&](auto& at, auto what, const char* name, const std::vector<std::string>& addresses,
                           const char* usual) {
     for (const std::string& address : addresses) {
-      if (usual != nullptr && address == kNone) continue;
-      const bool by_default = usual != nullptr && address == kAuto;
+      if (usual != nullptr && address == restante::smtp::kNone) continue;
+      const bool by_default = usual != nullptr && address == restante::smtp::kAuto;
       absl::StatusOr<std::string> bound = at.Listen(what, by_default ? usual : address);
       if (!bound.ok() && by_default) {
         // Another front end on this machine most likely, which must not keep this one from its mail.
@@ -240,9 +174,8 @@ int main(int argc, char** argv) {
         continue;
       }
       if (!bound.ok()) {
-        std::fprintf(stderr, "%s: --%s-listen: %s\n", kProgram, name,
-                     std::string(bound.status().message()).c_str());
-        return absl::IsInvalidArgument(bound.status()) ? 2 : 1;
+        return Fail(absl::Status(bound.status().code(),
+                                 absl::StrCat("--", name, "-listen: ", bound.status().message())));
       }
       absl::StrAppend(&listening, "listening ", name, " ", *bound, "\n");
     }
@@ -260,11 +193,25 @@ int main(int argc, char** argv) {
     return status;
   if (int status = smtp({Protocol::kLmtp}, "lmtp", config.lmtp_listen)) return status;
   using PolicyService = restante::policy::Service;
-  if (int status = policy(PolicyService::kPolicy, "policy", config.policy_listen, kPolicyAddress))
-    return status;
   if (int status =
-          policy(PolicyService::kSocketmap, "socketmap", config.socketmap_listen, kSocketmapAddress)) {
+          policy(PolicyService::kPolicy, "policy", config.policy_listen, restante::smtp::kPolicyAddress))
     return status;
+  if (int status = policy(PolicyService::kSocketmap, "socketmap", config.socketmap_listen,
+                          restante::smtp::kSocketmapAddress)) {
+    return status;
+  }
+  auto operations = restante::ops::OperationsServer::ListenAsTold(
+      config.ops_listen, restante::smtp::kOpsAddress,
+      {.metrics = [&metrics] { return restante::ops::MetricsText(metrics); },
+       .ready = [&store] { return store->connected(); }});
+  if (!operations.ok()) return Fail(operations.status());
+  if (*operations) absl::StrAppend(&listening, "listening ops ", (*operations)->address(), "\n");
+  if (!config.user.empty()) {
+    if (absl::Status status = restante::BecomeUser(config.user); !status.ok()) {
+      return Fail(absl::Status(status.code(), absl::StrCat("--user: ", status.message())));
+    }
+  } else if (geteuid() == 0) {
+    restante::Log(restante::LogLevel::kWarning, "runs as root; --user says whom to become", {});
   }
   // For who started us with port 0.
   std::fputs(listening.c_str(), stdout);
@@ -279,6 +226,7 @@ int main(int argc, char** argv) {
     if (error) return;
     restante::Log(restante::LogLevel::kInfo, "shutting down",
                   {{"connections", server.connections() + policy_server.connections()}});
+    if (*operations) (*operations)->Stopping();
     server.Drain(kGrace, drained);
     policy_server.Drain(kGrace, drained);
   });

@@ -42,6 +42,7 @@ inline constexpr ReplyCode kCannotVerify{252, 0, 0};
 
 inline constexpr ReplyCode kShuttingDown{421, 3, 2};
 inline constexpr ReplyCode kTooManyConnections{421, 3, 2};
+inline constexpr ReplyCode kTooManyFromClient{421, 7, 0};
 inline constexpr ReplyCode kIdleTooLong{421, 4, 2};
 inline constexpr ReplyCode kTooManyErrors{421, 7, 0};
 inline constexpr ReplyCode kNotTrusted{421, 7, 0};

@@ -30,6 +30,8 @@ Server::Server(asio::io_context* io, ServerOptions options, const SessionHost* h
       options_(std::move(options)),
       read_buffer_(kReadBuffer),
       bad_handshakes_("a peer and we cannot agree on TLS", host->clock),
+      turned_away_("a peer was turned away", host->clock),
+      limits_(options_.client_bounds),
       host_({.session = host,
              .tls = options_.tls,
              .read_buffer = &read_buffer_,
@@ -66,30 +68,51 @@ absl::StatusOr<std::string> Server::Listen(const Service& service, absl::string_
 }
 
 void Server::Take(const Endpoint* endpoint, tcp::socket socket, const asio::ip::address& peer) {
-  if (connections_.size() >= options_.max_connections) {
-    return Turn(endpoint, std::move(socket), kTooManyConnections, "Too many connections, try again later");
+  const bool is_stranger = !options_.trusted_networks.Contains(peer);
+  if (std::optional<Rejection> rejection = Judge(*endpoint, peer, is_stranger)) {
+    return Turn(*endpoint, std::move(socket), *rejection, Unmapped(peer).to_string());
   }
-  const std::string client = Unmapped(peer).to_string();
-  if (endpoint->options.session.protocol == Protocol::kLmtp && !options_.trusted_networks.Contains(peer)) {
-    Log(LogLevel::kWarning, "LMTP refused: not from a trusted network", {{"client", client}});
-    return Turn(endpoint, std::move(socket), kNotTrusted, "LMTP is for trusted networks only");
-  }
-  asio::co_spawn(*io_, Serve(endpoint, std::move(socket), client), asio::detached);
+  asio::co_spawn(*io_, Serve(endpoint, std::move(socket), peer, is_stranger), asio::detached);
 }
 
-asio::awaitable<void> Server::Serve(const Endpoint* endpoint, tcp::socket socket, std::string client) {
-  Connection connection(std::move(socket), std::move(client), &endpoint->options, &host_);
+std::optional<Server::Rejection> Server::Judge(const Endpoint& endpoint, const asio::ip::address& peer,
+                                               bool is_stranger) {
+  if (endpoint.options.session.protocol == Protocol::kLmtp && is_stranger) {
+    return Rejection{"not_trusted", kNotTrusted, "LMTP is for trusted networks only"};
+  }
+  if (connections_.size() >= options_.max_connections) {
+    return Rejection{"too_many_connections", kTooManyConnections, "Too many connections, try again later"};
+  }
+  if (!is_stranger) return std::nullopt;
+  const ClientLimits::Verdict verdict = limits_.Admit(peer, steady_clock::now());
+  if (verdict == ClientLimits::Verdict::kWelcome) return std::nullopt;
+  return Rejection{"client_limit", kTooManyFromClient, Describe(verdict)};
+}
+
+asio::awaitable<void> Server::Serve(const Endpoint* endpoint, tcp::socket socket, asio::ip::address peer,
+                                    bool is_stranger) {
+  Connection connection(std::move(socket), Unmapped(peer).to_string(), &endpoint->options, &host_);
   connections_.insert(&connection);
+  TellConnections();
   co_await connection.Run();
   connections_.erase(&connection);
+  TellConnections();
+  if (is_stranger) limits_.Leave(peer, connection.errors(), steady_clock::now());
   FinishDrain();
 }
 
-void Server::Turn(const Endpoint* endpoint, tcp::socket socket, ReplyCode code, absl::string_view text) {
+void Server::TellConnections() const {
+  if (options_.on_connections != nullptr) options_.on_connections(connections_.size());
+}
+
+void Server::Turn(const Endpoint& endpoint, tcp::socket socket, const Rejection& rejection,
+                  absl::string_view client) {
+  if (options_.on_turned_away != nullptr) options_.on_turned_away(rejection.reason);
+  turned_away_.Say({{"client", client}, {"reason", rejection.text}});
   // A handshake would cost more than the connection that there is no room for.
-  if (endpoint->options.implicit_tls) return;
+  if (endpoint.options.implicit_tls) return;
   std::string reply;
-  AppendReply(code, absl::StrCat(options_.session.hostname, " ", text), &reply);
+  AppendReply(rejection.code, absl::StrCat(options_.session.hostname, " ", rejection.text), &reply);
   // The peer waits for the greeting: an empty socket takes one line.
   (void)::send(socket.native_handle(), reply.data(), reply.size(), MSG_NOSIGNAL);
   std::error_code ignored;
@@ -103,8 +126,14 @@ void Server::ScheduleSweep() {
   sweep_.async_wait([this](std::error_code error) {
     if (error) return;
     const auto now = steady_clock::now();
+    Connection::Patience patience{options_.idle_timeout, options_.idle_timeout};
+    if (connections_.size() * 10 >= size_t{options_.max_connections} * 9) {
+      // Those who come now need the room more than those who say nothing.
+      patience = {std::min(patience.outside, options_.stress_patience.outside),
+                  std::min(patience.within, options_.stress_patience.within)};
+    }
     // None of them ends within Sweep: that is for its coroutine to do later.
-    for (Connection* connection : connections_) connection->Sweep(now, options_.idle_timeout);
+    for (Connection* connection : connections_) connection->Sweep(now, patience);
     if (options_.tls != nullptr) options_.tls->ReloadIfChanged();
     ScheduleSweep();
   });

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_set>
 #include <vector>
@@ -18,6 +19,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "client/smtp/client_limits.h"
 #include "client/smtp/connection.h"
 #include "client/smtp/listener.h"
 #include "client/smtp/networks.h"
@@ -38,15 +40,25 @@ struct Service {
 struct ServerOptions {
   // `protocol` and `offer_tls` are the listener's.
   SessionOptions session;
-  // At the same time, over all listeners; more are told 421.
+  // At the same time, over all listeners; more are told 421. From nine tenths on
+  // peers may be silent for stress_patience only.
   uint32_t max_connections = 10'000;
+  // For each client address outside of trusted_networks.
+  ClientBounds client_bounds;
   std::chrono::milliseconds idle_timeout{300'000};
-  // Who may speak LMTP.
+  // Short for a person and long for a program.
+  Connection::Patience stress_patience{std::chrono::seconds(5), std::chrono::seconds(30)};
+  // Who may speak LMTP, and is not bound by client_bounds.
   Networks trusted_networks = Networks::Loopback();
   // Outlives the server, which looks whether its files have changed. nullptr: there
   // is no TLS.
   TlsContext* tls = nullptr;
   std::chrono::milliseconds handshake_timeout{30'000};
+  // A peer was turned away before it said anything; `reason` is one word for the kind.
+  // May be absent.
+  std::function<void(absl::string_view reason)> on_turned_away = nullptr;
+  // So many peers are connected now. May be absent.
+  std::function<void(size_t)> on_connections = nullptr;
 };
 
 // All on the io_context's one thread. Must not be destroyed before the
@@ -79,10 +91,21 @@ class Server {
     std::unique_ptr<Listener> listener;
   };
 
-  asio::awaitable<void> Serve(const Endpoint* endpoint, asio::ip::tcp::socket socket, std::string client);
+  // Why a peer is not served.
+  struct Rejection {
+    absl::string_view reason;  // One word, for the metrics.
+    ReplyCode code;
+    absl::string_view text;
+  };
+
   void Take(const Endpoint* endpoint, asio::ip::tcp::socket socket, const asio::ip::address& peer);
-  // Closes with a reply.
-  void Turn(const Endpoint* endpoint, asio::ip::tcp::socket socket, ReplyCode code, absl::string_view text);
+  // None: it is counted in limits_ if it `is_stranger`.
+  std::optional<Rejection> Judge(const Endpoint& endpoint, const asio::ip::address& peer, bool is_stranger);
+  void Turn(const Endpoint& endpoint, asio::ip::tcp::socket socket, const Rejection& rejection,
+            absl::string_view client);
+  asio::awaitable<void> Serve(const Endpoint* endpoint, asio::ip::tcp::socket socket, asio::ip::address peer,
+                              bool is_stranger);
+  void TellConnections() const;
   void ScheduleSweep();
   void FinishDrain();
 
@@ -90,6 +113,8 @@ class Server {
   const ServerOptions options_;
   std::vector<char> read_buffer_;
   RepeatedWarning bad_handshakes_;
+  RepeatedWarning turned_away_;
+  ClientLimits limits_;
   const ConnectionHost host_;
   std::vector<std::unique_ptr<Endpoint>> endpoints_;
   std::unordered_set<Connection*> connections_;

@@ -115,6 +115,9 @@ class Session : private TransactionHandler {
   // after the end.
   bool wants_input() const;
 
+  // Between MAIL and its end.
+  bool in_transaction() const { return record_.has_value(); }
+
   // Nothing more is to be read; close when output() is written.
   bool closed() const { return phase_ == Phase::kClosed; }
 
@@ -217,7 +220,6 @@ class Session : private TransactionHandler {
   void RecordAccepted(ReplyCode code);
   // Ends the transaction: log, and back to no transaction.
   void EndTransaction(TransactionEnd end);
-  bool in_transaction() const { return record_.has_value(); }
   bool lmtp() const { return options_->protocol == Protocol::kLmtp; }
   // As `Received` has it (RFC 3848; RFC 6531, 4.3).
   absl::string_view protocol_name(bool smtputf8) const;

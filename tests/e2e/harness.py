@@ -68,8 +68,7 @@ class Program:
         self.log = pathlib.Path(log)
         self.addresses = {}
         env = environment()
-        if name == "restante-store":
-            env["RESTANTE_OPS_LISTEN"] = "127.0.0.1:0"  # Its default address is everybody's.
+        env["RESTANTE_OPS_LISTEN"] = "127.0.0.1:0"  # Their default addresses are everybody's.
         with open(self.log, "ab") as stderr:
             self.process = subprocess.Popen(
                 [PROGRAMS[name], *map(str, args)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr,
@@ -204,7 +203,7 @@ class Front:
             "restante-smtp",
             ["--store", store_address, "--smtp-listen", "127.0.0.1:0", "--lmtp-listen", lmtp,
              "--policy-listen", policy, "--socketmap-listen", socketmap, "--hostname", "mx.example.org", *options],
-            self.directory / "smtp.log", ["smtp", "lmtp", "policy", "socketmap"])
+            self.directory / "smtp.log", ["smtp", "lmtp", "policy", "socketmap", "ops"])
         self.smtp = self.program.addresses["smtp"]
         self.lmtp = self.program.addresses["lmtp"]
         self.policy = self.program.addresses["policy"]

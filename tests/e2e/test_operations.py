@@ -1,17 +1,23 @@
 """What operators' machines ask by HTTP."""
 
 import http.client
+import os
+import pathlib
+import pwd
 import re
 import socket
 import subprocess
 
+import pytest
+
 import harness
+from smtp_client import Smtp
 
 TEXT = b"Subject: a\r\n\r\ntext\r\n"
 
 
-def get(store, path, method="GET"):
-    connection = http.client.HTTPConnection(store.program.addresses["ops"], timeout=harness.PATIENCE)
+def get(program, path, method="GET"):
+    connection = http.client.HTTPConnection(program.program.addresses["ops"], timeout=harness.PATIENCE)
     connection.request(method, path)
     response = connection.getresponse()
     text = response.read().decode()
@@ -19,8 +25,8 @@ def get(store, path, method="GET"):
     return response, text
 
 
-def metrics(store):
-    response, text = get(store, "/metrics")
+def metrics(program):
+    response, text = get(program, "/metrics")
     assert response.status == 200
     assert response.getheader("Content-Type").startswith("text/plain; version=0.0.4")
     values = {}
@@ -75,3 +81,74 @@ def test_off_loopback_it_wants_to_be_told(directory):
         env=harness.environment(), capture_output=True, timeout=harness.PATIENCE)
     assert done.returncode == 2
     assert "--ops-listen 0.0.0.0:0: not a loopback address" in done.stderr.decode()
+
+
+def test_the_front_end_counts_what_it_does_and_refuses(front, cli):
+    cli("domain", "create", "example.org")
+    cli("mailbox", "create", "alice@example.org")
+    cli("mailbox", "create", "full@example.org", "--messages", "0")
+    with Smtp(front.smtp) as smtp:
+        assert smtp.command("FOO") == 500
+        assert smtp.command("MAIL FROM:<a@example.net>") == 250
+        assert smtp.command("RCPT TO:<alice@example.org>") == 250
+        assert smtp.command("RCPT TO:<full@example.org>") == 452
+        assert smtp.command("DATA") == 354
+        assert smtp.command("Subject: a\r\n\r\ntext\r\n.") == 250
+        now = metrics(front)
+        assert now["restante_smtp_connections"] == 1
+    assert now['restante_smtp_transactions_total{outcome="stored",protocol="ESMTP"}'] == 1
+    assert now['restante_smtp_recipients_total{reply="452 4.2.2"}'] == 1
+    assert now['restante_smtp_errors_total{reply="500 5.5.1"}'] == 1
+    assert "500 5.5.1 Unknown command" in front.program.log_text()
+
+
+def test_the_front_end_is_ready_while_its_store_is_there(front, store):
+    harness.poll(lambda: get(front, "/readyz")[0].status == 200, "ready")
+    assert get(front, "/livez")[0].status == 200
+    store.kill9()
+    harness.poll(lambda: get(front, "/readyz")[0].status == 503, "not ready")
+    assert get(front, "/livez")[0].status == 200
+    store.restart()
+    harness.poll(lambda: get(front, "/readyz")[0].status == 200, "ready again")
+
+
+def ids(pid):
+    status = pathlib.Path(f"/proc/{pid}/status").read_text()
+    return {line.split()[0]: set(line.split()[1:]) for line in status.splitlines() if line[:4] in ("Uid:", "Gid:")}
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root has rights to give up")
+def test_root_takes_a_low_port_and_becomes_somebody_else(store, directory):
+    nobody = pwd.getpwnam("nobody")
+    port = next(p for p in range(1023, 512, -1) if is_free(p))
+    front = harness.Program(
+        "restante-smtp",
+        ["--store", store.address, "--smtp-listen", f"127.0.0.1:{port}", "--lmtp-listen", "127.0.0.1:0",
+         "--policy-listen", "none", "--socketmap-listen", "none", "--user", "nobody"],
+        directory / "low.log", ["smtp"])
+    try:
+        assert ids(front.pid) == {"Uid:": {str(nobody.pw_uid)}, "Gid:": {str(nobody.pw_gid)}}
+        for task in pathlib.Path(f"/proc/{front.pid}/task").iterdir():
+            assert ids(task.name)["Uid:"] == {str(nobody.pw_uid)}
+        with Smtp(f"127.0.0.1:{port}") as smtp:
+            assert smtp.command("NOOP") == 250
+    finally:
+        assert front.stop() == 0
+
+
+def is_free(port):
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+            return True
+        except OSError:
+            return False
+
+
+def test_whom_to_become_has_to_exist(store, directory):
+    done = subprocess.run(
+        [harness.PROGRAMS["restante-smtp"], "--store", store.address, "--smtp-listen", "127.0.0.1:0", "--lmtp-listen",
+         "127.0.0.1:0", "--user", "nobody-of-that-name"],
+        env=harness.environment() | {"RESTANTE_OPS_LISTEN": "none"}, capture_output=True, timeout=harness.PATIENCE)
+    assert done.returncode == 2
+    assert "--user: `nobody-of-that-name`: no such user" in done.stderr.decode()

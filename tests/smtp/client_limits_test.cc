@@ -20,7 +20,7 @@ TEST(ClientLimits, ConnectionsAtATimeAreBounded) {
   const asio::ip::address client = Address("192.0.2.1");
   EXPECT_EQ(limits.Admit(client, kStart), Verdict::kWelcome);
   EXPECT_EQ(limits.Admit(client, kStart), Verdict::kWelcome);
-  EXPECT_EQ(limits.Admit(client, kStart), Verdict::kTooManyConnections);
+  EXPECT_EQ(limits.Admit(client, kStart), Verdict::kConnections);
   EXPECT_EQ(limits.Admit(Address("192.0.2.2"), kStart), Verdict::kWelcome);
   limits.Leave(client, 0, kStart);
   EXPECT_EQ(limits.Admit(client, kStart), Verdict::kWelcome);
@@ -30,8 +30,8 @@ TEST(ClientLimits, OneThatWasTurnedAwayDoesNotCount) {
   ClientLimits limits({.connections = 1, .connections_per_minute = 2});
   const asio::ip::address client = Address("192.0.2.1");
   EXPECT_EQ(limits.Admit(client, kStart), Verdict::kWelcome);
-  EXPECT_EQ(limits.Admit(client, kStart), Verdict::kTooManyConnections);
-  EXPECT_EQ(limits.Admit(client, kStart), Verdict::kTooManyConnections);
+  EXPECT_EQ(limits.Admit(client, kStart), Verdict::kConnections);
+  EXPECT_EQ(limits.Admit(client, kStart), Verdict::kConnections);
   limits.Leave(client, 0, kStart);
   EXPECT_EQ(limits.Admit(client, kStart), Verdict::kWelcome);
 }
@@ -43,7 +43,7 @@ TEST(ClientLimits, ConnectionsInAMinuteAreBounded) {
     EXPECT_EQ(limits.Admit(client, kStart + seconds(i)), Verdict::kWelcome);
     limits.Leave(client, 0, kStart + seconds(i));
   }
-  EXPECT_EQ(limits.Admit(client, kStart + seconds(59)), Verdict::kTooManyInAMinute);
+  EXPECT_EQ(limits.Admit(client, kStart + seconds(59)), Verdict::kRate);
   EXPECT_EQ(limits.Admit(client, kStart + seconds(60)), Verdict::kWelcome);
 }
 
@@ -54,7 +54,7 @@ TEST(ClientLimits, ErrorsInAMinuteAreBounded) {
   limits.Leave(client, 9, kStart);
   EXPECT_EQ(limits.Admit(client, kStart), Verdict::kWelcome);
   limits.Leave(client, 1, kStart + seconds(1));
-  EXPECT_EQ(limits.Admit(client, kStart + seconds(2)), Verdict::kTooManyErrors);
+  EXPECT_EQ(limits.Admit(client, kStart + seconds(2)), Verdict::kErrors);
   EXPECT_EQ(limits.Admit(Address("192.0.2.2"), kStart + seconds(2)), Verdict::kWelcome);
   EXPECT_EQ(limits.Admit(client, kStart + seconds(60)), Verdict::kWelcome);
 }
@@ -64,20 +64,20 @@ TEST(ClientLimits, ErrorsOfALongConnectionCountWhenItEnds) {
   const asio::ip::address client = Address("192.0.2.1");
   EXPECT_EQ(limits.Admit(client, kStart), Verdict::kWelcome);
   limits.Leave(client, 10, kStart + seconds(300));
-  EXPECT_EQ(limits.Admit(client, kStart + seconds(301)), Verdict::kTooManyErrors);
+  EXPECT_EQ(limits.Admit(client, kStart + seconds(301)), Verdict::kErrors);
 }
 
 TEST(ClientLimits, InIpv6ItIsTheNetworkThatCounts) {
   ClientLimits limits({.connections = 1});
   EXPECT_EQ(limits.Admit(Address("2001:db8:0:1::1"), kStart), Verdict::kWelcome);
-  EXPECT_EQ(limits.Admit(Address("2001:db8:0:1:ffff::2"), kStart), Verdict::kTooManyConnections);
+  EXPECT_EQ(limits.Admit(Address("2001:db8:0:1:ffff::2"), kStart), Verdict::kConnections);
   EXPECT_EQ(limits.Admit(Address("2001:db8:0:2::1"), kStart), Verdict::kWelcome);
 }
 
 TEST(ClientLimits, AMappedIpv4AddressIsThatAddress) {
   ClientLimits limits({.connections = 1});
   EXPECT_EQ(limits.Admit(Address("::ffff:192.0.2.1"), kStart), Verdict::kWelcome);
-  EXPECT_EQ(limits.Admit(Address("192.0.2.1"), kStart), Verdict::kTooManyConnections);
+  EXPECT_EQ(limits.Admit(Address("192.0.2.1"), kStart), Verdict::kConnections);
   EXPECT_EQ(limits.Admit(Address("::ffff:192.0.2.2"), kStart), Verdict::kWelcome);
 }
 
@@ -98,7 +98,7 @@ TEST(ClientLimits, WhoeverIsLongGoneIsForgotten) {
   EXPECT_EQ(limits.clients(), 200u);
   EXPECT_EQ(limits.Admit(Address("198.51.100.1"), kStart + seconds(120)), Verdict::kWelcome);
   EXPECT_EQ(limits.clients(), 2u);
-  EXPECT_EQ(limits.Admit(Address("192.0.2.0"), kStart + seconds(120)), Verdict::kTooManyConnections);
+  EXPECT_EQ(limits.Admit(Address("192.0.2.0"), kStart + seconds(120)), Verdict::kConnections);
 }
 
 TEST(ClientLimits, AFloodOfAddressesIsHeldInBoundedMemory) {
@@ -110,7 +110,7 @@ TEST(ClientLimits, AFloodOfAddressesIsHeldInBoundedMemory) {
     limits.Leave(client, 0, kStart);
     ASSERT_LE(limits.clients(), ClientLimits::kMaxRemembered + 1);
   }
-  EXPECT_EQ(limits.Admit(Address("192.0.2.1"), kStart), Verdict::kTooManyConnections);
+  EXPECT_EQ(limits.Admit(Address("192.0.2.1"), kStart), Verdict::kConnections);
 }
 
 }  // namespace

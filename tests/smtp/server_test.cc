@@ -76,6 +76,64 @@ TEST(Server, TooManyConnectionsAreTold421AndRoomIsFreeAgainAfterwards) {
   EXPECT_THAT(fourth.Read("220"), StartsWith("220 "));
 }
 
+TEST(Server, WhoIsSilentMakesRoomWhenItIsShort) {
+  ServerOptions options;
+  options.max_connections = 2;
+  options.stress_patience = {std::chrono::milliseconds(20), std::chrono::minutes(5)};
+  LoopServer server(Protocol::kSmtp, options);
+  Client silent(&server);
+  EXPECT_THAT(silent.Read("220"), StartsWith("220 "));
+  Client busy(&server);
+  busy.Send("HELO c\r\nMAIL FROM:<a@b.c>\r\n");
+  EXPECT_THAT(busy.Read("250"), StartsWith("220 "));
+  EXPECT_THAT(silent.Read("421"), HasSubstr("421 4.4.2 "));
+  EXPECT_TRUE(silent.ClosedByServer());
+  silent.Close();
+  ASSERT_TRUE(server.Until([&] { return server.server().connections() == 1; }));
+  Client next(&server);
+  EXPECT_THAT(next.Read("220"), StartsWith("220 "));
+  busy.Send("RSET\r\n");
+  EXPECT_THAT(busy.Read("250"), HasSubstr("250 2.0.0 ")) << "within a transaction there is more time";
+}
+
+TEST(Server, OneStrangersAddressIsBoundAndATrustedOneIsNot) {
+  ServerOptions options;
+  options.client_bounds.connections = 1;
+  std::vector<std::string> reasons;
+  options.on_turned_away = [&](absl::string_view reason) { reasons.emplace_back(reason); };
+  LoopServer trusting(Protocol::kSmtp, options);
+  Client one(&trusting);
+  Client two(&trusting);
+  EXPECT_THAT(one.Read("220"), StartsWith("220 "));
+  EXPECT_THAT(two.Read("220"), StartsWith("220 "));
+
+  options.trusted_networks = *Networks::Parse({"10.0.0.0/8"});
+  LoopServer server(Protocol::kSmtp, options);
+  auto first = std::make_unique<Client>(&server);
+  EXPECT_THAT(first->Read("220"), StartsWith("220 "));
+  Client second(&server);
+  EXPECT_THAT(second.Read("421"), StartsWith("421 4.7.0 "));
+  EXPECT_THAT(reasons, testing::ElementsAre("client_limit"));
+  first.reset();
+  ASSERT_TRUE(server.Until([&] { return server.server().connections() == 0; }));
+  Client third(&server);
+  EXPECT_THAT(third.Read("220"), StartsWith("220 "));
+}
+
+TEST(Server, ErrorsOfAStrangerKeepItOut) {
+  ServerOptions options;
+  options.trusted_networks = *Networks::Parse({"10.0.0.0/8"});
+  options.client_bounds.errors_per_minute = 2;
+  LoopServer server(Protocol::kSmtp, options);
+  auto first = std::make_unique<Client>(&server);
+  first->Send("FOO\r\nBAR\r\nQUIT\r\n");
+  EXPECT_THAT(first->Read("221"), HasSubstr("500 5.5.1 "));
+  first.reset();
+  ASSERT_TRUE(server.Until([&] { return server.server().connections() == 0; }));
+  Client second(&server);
+  EXPECT_THAT(second.Read("421"), HasSubstr("errors"));
+}
+
 TEST(Server, LmtpIsForTrustedNetworksOnlyAndSmtpForAll) {
   ServerOptions options;
   options.trusted_networks = *Networks::Parse({"10.0.0.0/8"});

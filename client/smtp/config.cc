@@ -1,0 +1,97 @@
+#include "client/smtp/config.h"
+
+#include <unistd.h>
+
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "client/smtp/received_header.h"
+
+namespace restante::smtp {
+namespace {
+
+std::string OwnHostname() {
+  char name[256] = {};
+  return gethostname(name, sizeof(name) - 1) == 0 ? name : "localhost";
+}
+
+}  // namespace
+
+FrontConfig::FrontConfig() : hostname(OwnHostname()) {}
+
+void FrontConfig::Register(OptionTable& options) {
+  options.String("store", &store, "ADDR", "The store's gRPC address.");
+  options.List("smtp-listen", &smtp_listen, "ADDR", "Where to speak SMTP; port 0 is any free one.");
+  options.List("smtps-listen", &smtps_listen, "ADDR", "Where to speak SMTP in TLS from the first octet on.");
+  options.List("lmtp-listen", &lmtp_listen, "ADDR", "Where to speak LMTP; never port 25.");
+  options.List("policy-listen", &policy_listen, "ADDR|auto|none",
+               "Where to answer Postfix's policy requests; auto: 127.0.0.1:2452, if nobody else has it.");
+  options.List(
+      "socketmap-listen", &socketmap_listen, "ADDR|auto|none",
+      "Where to answer look-ups in the maps `domain` and `mailbox`; auto: 127.0.0.1:2453, likewise.");
+  options.String(
+      "ops-listen", &ops_listen, "ADDR|auto|none",
+      "Address of the operations HTTP (/metrics, /livez, /readyz); auto: 127.0.0.1:9355, if nobody "
+      "else has it.");
+  options.String(
+      "user", &user, "NAME",
+      "Whom to become once all addresses are had; for a start as root, which ports below 1024 need.");
+  options.List("trusted-networks", &trusted_networks, "NETWORK",
+               "Who may speak LMTP, and ask for policy and socketmaps.");
+  options.String(
+      "tls-cert", &tls_cert, "FILE",
+      "The certificate and its chain, PEM: STARTTLS is offered. Read again when it changes and on SIGHUP.");
+  options.String("tls-key", &tls_key, "FILE", "The certificate's key, PEM without a passphrase.");
+  options.String("hostname", &hostname, "NAME", "This host's name in greetings and Received headers.");
+  options.Uint32("max-connections", &max_connections, "CONNECTIONS",
+                 "At the same time, by SMTP and LMTP; more get 421.");
+  options.Uint32(
+      "client-connections", &client_connections, "CONNECTIONS",
+      "At the same time, of one client address (in IPv6: /64); more get 421. 0: no bound. These three "
+      "do not hold for --trusted-networks.");
+  options.Uint32("client-connections-per-minute", &client_connections_per_minute, "CONNECTIONS",
+                 "Begun by one client address within a minute; more get 421. 0: no bound.");
+  options.Uint32(
+      "client-errors-per-minute", &client_errors_per_minute, "ERRORS",
+      "In syntax and sequence by one client address; until the minute is over it gets 421. 0: no bound.");
+  options.Uint32("max-recipients", &max_recipients, "RECIPIENTS",
+                 "In one transaction; more get 452. At least 100.");
+  options.Uint32("max-errors", &max_errors, "ERRORS",
+                 "In syntax and sequence since the last stored message; then 421.");
+  options.Duration("idle-timeout", &idle_timeout, "How long a peer may be silent; then 421.");
+  options.Duration("settle-timeout", &settle_timeout,
+                   "How long an outcome that was lost with the store is asked for.");
+  options.Choice("bare-newline", &bare_newline, {"keep", "refuse"},
+                 "What to do with a text that has a bare CR, a bare LF or NUL.");
+  options.Choice("unknown-recipient", &unknown_recipient, {"reject", "tempfail"},
+                 "Whether unknown mailboxes and domains get 550 or 450.");
+  options.Choice("policy-unavailable", &policy_unavailable, {"dunno", "tempfail"},
+                 "What a policy request is answered while the store is away.");
+  options.Choice("log-format", &log_format, {"text", "json"}, "What log lines look like.");
+  options.Choice("log-level", &log_level, {"debug", "info", "warning", "error"},
+                 "The lowest that is logged.");
+}
+
+absl::Status FrontConfig::Check() const {
+  const auto wrong = [](auto... text) { return absl::InvalidArgumentError(absl::StrCat(text...)); };
+  if (max_recipients < 100) {
+    return wrong("--max-recipients: ", max_recipients, " is less than 100 (RFC 5321, 4.5.3.1.8)");
+  }
+  if (max_errors == 0) return wrong("--max-errors: must be at least 1");
+  if (max_connections == 0) return wrong("--max-connections: must be at least 1");
+  if (idle_timeout <= absl::ZeroDuration()) return wrong("--idle-timeout: must be more than 0");
+  if (hostname.empty() || hostname != SanitizeHelo(hostname)) {
+    return wrong("--hostname: `", hostname, "` is no host name");
+  }
+  if (smtp_listen.empty() && smtps_listen.empty() && lmtp_listen.empty()) {
+    return wrong("none of --smtp-listen, --smtps-listen and --lmtp-listen names an address");
+  }
+  if (tls_cert.empty() != tls_key.empty()) {
+    return wrong(tls_cert.empty() ? "--tls-key needs --tls-cert" : "--tls-cert needs --tls-key");
+  }
+  if (!smtps_listen.empty() && tls_cert.empty())
+    return wrong("--smtps-listen needs --tls-cert and --tls-key");
+  return absl::OkStatus();
+}
+
+}  // namespace restante::smtp
