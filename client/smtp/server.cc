@@ -23,6 +23,9 @@ using std::chrono::steady_clock;
 constexpr size_t kReadBuffer = 64 * 1024;
 constexpr uint16_t kSmtpPort = 25;
 
+// How long it counts as full after a peer was turned away.
+constexpr std::chrono::seconds kStress{30};
+
 }  // namespace
 
 Server::Server(asio::io_context* io, ServerOptions options, const SessionHost* host)
@@ -81,6 +84,7 @@ std::optional<Server::Rejection> Server::Judge(const Endpoint& endpoint, const a
     return Rejection{"not_trusted", kNotTrusted, "LMTP is for trusted networks only"};
   }
   if (connections_.size() >= options_.max_connections) {
+    full_ = steady_clock::now();
     return Rejection{"too_many_connections", kTooManyConnections, "Too many connections, try again later"};
   }
   if (!is_stranger) return std::nullopt;
@@ -127,7 +131,7 @@ void Server::ScheduleSweep() {
     if (error) return;
     const auto now = steady_clock::now();
     Connection::Patience patience{options_.idle_timeout, options_.idle_timeout};
-    if (connections_.size() * 10 >= size_t{options_.max_connections} * 9) {
+    if (full_.has_value() && now - *full_ < kStress) {
       // Those who come now need the room more than those who say nothing.
       patience = {std::min(patience.outside, options_.stress_patience.outside),
                   std::min(patience.within, options_.stress_patience.within)};

@@ -40,9 +40,9 @@ struct Service {
 struct ServerOptions {
   // `protocol` and `offer_tls` are the listener's.
   SessionOptions session;
-  // At the same time, over all listeners; more are told 421. From nine tenths on
+  // At the same time, over all listeners; more are told 421. For a while after that
   // peers may be silent for stress_patience only.
-  uint32_t max_connections = 10'000;
+  uint32_t max_connections = 20'000;
   // For each client address outside of trusted_networks.
   ClientBounds client_bounds;
   std::chrono::milliseconds idle_timeout{300'000};
@@ -114,6 +114,8 @@ class Server {
   std::vector<char> read_buffer_;
   RepeatedWarning bad_handshakes_;
   RepeatedWarning turned_away_;
+  // When there was last no room for a peer.
+  std::optional<std::chrono::steady_clock::time_point> full_;
   ClientLimits limits_;
   const ConnectionHost host_;
   std::vector<std::unique_ptr<Endpoint>> endpoints_;

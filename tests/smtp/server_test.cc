@@ -76,7 +76,7 @@ TEST(Server, TooManyConnectionsAreTold421AndRoomIsFreeAgainAfterwards) {
   EXPECT_THAT(fourth.Read("220"), StartsWith("220 "));
 }
 
-TEST(Server, WhoIsSilentMakesRoomWhenItIsShort) {
+TEST(Server, WhoIsSilentMakesRoomWhenThereIsNone) {
   ServerOptions options;
   options.max_connections = 2;
   options.stress_patience = {std::chrono::milliseconds(20), std::chrono::minutes(5)};
@@ -86,6 +86,8 @@ TEST(Server, WhoIsSilentMakesRoomWhenItIsShort) {
   Client busy(&server);
   busy.Send("HELO c\r\nMAIL FROM:<a@b.c>\r\n");
   EXPECT_THAT(busy.Read("250"), StartsWith("220 "));
+  Client turned_away(&server);
+  EXPECT_THAT(turned_away.Read("421"), StartsWith("421 4.3.2 "));
   EXPECT_THAT(silent.Read("421"), HasSubstr("421 4.4.2 "));
   EXPECT_TRUE(silent.ClosedByServer());
   silent.Close();
