@@ -3,6 +3,7 @@
 #define RESTANTE_CLIENT_SMTP_CONNECTION_H_
 
 #include <asio/awaitable.hpp>
+#include <asio/ip/address.hpp>
 #include <asio/ip/tcp.hpp>
 #include <asio/steady_timer.hpp>
 #include <chrono>
@@ -11,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "client/smtp/networks.h"
 #include "client/smtp/session.h"
 #include "client/smtp/transport.h"
 #include "server/base/repeated_warning.h"
@@ -29,6 +31,12 @@ struct ConnectionHost {
   // How long a peer may take to agree on TLS.
   std::chrono::milliseconds handshake_timeout{30'000};
   RepeatedWarning* bad_handshakes = nullptr;
+  // How long a proxy may take to send its header.
+  std::chrono::milliseconds proxy_timeout{5'000};
+  RepeatedWarning* bad_proxy_headers = nullptr;
+  // Who may speak LMTP, and who is believed.
+  const Networks* trusted = nullptr;
+  RepeatedWarning* not_trusted = nullptr;
 };
 
 // What is spoken with one peer.
@@ -36,14 +44,16 @@ struct ConnectionOptions {
   SessionOptions session;
   // TLS from the first octet on (RFC 8314, 3).
   bool implicit_tls = false;
+  // A proxy says first whom it brings.
+  bool proxy_header = false;
 };
 
 // All on the thread of the socket's io_context. The session copies what must stay
 // of the read buffer.
 class Connection {
  public:
-  // `socket` is non-blocking; `client` is the peer's address.
-  Connection(asio::ip::tcp::socket socket, std::string client, const ConnectionOptions* options,
+  // `socket` is non-blocking; `peer` is who has connected.
+  Connection(asio::ip::tcp::socket socket, const asio::ip::address& peer, const ConnectionOptions* options,
              const ConnectionHost* host);
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
@@ -70,6 +80,8 @@ class Connection {
   asio::awaitable<bool> WaitForSocket(asio::ip::tcp::socket::wait_type type, Waiting why);
   // The same for what the transport asked for.
   asio::awaitable<bool> WaitForSocket(Transport::Outcome outcome, Waiting why);
+  // False when there is none: then not a word is said.
+  asio::awaitable<bool> ReadProxyHeader();
   // False when it did not come about.
   asio::awaitable<bool> BeginTls();
   // Reads on until the peer has closed: closing with octets unread would make
@@ -78,7 +90,8 @@ class Connection {
 
   const ConnectionOptions* const options_;
   const ConnectionHost* const host_;
-  const std::string client_;
+  // Who is at the other end, which a proxy's header may change.
+  asio::ip::address client_;
   Transport transport_;
   // Cancelled to wake Run; never expires.
   asio::steady_timer wake_;

@@ -48,6 +48,9 @@ struct Config {
   std::vector<std::string> smtp_listen = {"127.0.0.1:2525"};
   std::vector<std::string> smtps_listen;
   std::vector<std::string> lmtp_listen = {"127.0.0.1:2424"};
+  std::vector<std::string> smtp_proxy_listen;
+  std::vector<std::string> smtps_proxy_listen;
+  std::vector<std::string> lmtp_proxy_listen;
   std::vector<std::string> policy_listen = {"127.0.0.1:2452"};
   std::vector<std::string> socketmap_listen = {"127.0.0.1:2453"};
   std::vector<std::string> trusted_networks = {"127.0.0.0/8", "::1"};
@@ -80,11 +83,16 @@ std::optional<int> ReadOptions(int argc, char** argv, Config* config) {
   options.List("smtps-listen", &config->smtps_listen, "ADDR",
                "Where to speak SMTP in TLS from the first octet on.");
   options.List("lmtp-listen", &config->lmtp_listen, "ADDR", "Where to speak LMTP; never port 25.");
+  options.List("smtp-proxy-listen", &config->smtp_proxy_listen, "ADDR",
+               "Where to speak SMTP behind a proxy that sends the PROXY protocol's header, 1 or 2.");
+  options.List("smtps-proxy-listen", &config->smtps_proxy_listen, "ADDR",
+               "The same in TLS, which begins behind the header.");
+  options.List("lmtp-proxy-listen", &config->lmtp_proxy_listen, "ADDR", "The same for LMTP.");
   options.List("policy-listen", &config->policy_listen, "ADDR", "Where to answer Postfix's policy requests.");
   options.List("socketmap-listen", &config->socketmap_listen, "ADDR",
                "Where to answer look-ups in the maps `domain` and `mailbox`.");
   options.List("trusted-networks", &config->trusted_networks, "NETWORK",
-               "Who may speak LMTP, and ask for policy and socketmaps.");
+               "Who may speak LMTP, and ask for policy and socketmaps; which proxies are believed.");
   options.String(
       "tls-cert", &config->tls_cert, "FILE",
       "The certificate and its chain, PEM: STARTTLS is offered. Read again when it changes and on SIGHUP.");
@@ -146,14 +154,17 @@ int main(int argc, char** argv) {
   if (config.hostname.empty() || config.hostname != restante::smtp::SanitizeHelo(config.hostname)) {
     return Usage(absl::StrCat("--hostname: `", config.hostname, "` is no host name"));
   }
-  if (config.smtp_listen.empty() && config.smtps_listen.empty() && config.lmtp_listen.empty()) {
-    return Usage("none of --smtp-listen, --smtps-listen and --lmtp-listen names an address");
+  const bool smtps = !config.smtps_listen.empty() || !config.smtps_proxy_listen.empty();
+  const bool proxied = !config.smtp_proxy_listen.empty() || !config.lmtp_proxy_listen.empty();
+  if (config.smtp_listen.empty() && config.lmtp_listen.empty() && !smtps && !proxied) {
+    return Usage("no option names an address to speak SMTP or LMTP at");
   }
   if (config.tls_cert.empty() != config.tls_key.empty()) {
     return Usage(config.tls_cert.empty() ? "--tls-key needs --tls-cert" : "--tls-cert needs --tls-key");
   }
-  if (!config.smtps_listen.empty() && config.tls_cert.empty()) {
-    return Usage("--smtps-listen needs --tls-cert and --tls-key");
+  if (smtps && config.tls_cert.empty()) {
+    return Usage(absl::StrCat(config.smtps_listen.empty() ? "--smtps-proxy-listen" : "--smtps-listen",
+                              " needs --tls-cert and --tls-key"));
   }
   absl::StatusOr<restante::smtp::Networks> trusted = restante::smtp::Networks::Parse(config.trusted_networks);
   if (!trusted.ok()) return Usage(absl::StrCat("--trusted-networks: ", trusted.status().message()));
@@ -238,9 +249,17 @@ int main(int argc, char** argv) {
     return listen(policy_server, service, name, addresses);
   };
   if (int status = smtp({Protocol::kSmtp}, "smtp", config.smtp_listen)) return status;
-  if (int status = smtp({Protocol::kSmtp, /*implicit_tls=*/true}, "smtps", config.smtps_listen))
-    return status;
+  if (int status = smtp({.implicit_tls = true}, "smtps", config.smtps_listen)) return status;
   if (int status = smtp({Protocol::kLmtp}, "lmtp", config.lmtp_listen)) return status;
+  if (int status = smtp({.proxy_header = true}, "smtp-proxy", config.smtp_proxy_listen)) return status;
+  if (int status =
+          smtp({.implicit_tls = true, .proxy_header = true}, "smtps-proxy", config.smtps_proxy_listen)) {
+    return status;
+  }
+  if (int status =
+          smtp({.protocol = Protocol::kLmtp, .proxy_header = true}, "lmtp-proxy", config.lmtp_proxy_listen)) {
+    return status;
+  }
   if (int status = policy(restante::policy::Service::kPolicy, "policy", config.policy_listen)) return status;
   if (int status = policy(restante::policy::Service::kSocketmap, "socketmap", config.socketmap_listen)) {
     return status;

@@ -30,11 +30,17 @@ Server::Server(asio::io_context* io, ServerOptions options, const SessionHost* h
       options_(std::move(options)),
       read_buffer_(kReadBuffer),
       bad_handshakes_("a peer and we cannot agree on TLS", host->clock),
+      bad_proxy_headers_("a connection without a PROXY header was closed", host->clock),
+      not_trusted_("a peer was refused, for it is in no trusted network", host->clock),
       host_({.session = host,
              .tls = options_.tls,
              .read_buffer = &read_buffer_,
              .handshake_timeout = options_.handshake_timeout,
-             .bad_handshakes = &bad_handshakes_}),
+             .bad_handshakes = &bad_handshakes_,
+             .proxy_timeout = options_.proxy_timeout,
+             .bad_proxy_headers = &bad_proxy_headers_,
+             .trusted = &options_.trusted_networks,
+             .not_trusted = &not_trusted_}),
       sweep_(*io),
       grace_(*io) {
   ScheduleSweep();
@@ -51,8 +57,10 @@ absl::StatusOr<std::string> Server::Listen(const Service& service, absl::string_
   if (service.implicit_tls && options_.tls == nullptr) {
     return absl::InvalidArgumentError(absl::StrCat("`", address, "`: TLS needs a certificate"));
   }
-  auto endpoint = std::make_unique<Endpoint>(
-      Endpoint{{.session = options_.session, .implicit_tls = service.implicit_tls}, nullptr});
+  auto endpoint = std::make_unique<Endpoint>(Endpoint{{.session = options_.session,
+                                                       .implicit_tls = service.implicit_tls,
+                                                       .proxy_header = service.proxy_header},
+                                                      nullptr});
   endpoint->options.session.protocol = service.protocol;
   endpoint->options.session.offer_tls = options_.tls != nullptr;
   absl::StatusOr<std::unique_ptr<Listener>> listener = Listener::Open(
@@ -69,16 +77,14 @@ void Server::Take(const Endpoint* endpoint, tcp::socket socket, const asio::ip::
   if (connections_.size() >= options_.max_connections) {
     return Turn(endpoint, std::move(socket), kTooManyConnections, "Too many connections, try again later");
   }
-  const std::string client = Unmapped(peer).to_string();
-  if (endpoint->options.session.protocol == Protocol::kLmtp && !options_.trusted_networks.Contains(peer)) {
-    Log(LogLevel::kWarning, "LMTP refused: not from a trusted network", {{"client", client}});
-    return Turn(endpoint, std::move(socket), kNotTrusted, "LMTP is for trusted networks only");
+  if (endpoint->options.proxy_header && !options_.trusted_networks.Contains(peer)) {
+    return not_trusted_.Say({{"client", Unmapped(peer).to_string()}, {"protocol", "PROXY"}});
   }
-  asio::co_spawn(*io_, Serve(endpoint, std::move(socket), client), asio::detached);
+  asio::co_spawn(*io_, Serve(endpoint, std::move(socket), peer), asio::detached);
 }
 
-asio::awaitable<void> Server::Serve(const Endpoint* endpoint, tcp::socket socket, std::string client) {
-  Connection connection(std::move(socket), std::move(client), &endpoint->options, &host_);
+asio::awaitable<void> Server::Serve(const Endpoint* endpoint, tcp::socket socket, asio::ip::address peer) {
+  Connection connection(std::move(socket), peer, &endpoint->options, &host_);
   connections_.insert(&connection);
   co_await connection.Run();
   connections_.erase(&connection);
@@ -86,8 +92,9 @@ asio::awaitable<void> Server::Serve(const Endpoint* endpoint, tcp::socket socket
 }
 
 void Server::Turn(const Endpoint* endpoint, tcp::socket socket, ReplyCode code, absl::string_view text) {
-  // A handshake would cost more than the connection that there is no room for.
-  if (endpoint->options.implicit_tls) return;
+  // A handshake would cost more than the connection that there is no room for, and
+  // nothing is said before a proxy's header.
+  if (endpoint->options.implicit_tls || endpoint->options.proxy_header) return;
   std::string reply;
   AppendReply(code, absl::StrCat(options_.session.hostname, " ", text), &reply);
   // The peer waits for the greeting: an empty socket takes one line.

@@ -33,6 +33,10 @@ struct Service {
   Protocol protocol = Protocol::kSmtp;
   // TLS from the first octet on (RFC 8314, 3), and not by STARTTLS.
   bool implicit_tls = false;
+  // Each connection begins with the header of the PROXY protocol, 1 or 2, and only
+  // trusted networks may connect. The client that it names is who all else is about:
+  // who may speak LMTP, logs, `Received`, bounds.
+  bool proxy_header = false;
 };
 
 struct ServerOptions {
@@ -41,12 +45,13 @@ struct ServerOptions {
   // At the same time, over all listeners; more are told 421.
   uint32_t max_connections = 10'000;
   std::chrono::milliseconds idle_timeout{300'000};
-  // Who may speak LMTP.
+  // Who may speak LMTP, and whose PROXY header is believed.
   Networks trusted_networks = Networks::Loopback();
   // Outlives the server, which looks whether its files have changed. nullptr: there
   // is no TLS.
   TlsContext* tls = nullptr;
   std::chrono::milliseconds handshake_timeout{30'000};
+  std::chrono::milliseconds proxy_timeout{5'000};
 };
 
 // All on the io_context's one thread. Must not be destroyed before the
@@ -69,8 +74,9 @@ class Server {
   void Drain(std::chrono::milliseconds grace, std::function<void()> done);
 
   size_t connections() const { return connections_.size(); }
-  // Handshakes that came to nothing, since the start.
+  // Handshakes that came to nothing, and PROXY headers that were none, since the start.
   uint64_t bad_handshakes() const { return bad_handshakes_.count(); }
+  uint64_t bad_proxy_headers() const { return bad_proxy_headers_.count(); }
 
  private:
   // One address.
@@ -79,9 +85,9 @@ class Server {
     std::unique_ptr<Listener> listener;
   };
 
-  asio::awaitable<void> Serve(const Endpoint* endpoint, asio::ip::tcp::socket socket, std::string client);
+  asio::awaitable<void> Serve(const Endpoint* endpoint, asio::ip::tcp::socket socket, asio::ip::address peer);
   void Take(const Endpoint* endpoint, asio::ip::tcp::socket socket, const asio::ip::address& peer);
-  // Closes with a reply.
+  // Closes, with a reply where one may be said at once.
   void Turn(const Endpoint* endpoint, asio::ip::tcp::socket socket, ReplyCode code, absl::string_view text);
   void ScheduleSweep();
   void FinishDrain();
@@ -90,6 +96,8 @@ class Server {
   const ServerOptions options_;
   std::vector<char> read_buffer_;
   RepeatedWarning bad_handshakes_;
+  RepeatedWarning bad_proxy_headers_;
+  RepeatedWarning not_trusted_;
   const ConnectionHost host_;
   std::vector<std::unique_ptr<Endpoint>> endpoints_;
   std::unordered_set<Connection*> connections_;

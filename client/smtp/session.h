@@ -67,20 +67,27 @@ struct SessionHost {
   std::function<void(const TransactionRecord&)> on_transaction;
 };
 
+// Who is at the other end.
+struct Peer {
+  // IP address in text.
+  std::string address;
+  // Of a network that the operator trusts.
+  bool trusted = false;
+};
+
 // One thread. The store's answers must not come from within a call of ours.
 // Destroying it gives up an open transaction.
 class Session : private TransactionHandler {
  public:
-  // `client` is the peer's IP address in text. `on_answer` is called when an
-  // answer of the store may have changed what the functions below say.
-  Session(const SessionOptions* options, const SessionHost* host, std::string client,
-          std::function<void()> on_answer);
+  // `on_answer` is called when an answer of the store may have changed what the
+  // functions below say.
+  Session(const SessionOptions* options, const SessionHost* host, std::function<void()> on_answer);
   ~Session() override;
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
-  // Puts out the greeting.
-  void Start();
+  // Puts out the greeting; in LMTP, which is for trusted peers, others are told 421.
+  void Start(Peer peer);
 
   // Takes octets of the peer. What cannot be used yet is kept, so at most one
   // read's worth is, if it is only called while wants_input().
@@ -211,11 +218,11 @@ class Session : private TransactionHandler {
 
   const SessionOptions* const options_;
   const SessionHost* const host_;
-  const std::string client_;
   const std::function<void()> on_answer_;
   // Settle's answer must not find a session that is gone.
   const std::shared_ptr<Session*> self_;
 
+  Peer peer_;
   Phase phase_ = Phase::kCommand;
   bool end_of_input_ = false;
   bool draining_ = false;

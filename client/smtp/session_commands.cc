@@ -132,7 +132,7 @@ void Session::Hello(Verb verb, absl::string_view argument) {
     // a number: not known yet.
     const v1::Capacity capacity = host_->store->capacity();
     const uint64_t header =
-        ReceivedHeader{helo_, client_, options_->hostname, protocol_name(/*smtputf8=*/true)}.length();
+        ReceivedHeader{helo_, peer_.address, options_->hostname, protocol_name(/*smtputf8=*/true)}.length();
     const uint64_t max = capacity.max_message_bytes();
     const uint32_t recipients = capacity.max_recipients() == 0
                                     ? options_->max_recipients
@@ -156,7 +156,7 @@ void Session::Mail(absl::string_view argument) {
   smtputf8_ = envelope.smtputf8;
   record.protocol = protocol_name(smtputf8_);
   record.tls = tls_;
-  record.client = client_;
+  record.client = peer_.address;
   record.helo = helo_;
   record.sender = std::move(envelope.address);
   record.declared_size = envelope.size;
@@ -167,11 +167,12 @@ void Session::Mail(absl::string_view argument) {
   begin.set_request_id(record.request_id);
   begin.set_mode(lmtp() ? v1::Begin::PER_RECIPIENT : v1::Begin::ALL_OR_NONE);
   begin.set_sender(record.sender);
-  begin.mutable_client()->set_address(client_);
+  begin.mutable_client()->set_address(peer_.address);
   begin.mutable_client()->set_helo(SanitizeHelo(helo_));
   // No message has no octets: who says SIZE=0 means that it is not known.
   if (envelope.size.value_or(0) > 0) {
-    const uint64_t header = ReceivedHeader{helo_, client_, options_->hostname, record.protocol}.length();
+    const uint64_t header =
+        ReceivedHeader{helo_, peer_.address, options_->hostname, record.protocol}.length();
     begin.set_declared_size(std::min(*envelope.size, kMaxDeclaredSize - header) + header);
   }
   mail_refused_ = false;
