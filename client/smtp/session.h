@@ -1,6 +1,6 @@
 // One SMTP or LMTP conversation without any I/O: octets and the store's answers
 // in, replies and requests to the store out. RFC 5321, 2033, 2920, 1870, 2034, 3030,
-// 3207, 6531, 9422.
+// 3207, 6531, 9422; Postfix's XFORWARD_README.
 //
 // The same octets give the same replies however they are split. The states and
 // what each input does in them stand in README.md beside this file.
@@ -26,6 +26,7 @@
 #include "client/smtp/outcome_reply.h"
 #include "client/smtp/reply.h"
 #include "client/smtp/transaction_record.h"
+#include "client/smtp/xforward.h"
 #include "restante/delivery.h"
 
 namespace restante {
@@ -191,6 +192,7 @@ class Session : private TransactionHandler {
   void Data(absl::string_view argument);
   void Bdat(absl::string_view argument);
   void StartTls(absl::string_view argument);
+  void Xforward(absl::string_view argument);
   // session_transaction.cc: the conversation with the store.
   void OnDecision(const v1::Decision& decision);
   void OnReady(const v1::Ready& ready);
@@ -240,6 +242,8 @@ class Session : private TransactionHandler {
   std::string tls_;
   std::optional<Verb> hello_;
   std::string helo_;
+  // By XFORWARD, for the next transaction; goes with RSET and its like.
+  std::shared_ptr<Forwarded> forwarded_;
 
   // The transaction, if record_ has a value.
   std::optional<TransactionRecord> record_;

@@ -311,6 +311,7 @@ void Session::ReplyAfterText(const Reply& reply) {
 }
 
 void Session::Abandon(TransactionEnd end, std::function<void()> reply) {
+  forwarded_.reset();
   if (transaction_ == nullptr) {
     reply();
     if (in_transaction()) EndTransaction(end);
