@@ -15,13 +15,14 @@ namespace restante::smtp {
 namespace {
 
 constexpr std::pair<absl::string_view, Verb> kVerbs[] = {
-    {"HELO", Verb::kHelo},       {"EHLO", Verb::kEhlo},       {"LHLO", Verb::kLhlo},
-    {"MAIL", Verb::kMail},       {"RCPT", Verb::kRcpt},       {"DATA", Verb::kData},
-    {"RSET", Verb::kRset},       {"NOOP", Verb::kNoop},       {"VRFY", Verb::kVrfy},
-    {"EXPN", Verb::kExpn},       {"HELP", Verb::kHelp},       {"QUIT", Verb::kQuit},
-    {"AUTH", Verb::kNotOffered}, {"BDAT", Verb::kBdat},       {"STARTTLS", Verb::kStartTls},
-    {"ETRN", Verb::kNotOffered}, {"TURN", Verb::kNotOffered}, {"SEND", Verb::kNotOffered},
-    {"SOML", Verb::kNotOffered}, {"SAML", Verb::kNotOffered}, {"ATRN", Verb::kNotOffered},
+    {"HELO", Verb::kHelo},         {"EHLO", Verb::kEhlo},       {"LHLO", Verb::kLhlo},
+    {"MAIL", Verb::kMail},         {"RCPT", Verb::kRcpt},       {"DATA", Verb::kData},
+    {"RSET", Verb::kRset},         {"NOOP", Verb::kNoop},       {"VRFY", Verb::kVrfy},
+    {"EXPN", Verb::kExpn},         {"HELP", Verb::kHelp},       {"QUIT", Verb::kQuit},
+    {"AUTH", Verb::kNotOffered},   {"BDAT", Verb::kBdat},       {"STARTTLS", Verb::kStartTls},
+    {"ETRN", Verb::kNotOffered},   {"TURN", Verb::kNotOffered}, {"SEND", Verb::kNotOffered},
+    {"SOML", Verb::kNotOffered},   {"SAML", Verb::kNotOffered}, {"ATRN", Verb::kNotOffered},
+    {"XFORWARD", Verb::kXforward},
 };
 
 absl::string_view StripBlanks(absl::string_view text) {

@@ -24,6 +24,7 @@ enum class Verb {
   kData,
   kBdat,
   kStartTls,
+  kXforward,
   kRset,
   kNoop,
   kVrfy,

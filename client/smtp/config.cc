@@ -12,7 +12,8 @@ namespace {
 
 std::string OwnHostname() {
   char name[256] = {};
-  return gethostname(name, sizeof(name) - 1) == 0 ? name : "localhost";
+  if (gethostname(name, sizeof(name) - 1) != 0 || name[0] == '\0') return "localhost";
+  return SanitizeHelo(name);
 }
 
 }  // namespace
@@ -24,6 +25,11 @@ void FrontConfig::Register(OptionTable& options) {
   options.List("smtp-listen", &smtp_listen, "ADDR", "Where to speak SMTP; port 0 is any free one.");
   options.List("smtps-listen", &smtps_listen, "ADDR", "Where to speak SMTP in TLS from the first octet on.");
   options.List("lmtp-listen", &lmtp_listen, "ADDR", "Where to speak LMTP; never port 25.");
+  options.List("smtp-proxy-listen", &smtp_proxy_listen, "ADDR",
+               "Where to speak SMTP behind a proxy that sends the PROXY protocol's header, 1 or 2.");
+  options.List("smtps-proxy-listen", &smtps_proxy_listen, "ADDR",
+               "The same in TLS, which begins behind the header.");
+  options.List("lmtp-proxy-listen", &lmtp_proxy_listen, "ADDR", "The same for LMTP.");
   options.List("policy-listen", &policy_listen, "ADDR|auto|none",
                "Where to answer Postfix's policy requests; auto: 127.0.0.1:2452, if nobody else has it.");
   options.List(
@@ -37,7 +43,7 @@ void FrontConfig::Register(OptionTable& options) {
       "user", &user, "NAME",
       "Whom to become once all addresses are had; for a start as root, which ports below 1024 need.");
   options.List("trusted-networks", &trusted_networks, "NETWORK",
-               "Who may speak LMTP, and ask for policy and socketmaps.");
+               "Who may speak LMTP, and ask for policy and socketmaps; which proxies are believed.");
   options.String(
       "tls-cert", &tls_cert, "FILE",
       "The certificate and its chain, PEM: STARTTLS is offered. Read again when it changes and on SIGHUP.");
@@ -83,14 +89,18 @@ absl::Status FrontConfig::Check() const {
   if (hostname.empty() || hostname != SanitizeHelo(hostname)) {
     return wrong("--hostname: `", hostname, "` is no host name");
   }
-  if (smtp_listen.empty() && smtps_listen.empty() && lmtp_listen.empty()) {
-    return wrong("none of --smtp-listen, --smtps-listen and --lmtp-listen names an address");
+  const bool smtps = !smtps_listen.empty() || !smtps_proxy_listen.empty();
+  const bool proxied = !smtp_proxy_listen.empty() || !lmtp_proxy_listen.empty();
+  if (smtp_listen.empty() && lmtp_listen.empty() && !smtps && !proxied) {
+    return wrong("no option names an address to speak SMTP or LMTP at");
   }
   if (tls_cert.empty() != tls_key.empty()) {
     return wrong(tls_cert.empty() ? "--tls-key needs --tls-cert" : "--tls-cert needs --tls-key");
   }
-  if (!smtps_listen.empty() && tls_cert.empty())
-    return wrong("--smtps-listen needs --tls-cert and --tls-key");
+  if (smtps && tls_cert.empty()) {
+    return wrong(smtps_listen.empty() ? "--smtps-proxy-listen" : "--smtps-listen",
+                 " needs --tls-cert and --tls-key");
+  }
   return absl::OkStatus();
 }
 

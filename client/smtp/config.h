@@ -25,6 +25,9 @@ struct FrontConfig {
   std::vector<std::string> smtp_listen = {"127.0.0.1:2525"};
   std::vector<std::string> smtps_listen;
   std::vector<std::string> lmtp_listen = {"127.0.0.1:2424"};
+  std::vector<std::string> smtp_proxy_listen;
+  std::vector<std::string> smtps_proxy_listen;
+  std::vector<std::string> lmtp_proxy_listen;
   std::vector<std::string> policy_listen = {kAuto};
   std::vector<std::string> socketmap_listen = {kAuto};
   std::string ops_listen = kAuto;

@@ -2,12 +2,15 @@
 
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <asio/redirect_error.hpp>
 #include <asio/use_awaitable.hpp>
 #include <cerrno>
 #include <cstddef>
 #include <system_error>
 #include <utility>
+
+#include "client/smtp/proxy_header.h"
 
 namespace restante::smtp {
 namespace {
@@ -23,19 +26,29 @@ constexpr size_t kMaxIdleBuffer = 512;
 
 }  // namespace
 
-Connection::Connection(tcp::socket socket, std::string client, const ConnectionOptions* options,
+Connection::Connection(tcp::socket socket, const asio::ip::address& peer, const ConnectionOptions* options,
                        const ConnectionHost* host)
     : options_(options),
       host_(host),
-      client_(std::move(client)),
+      client_(Unmapped(peer)),
       transport_(std::move(socket)),
       wake_(transport_.socket().get_executor(), steady_clock::time_point::max()),
       active_(steady_clock::now()),
-      session_(&options->session, host->session, client_, [this] { Wake(); }) {}
+      session_(&options->session, host->session, [this] { Wake(); }) {}
+
+Connection::~Connection() {
+  if (counted_) host_->limits->Leave(client_, session_.errors(), steady_clock::now());
+}
 
 asio::awaitable<void> Connection::Run() {
+  if (options_->proxy_header && !co_await ReadProxyHeader()) co_return;
+  const Peer peer{client_.to_string(), host_->trusted->Contains(client_)};
+  if (!peer.trusted && !co_await Admit()) co_return;
   if (options_->implicit_tls && !co_await BeginTls()) co_return;
-  session_.Start();
+  if (options_->session.protocol == Protocol::kLmtp && !peer.trusted) {
+    host_->turned_away("not_trusted", client_, "LMTP is for trusted networks only");
+  }
+  session_.Start(peer);
   while (!killed_) {
     // All replies that have gathered leave in one send.
     if (!session_.output().empty()) {
@@ -77,6 +90,56 @@ asio::awaitable<void> Connection::Run() {
   }
 }
 
+asio::awaitable<bool> Connection::ReadProxyHeader() {
+  deadline_ = steady_clock::now() + host_->proxy_timeout;
+  const int fd = transport_.socket().native_handle();
+  std::string octets;
+  ProxyHeader header{.state = ProxyHeader::State::kIncomplete};
+  while (header.state == ProxyHeader::State::kIncomplete) {
+    co_await WaitForSocket(tcp::socket::wait_read, Waiting::kUntilDeadline);
+    if (killed_) {
+      header.reason = "it took too long";
+      break;
+    }
+    // Only what belongs to the header is taken off the socket: what follows may be TLS.
+    char* const buffer = host_->read_buffer->data();
+    const ssize_t n =
+        ::recv(fd, buffer, std::min(host_->read_buffer->size(), ProxyHeader::kMaxLength), MSG_PEEK);
+    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) continue;
+    if (n <= 0) {
+      // Whoever only looks whether somebody listens is no news.
+      if (octets.empty()) co_return false;
+      header.reason = "the peer has closed";
+      break;
+    }
+    const size_t before = octets.size();
+    octets.append(buffer, static_cast<size_t>(n));
+    header = ParseProxyHeader(octets);
+    if (header.state == ProxyHeader::State::kComplete) octets.resize(header.length);
+    (void)::recv(fd, buffer, octets.size() - before, 0);
+  }
+  if (header.state == ProxyHeader::State::kComplete) {
+    std::error_code none;
+    if (!header.client.empty()) client_ = asio::ip::make_address(header.client, none);
+    co_return true;
+  }
+  host_->bad_proxy_headers->Say({{"proxy", client_.to_string()}, {"reason", header.reason}});
+  co_return false;
+}
+
+asio::awaitable<bool> Connection::Admit() {
+  const ClientLimits::Verdict verdict = host_->limits->Admit(client_, steady_clock::now());
+  counted_ = verdict == ClientLimits::Verdict::kWelcome;
+  if (counted_) co_return true;
+  host_->turned_away("client_limit", client_, Describe(verdict));
+  // In TLS a handshake would cost more than it is worth.
+  if (options_->implicit_tls) co_return false;
+  AppendReply(kTooManyFromClient, absl::StrCat(options_->session.hostname, " ", Describe(verdict)),
+              &session_.output());
+  if (co_await Flush()) co_await Linger();
+  co_return false;
+}
+
 asio::awaitable<bool> Connection::BeginTls() {
   SslPtr ssl = host_->tls->Accept(transport_.socket().native_handle());
   if (ssl == nullptr) co_return false;
@@ -96,7 +159,7 @@ asio::awaitable<bool> Connection::BeginTls() {
   absl::string_view reason = transport_.reason();
   if (reason.empty() && steady_clock::now() >= deadline_) reason = "it took too long";
   if (reason.empty()) reason = killed_ ? "shutting down" : "the peer has closed";
-  host_->bad_handshakes->Say({{"client", client_}, {"reason", reason}});
+  host_->bad_handshakes->Say({{"client", client_.to_string()}, {"reason", reason}});
   // An alert may be on its way that says what was wrong.
   co_await Linger();
   co_return false;

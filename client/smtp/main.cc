@@ -189,9 +189,17 @@ int main(int argc, char** argv) {
     return listen(policy_server, service, name, addresses, usual);
   };
   if (int status = smtp({Protocol::kSmtp}, "smtp", config.smtp_listen)) return status;
-  if (int status = smtp({Protocol::kSmtp, /*implicit_tls=*/true}, "smtps", config.smtps_listen))
-    return status;
+  if (int status = smtp({.implicit_tls = true}, "smtps", config.smtps_listen)) return status;
   if (int status = smtp({Protocol::kLmtp}, "lmtp", config.lmtp_listen)) return status;
+  if (int status = smtp({.proxy_header = true}, "smtp-proxy", config.smtp_proxy_listen)) return status;
+  if (int status =
+          smtp({.implicit_tls = true, .proxy_header = true}, "smtps-proxy", config.smtps_proxy_listen)) {
+    return status;
+  }
+  if (int status =
+          smtp({.protocol = Protocol::kLmtp, .proxy_header = true}, "lmtp-proxy", config.lmtp_proxy_listen)) {
+    return status;
+  }
   using PolicyService = restante::policy::Service;
   if (int status =
           policy(PolicyService::kPolicy, "policy", config.policy_listen, restante::smtp::kPolicyAddress))

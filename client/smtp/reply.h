@@ -66,6 +66,7 @@ inline constexpr ReplyCode kNotImplemented{502, 5, 1};
 inline constexpr ReplyCode kBadSequence{503, 5, 1};
 inline constexpr ReplyCode kBadChunk{521, 5, 4};
 inline constexpr ReplyCode kBareNewline{550, 6, 0};
+inline constexpr ReplyCode kNotAuthorized{550, 7, 0};
 inline constexpr ReplyCode kUnknownMailbox{550, 1, 1};
 inline constexpr ReplyCode kInvalidAddress{550, 1, 3};
 inline constexpr ReplyCode kMailboxDisabled{550, 2, 1};

@@ -25,6 +25,7 @@ constexpr uint16_t kSmtpPort = 25;
 
 // How long it counts as full after a peer was turned away.
 constexpr std::chrono::seconds kStress{30};
+constexpr absl::string_view kTooMany = "Too many connections, try again later";
 
 }  // namespace
 
@@ -33,13 +34,23 @@ Server::Server(asio::io_context* io, ServerOptions options, const SessionHost* h
       options_(std::move(options)),
       read_buffer_(kReadBuffer),
       bad_handshakes_("a peer and we cannot agree on TLS", host->clock),
+      bad_proxy_headers_("a connection without a PROXY header was closed", host->clock),
       turned_away_("a peer was turned away", host->clock),
       limits_(options_.client_bounds),
       host_({.session = host,
              .tls = options_.tls,
              .read_buffer = &read_buffer_,
              .handshake_timeout = options_.handshake_timeout,
-             .bad_handshakes = &bad_handshakes_}),
+             .bad_handshakes = &bad_handshakes_,
+             .proxy_timeout = options_.proxy_timeout,
+             .bad_proxy_headers = &bad_proxy_headers_,
+             .trusted = &options_.trusted_networks,
+             .limits = &limits_,
+             .turned_away =
+                 [this](absl::string_view reason, const asio::ip::address& client, absl::string_view text) {
+                   if (options_.on_turned_away != nullptr) options_.on_turned_away(reason);
+                   turned_away_.Say({{"client", client.to_string()}, {"reason", text}});
+                 }}),
       sweep_(*io),
       grace_(*io) {
   ScheduleSweep();
@@ -56,8 +67,10 @@ absl::StatusOr<std::string> Server::Listen(const Service& service, absl::string_
   if (service.implicit_tls && options_.tls == nullptr) {
     return absl::InvalidArgumentError(absl::StrCat("`", address, "`: TLS needs a certificate"));
   }
-  auto endpoint = std::make_unique<Endpoint>(
-      Endpoint{{.session = options_.session, .implicit_tls = service.implicit_tls}, nullptr});
+  auto endpoint = std::make_unique<Endpoint>(Endpoint{{.session = options_.session,
+                                                       .implicit_tls = service.implicit_tls,
+                                                       .proxy_header = service.proxy_header},
+                                                      nullptr});
   endpoint->options.session.protocol = service.protocol;
   endpoint->options.session.offer_tls = options_.tls != nullptr;
   absl::StatusOr<std::unique_ptr<Listener>> listener = Listener::Open(
@@ -71,37 +84,24 @@ absl::StatusOr<std::string> Server::Listen(const Service& service, absl::string_
 }
 
 void Server::Take(const Endpoint* endpoint, tcp::socket socket, const asio::ip::address& peer) {
-  const bool is_stranger = !options_.trusted_networks.Contains(peer);
-  if (std::optional<Rejection> rejection = Judge(*endpoint, peer, is_stranger)) {
-    return Turn(*endpoint, std::move(socket), *rejection, Unmapped(peer).to_string());
-  }
-  asio::co_spawn(*io_, Serve(endpoint, std::move(socket), peer, is_stranger), asio::detached);
-}
-
-std::optional<Server::Rejection> Server::Judge(const Endpoint& endpoint, const asio::ip::address& peer,
-                                               bool is_stranger) {
-  if (endpoint.options.session.protocol == Protocol::kLmtp && is_stranger) {
-    return Rejection{"not_trusted", kNotTrusted, "LMTP is for trusted networks only"};
+  if (endpoint->options.proxy_header && !options_.trusted_networks.Contains(peer)) {
+    return host_.turned_away("not_trusted", Unmapped(peer), "PROXY is for trusted networks only");
   }
   if (connections_.size() >= options_.max_connections) {
     full_ = steady_clock::now();
-    return Rejection{"too_many_connections", kTooManyConnections, "Too many connections, try again later"};
+    host_.turned_away("too_many_connections", Unmapped(peer), kTooMany);
+    return Turn(*endpoint, std::move(socket));
   }
-  if (!is_stranger) return std::nullopt;
-  const ClientLimits::Verdict verdict = limits_.Admit(peer, steady_clock::now());
-  if (verdict == ClientLimits::Verdict::kWelcome) return std::nullopt;
-  return Rejection{"client_limit", kTooManyFromClient, Describe(verdict)};
+  asio::co_spawn(*io_, Serve(endpoint, std::move(socket), peer), asio::detached);
 }
 
-asio::awaitable<void> Server::Serve(const Endpoint* endpoint, tcp::socket socket, asio::ip::address peer,
-                                    bool is_stranger) {
-  Connection connection(std::move(socket), Unmapped(peer).to_string(), &endpoint->options, &host_);
+asio::awaitable<void> Server::Serve(const Endpoint* endpoint, tcp::socket socket, asio::ip::address peer) {
+  Connection connection(std::move(socket), peer, &endpoint->options, &host_);
   connections_.insert(&connection);
   TellConnections();
   co_await connection.Run();
   connections_.erase(&connection);
   TellConnections();
-  if (is_stranger) limits_.Leave(peer, connection.errors(), steady_clock::now());
   FinishDrain();
 }
 
@@ -109,14 +109,12 @@ void Server::TellConnections() const {
   if (options_.on_connections != nullptr) options_.on_connections(connections_.size());
 }
 
-void Server::Turn(const Endpoint& endpoint, tcp::socket socket, const Rejection& rejection,
-                  absl::string_view client) {
-  if (options_.on_turned_away != nullptr) options_.on_turned_away(rejection.reason);
-  turned_away_.Say({{"client", client}, {"reason", rejection.text}});
-  // A handshake would cost more than the connection that there is no room for.
-  if (endpoint.options.implicit_tls) return;
+void Server::Turn(const Endpoint& endpoint, tcp::socket socket) {
+  // A handshake would cost more than the connection that there is no room for, and
+  // nothing is said before a proxy's header.
+  if (endpoint.options.implicit_tls || endpoint.options.proxy_header) return;
   std::string reply;
-  AppendReply(rejection.code, absl::StrCat(options_.session.hostname, " ", rejection.text), &reply);
+  AppendReply(kTooManyConnections, absl::StrCat(options_.session.hostname, " ", kTooMany), &reply);
   // The peer waits for the greeting: an empty socket takes one line.
   (void)::send(socket.native_handle(), reply.data(), reply.size(), MSG_NOSIGNAL);
   std::error_code ignored;

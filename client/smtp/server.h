@@ -35,6 +35,10 @@ struct Service {
   Protocol protocol = Protocol::kSmtp;
   // TLS from the first octet on (RFC 8314, 3), and not by STARTTLS.
   bool implicit_tls = false;
+  // Each connection begins with the header of the PROXY protocol, 1 or 2, and only
+  // trusted networks may connect. The client that it names is who all else is about:
+  // who may speak LMTP, logs, `Received`, bounds.
+  bool proxy_header = false;
 };
 
 struct ServerOptions {
@@ -48,12 +52,14 @@ struct ServerOptions {
   std::chrono::milliseconds idle_timeout{300'000};
   // Short for a person and long for a program.
   Connection::Patience stress_patience{std::chrono::seconds(5), std::chrono::seconds(30)};
-  // Who may speak LMTP, and is not bound by client_bounds.
+  // Who may speak LMTP, whose PROXY header is believed, and who is not bound by
+  // client_bounds.
   Networks trusted_networks = Networks::Loopback();
   // Outlives the server, which looks whether its files have changed. nullptr: there
   // is no TLS.
   TlsContext* tls = nullptr;
   std::chrono::milliseconds handshake_timeout{30'000};
+  std::chrono::milliseconds proxy_timeout{5'000};
   // A peer was turned away before it said anything; `reason` is one word for the kind.
   // May be absent.
   std::function<void(absl::string_view reason)> on_turned_away = nullptr;
@@ -81,8 +87,9 @@ class Server {
   void Drain(std::chrono::milliseconds grace, std::function<void()> done);
 
   size_t connections() const { return connections_.size(); }
-  // Handshakes that came to nothing, since the start.
+  // Handshakes that came to nothing, and PROXY headers that were none, since the start.
   uint64_t bad_handshakes() const { return bad_handshakes_.count(); }
+  uint64_t bad_proxy_headers() const { return bad_proxy_headers_.count(); }
 
  private:
   // One address.
@@ -91,20 +98,10 @@ class Server {
     std::unique_ptr<Listener> listener;
   };
 
-  // Why a peer is not served.
-  struct Rejection {
-    absl::string_view reason;  // One word, for the metrics.
-    ReplyCode code;
-    absl::string_view text;
-  };
-
+  asio::awaitable<void> Serve(const Endpoint* endpoint, asio::ip::tcp::socket socket, asio::ip::address peer);
   void Take(const Endpoint* endpoint, asio::ip::tcp::socket socket, const asio::ip::address& peer);
-  // None: it is counted in limits_ if it `is_stranger`.
-  std::optional<Rejection> Judge(const Endpoint& endpoint, const asio::ip::address& peer, bool is_stranger);
-  void Turn(const Endpoint& endpoint, asio::ip::tcp::socket socket, const Rejection& rejection,
-            absl::string_view client);
-  asio::awaitable<void> Serve(const Endpoint* endpoint, asio::ip::tcp::socket socket, asio::ip::address peer,
-                              bool is_stranger);
+  // Closes, with a reply where one may be said at once.
+  void Turn(const Endpoint& endpoint, asio::ip::tcp::socket socket);
   void TellConnections() const;
   void ScheduleSweep();
   void FinishDrain();
@@ -113,10 +110,11 @@ class Server {
   const ServerOptions options_;
   std::vector<char> read_buffer_;
   RepeatedWarning bad_handshakes_;
+  RepeatedWarning bad_proxy_headers_;
   RepeatedWarning turned_away_;
+  ClientLimits limits_;
   // When there was last no room for a peer.
   std::optional<std::chrono::steady_clock::time_point> full_;
-  ClientLimits limits_;
   const ConnectionHost host_;
   std::vector<std::unique_ptr<Endpoint>> endpoints_;
   std::unordered_set<Connection*> connections_;

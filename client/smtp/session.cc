@@ -23,11 +23,9 @@ bool IsBdat(absl::string_view line) { return ParseCommand(line).verb == Verb::kB
 
 }  // namespace
 
-Session::Session(const SessionOptions* options, const SessionHost* host, std::string client,
-                 std::function<void()> on_answer)
+Session::Session(const SessionOptions* options, const SessionHost* host, std::function<void()> on_answer)
     : options_(options),
       host_(host),
-      client_(std::move(client)),
       on_answer_(std::move(on_answer)),
       self_(std::make_shared<Session*>(this)) {}
 
@@ -36,7 +34,13 @@ Session::~Session() {
   Close();
 }
 
-void Session::Start() { Say(kGreeting, options_->hostname + (lmtp() ? " LMTP" : " ESMTP") + " Restante"); }
+void Session::Start(Peer peer) {
+  peer_ = std::move(peer);
+  if (lmtp() && !peer_.trusted) {
+    return SayClosing(kNotTrusted, options_->hostname + " LMTP is for trusted networks only");
+  }
+  Say(kGreeting, options_->hostname + (lmtp() ? " LMTP" : " ESMTP") + " Restante");
+}
 
 bool Session::wants_input() const {
   if (end_of_input_) return false;
@@ -222,7 +226,7 @@ void Session::Say(ReplyCode code, absl::string_view text) { AppendReply(code, te
 void Session::NoteError(const Reply& reply) {
   ++all_errors_;
   if (host_->on_error == nullptr) return;
-  host_->on_error({protocol_name(/*smtputf8=*/false), client_, helo_, reply, all_errors_});
+  host_->on_error({protocol_name(/*smtputf8=*/false), peer_.address, helo_, reply, all_errors_});
 }
 
 bool Session::CountError(const Reply& reply) {

@@ -1,6 +1,6 @@
 // One SMTP or LMTP conversation without any I/O: octets and the store's answers
 // in, replies and requests to the store out. RFC 5321, 2033, 2920, 1870, 2034, 3030,
-// 3207, 6531, 9422.
+// 3207, 6531, 9422; Postfix's XFORWARD_README.
 //
 // The same octets give the same replies however they are split. The states and
 // what each input does in them stand in README.md beside this file.
@@ -27,6 +27,7 @@
 #include "client/smtp/outcome_reply.h"
 #include "client/smtp/reply.h"
 #include "client/smtp/transaction_record.h"
+#include "client/smtp/xforward.h"
 #include "restante/delivery.h"
 
 namespace restante {
@@ -73,20 +74,27 @@ struct SessionHost {
   std::function<void(const CommandError&)> on_error = nullptr;
 };
 
+// Who is at the other end.
+struct Peer {
+  // IP address in text.
+  std::string address;
+  // Of a network that the operator trusts.
+  bool trusted = false;
+};
+
 // One thread. The store's answers must not come from within a call of ours.
 // Destroying it gives up an open transaction.
 class Session : private TransactionHandler {
  public:
-  // `client` is the peer's IP address in text. `on_answer` is called when an
-  // answer of the store may have changed what the functions below say.
-  Session(const SessionOptions* options, const SessionHost* host, std::string client,
-          std::function<void()> on_answer);
+  // `on_answer` is called when an answer of the store may have changed what the
+  // functions below say.
+  Session(const SessionOptions* options, const SessionHost* host, std::function<void()> on_answer);
   ~Session() override;
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
-  // Puts out the greeting.
-  void Start();
+  // Puts out the greeting; in LMTP, which is for trusted peers, others are told 421.
+  void Start(Peer peer);
 
   // Takes octets of the peer. What cannot be used yet is kept, so at most one
   // read's worth is, if it is only called while wants_input().
@@ -200,6 +208,7 @@ class Session : private TransactionHandler {
   void Data(absl::string_view argument);
   void Bdat(absl::string_view argument);
   void StartTls(absl::string_view argument);
+  void Xforward(absl::string_view argument);
   // session_transaction.cc: the conversation with the store.
   void OnDecision(const v1::Decision& decision);
   void OnReady(const v1::Ready& ready);
@@ -226,11 +235,11 @@ class Session : private TransactionHandler {
 
   const SessionOptions* const options_;
   const SessionHost* const host_;
-  const std::string client_;
   const std::function<void()> on_answer_;
   // Settle's answer must not find a session that is gone.
   const std::shared_ptr<Session*> self_;
 
+  Peer peer_;
   Phase phase_ = Phase::kCommand;
   bool end_of_input_ = false;
   bool draining_ = false;
@@ -250,6 +259,8 @@ class Session : private TransactionHandler {
   std::string tls_;
   std::optional<Verb> hello_;
   std::string helo_;
+  // By XFORWARD, for the next transaction; goes with RSET and its like.
+  std::shared_ptr<Forwarded> forwarded_;
 
   // The transaction, if record_ has a value.
   std::optional<TransactionRecord> record_;

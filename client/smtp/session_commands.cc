@@ -105,6 +105,9 @@ bool Session::Execute(absl::string_view line) {
     case Verb::kStartTls:
       StartTls(argument);
       break;
+    case Verb::kXforward:
+      Xforward(argument);
+      break;
     case Verb::kRset:
       if (no_argument()) Abandon(TransactionEnd::kAborted, [this] { Say(kOk, "Ok"); });
       break;
@@ -152,15 +155,17 @@ void Session::Hello(Verb verb, absl::string_view argument) {
     // a number: not known yet.
     const v1::Capacity capacity = host_->store->capacity();
     const uint64_t header =
-        ReceivedHeader{helo_, client_, options_->hostname, protocol_name(/*smtputf8=*/true)}.length();
+        ReceivedHeader{helo_, peer_.address, options_->hostname, protocol_name(/*smtputf8=*/true)}.length();
     const uint64_t max = capacity.max_message_bytes();
     const uint32_t recipients = capacity.max_recipients() == 0
                                     ? options_->max_recipients
                                     : std::min(options_->max_recipients, capacity.max_recipients());
     std::vector<std::string> lines = {
-        options_->hostname, "PIPELINING",         max > header ? absl::StrCat("SIZE ", max - header) : "SIZE",
-        "8BITMIME",         "CHUNKING",           absl::StrCat("LIMITS RCPTMAX=", recipients),
-        "SMTPUTF8",         "ENHANCEDSTATUSCODES"};
+        options_->hostname, "PIPELINING", max > header ? absl::StrCat("SIZE ", max - header) : "SIZE",
+        "8BITMIME",         "CHUNKING",   absl::StrCat("LIMITS RCPTMAX=", recipients),
+        "SMTPUTF8"};
+    if (peer_.trusted) lines.emplace_back("XFORWARD NAME ADDR PORT PROTO HELO IDENT SOURCE");
+    lines.emplace_back("ENHANCEDSTATUSCODES");
     if (options_->offer_tls && tls_.empty()) lines.emplace_back("STARTTLS");
     AppendReply(kHello, lines, &output_);
   });
@@ -176,8 +181,9 @@ void Session::Mail(absl::string_view argument) {
   smtputf8_ = envelope.smtputf8;
   record.protocol = protocol_name(smtputf8_);
   record.tls = tls_;
-  record.client = client_;
+  record.client = peer_.address;
   record.helo = helo_;
+  record.forwarded = std::exchange(forwarded_, nullptr);
   record.sender = std::move(envelope.address);
   record.declared_size = envelope.size;
   record.request_id = host_->new_request_id();
@@ -187,11 +193,18 @@ void Session::Mail(absl::string_view argument) {
   begin.set_request_id(record.request_id);
   begin.set_mode(lmtp() ? v1::Begin::PER_RECIPIENT : v1::Begin::ALL_OR_NONE);
   begin.set_sender(record.sender);
-  begin.mutable_client()->set_address(client_);
-  begin.mutable_client()->set_helo(SanitizeHelo(helo_));
+  // Whose mail it is, if it is known: bounds are for the one who sends, not for an
+  // MTA that sends for many.
+  const Forwarded* const forwarded = record.forwarded.get();
+  const auto said = [&](std::string Forwarded::*member, const std::string& otherwise) {
+    return forwarded == nullptr || (forwarded->*member).empty() ? otherwise : forwarded->*member;
+  };
+  begin.mutable_client()->set_address(said(&Forwarded::address, peer_.address));
+  begin.mutable_client()->set_helo(SanitizeHelo(said(&Forwarded::helo, helo_)));
   // No message has no octets: who says SIZE=0 means that it is not known.
   if (envelope.size.value_or(0) > 0) {
-    const uint64_t header = ReceivedHeader{helo_, client_, options_->hostname, record.protocol}.length();
+    const uint64_t header =
+        ReceivedHeader{helo_, peer_.address, options_->hostname, record.protocol}.length();
     begin.set_declared_size(std::min(*envelope.size, kMaxDeclaredSize - header) + header);
   }
   mail_refused_ = false;
@@ -256,6 +269,16 @@ void Session::Bdat(absl::string_view argument) {
   } else {
     phase_ = Phase::kText;
   }
+}
+
+void Session::Xforward(absl::string_view argument) {
+  if (!peer_.trusted) return SayError({kNotAuthorized, "XFORWARD is for trusted networks only"});
+  if (in_transaction()) return SayError({kBadSequence, "XFORWARD comes before MAIL"});
+  auto forwarded = forwarded_ == nullptr ? std::make_shared<Forwarded>() : forwarded_;
+  std::optional<Reply> error = ParseXforward(argument, forwarded.get());
+  if (error.has_value()) return SayError(*std::move(error));
+  forwarded_ = std::move(forwarded);
+  Say(kOk, "Ok");
 }
 
 void Session::StartTls(absl::string_view argument) {

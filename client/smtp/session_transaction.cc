@@ -172,7 +172,7 @@ void Session::OnReady(const v1::Ready& ready) {
       break;
     }
   }
-  outgoing_ = ReceivedHeader{record_->helo, client_, options_->hostname, record_->protocol}.Format(
+  outgoing_ = ReceivedHeader{record_->helo, peer_.address, options_->hostname, record_->protocol}.Format(
       record_->transaction_id, host_->clock->WallMicros());
   last_chunk_micros_ = host_->clock->MonotonicMicros();
   phase_ = Phase::kText;
@@ -311,6 +311,7 @@ void Session::ReplyAfterText(const Reply& reply) {
 }
 
 void Session::Abandon(TransactionEnd end, std::function<void()> reply) {
+  forwarded_.reset();
   if (transaction_ == nullptr) {
     reply();
     if (in_transaction()) EndTransaction(end);

@@ -8,6 +8,23 @@
 #include "server/base/log.h"
 
 namespace restante::smtp {
+namespace {
+
+void AddForwarded(const Forwarded& forwarded, std::vector<LogField>* fields) {
+  const auto add = [&](absl::string_view key, const std::string& value) {
+    if (!value.empty()) fields->emplace_back(key, value);
+  };
+  add("xforward", forwarded.ident);
+  add("xforward_name", forwarded.name);
+  add("xforward_address", forwarded.address);
+  add("xforward_port", forwarded.port);
+  add("xforward_helo", forwarded.helo);
+  add("xforward_protocol", forwarded.protocol);
+  add("xforward_source", forwarded.source);
+}
+
+}  // namespace
+
 void LogTransaction(const TransactionRecord& record) {
   const LogLevel level = record.end == TransactionEnd::kUnknown ? LogLevel::kWarning : LogLevel::kInfo;
   if (!LogEnabled(level)) return;
@@ -22,6 +39,7 @@ void LogTransaction(const TransactionRecord& record) {
                                   {"from", absl::StrCat("<", record.sender, ">")},
                                   {"to", recipients},
                                   {"size", record.size}};
+  if (record.forwarded != nullptr) AddForwarded(*record.forwarded, &fields);
   if (!record.tls.empty()) fields.emplace_back("tls", record.tls);
   if (record.declared_size.has_value()) fields.emplace_back("declared_size", *record.declared_size);
   if (record.more_refused > 0) fields.emplace_back("more_refused", record.more_refused);

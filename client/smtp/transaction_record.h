@@ -4,12 +4,14 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/strings/string_view.h"
 #include "client/smtp/reply.h"
+#include "client/smtp/xforward.h"
 
 namespace restante::smtp {
 
@@ -52,6 +54,8 @@ struct TransactionRecord {
   absl::string_view protocol;
   std::string tls;  // Version and cipher; empty: plain.
   std::string client;
+  // What the client, an MTA, said of its own by XFORWARD; may be nullptr.
+  std::shared_ptr<const Forwarded> forwarded;
   std::string helo;
   std::string sender;
   // Refused recipients beyond a bound are counted, not kept.

@@ -18,7 +18,12 @@ absl::Status At(const Dialogue& dialogue, const DialogueStep& step, const absl::
   return Annotate(status, absl::StrCat(dialogue.name, ":", step.line));
 }
 
-absl::Status ApplyOption(absl::string_view text, SessionOptions* options) {
+absl::Status ApplyOption(absl::string_view text, Dialogue* dialogue) {
+  SessionOptions* const options = &dialogue->options;
+  if (text == "trusted") {
+    dialogue->trusted = true;
+    return absl::OkStatus();
+  }
   const std::vector<std::string> words = absl::StrSplit(text, ' ');
   if (words.size() == 2) {
     const std::string& value = words[1];
@@ -136,7 +141,7 @@ absl::StatusOr<Dialogue> ParseDialogue(const std::string& name, const std::strin
     } else if (key == "begun") {
       step.kind = Kind::kBegun;
     } else if (key == "option") {
-      if (absl::Status status = ApplyOption(value, &dialogue.options); !status.ok()) {
+      if (absl::Status status = ApplyOption(value, &dialogue); !status.ok()) {
         return At(dialogue, step, status);
       }
       continue;

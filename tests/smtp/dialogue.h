@@ -25,6 +25,8 @@ struct DialogueStep {
 struct Dialogue {
   std::string name;
   SessionOptions options;
+  // Whether the client is of a trusted network; that of LMTP is.
+  bool trusted = false;
   std::vector<DialogueStep> steps;
   // Only C, S, `closed` and checks follow the first C: the client's whole side may be
   // sent at once.

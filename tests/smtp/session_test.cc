@@ -17,9 +17,11 @@
 namespace restante::smtp {
 namespace {
 
+using testing::AllOf;
 using testing::EndsWith;
 using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::Not;
 using testing::StartsWith;
 
 std::string CodeOf(v1::Outcome outcome) {
@@ -376,6 +378,80 @@ TEST(Session, NeitherIdleTimeNorTheGracesEndInterruptsACommit) {
   machine.Run();
   EXPECT_THAT(machine.Output(), testing::MatchesRegex("250 2.0.0 [^\r]*\r\n421 4.3.2 [^\r]*\r\n"));
   EXPECT_TRUE(machine.session().closed());
+}
+
+// One transaction of a trusted client, begun and given up.
+TransactionRecord Forwarding(Machine* machine, const std::string& before_mail) {
+  machine->Send(before_mail + "MAIL FROM:<a@b.c>\r\nRSET\r\n");
+  return machine->records().back();
+}
+
+TEST(XforwardTest, GoesIntoTheRecordAndToTheStoreForOneTransaction) {
+  Machine machine(SessionOptions(), {}, 0, /*trusted=*/true);
+  machine.Send("EHLO mta.example\r\n");
+  TransactionRecord record =
+      Forwarding(&machine,
+                 "XFORWARD NAME=c.example ADDR=IPv6:2001:DB8::9 PORT=4321\r\n"
+                 "XFORWARD PROTO=ESMTP HELO=c+2Eexample IDENT=4B+2b7+0a SOURCE=Local\r\n");
+  ASSERT_NE(record.forwarded, nullptr);
+  EXPECT_EQ(record.client, "192.0.2.7");
+  EXPECT_EQ(record.helo, "mta.example");
+  EXPECT_EQ(record.forwarded->name, "c.example");
+  EXPECT_EQ(record.forwarded->address, "2001:db8::9");
+  EXPECT_EQ(record.forwarded->port, "4321");
+  EXPECT_EQ(record.forwarded->protocol, "ESMTP");
+  EXPECT_EQ(record.forwarded->helo, "c.example");
+  EXPECT_EQ(record.forwarded->ident, "4B+7?");
+  EXPECT_EQ(record.forwarded->source, "LOCAL");
+  EXPECT_EQ(machine.store().begun.back().client().address(), "2001:db8::9");
+  EXPECT_EQ(machine.store().begun.back().client().helo(), "c.example");
+  record = Forwarding(&machine, "");
+  EXPECT_EQ(record.forwarded, nullptr);
+  EXPECT_EQ(machine.store().begun.back().client().address(), "192.0.2.7");
+  EXPECT_EQ(machine.store().begun.back().client().helo(), "mta.example");
+}
+
+TEST(XforwardTest, WhatIsNotKnownLeavesTheClientAsItIsAndAnErrorSetsNothing) {
+  Machine machine(SessionOptions(), {}, 0, /*trusted=*/true);
+  machine.Send("EHLO mta.example\r\n");
+  const TransactionRecord record = Forwarding(&machine,
+                                              "XFORWARD ADDR=192.0.2.9 IDENT=1\r\n"
+                                              "XFORWARD IDENT=2 PORT=x\r\n"
+                                              "XFORWARD ADDR=[UNAVAILABLE]\r\n");
+  ASSERT_NE(record.forwarded, nullptr);
+  EXPECT_EQ(record.forwarded->ident, "1");
+  EXPECT_EQ(record.forwarded->address, "");
+  EXPECT_EQ(machine.store().begun.back().client().address(), "192.0.2.7");
+}
+
+TEST(XforwardTest, IsForgottenByRsetHelloAndStarttls) {
+  SessionOptions options;
+  options.offer_tls = true;
+  Machine machine(options, {}, 0, /*trusted=*/true);
+  for (const char* forgets : {"RSET\r\n", "EHLO again\r\n", "STARTTLS\r\n"}) {
+    machine.Send("EHLO c\r\nXFORWARD IDENT=1\r\n");
+    machine.Send(forgets);
+    if (machine.session().wants_tls()) {
+      ASSERT_TRUE(machine.Event("tls").ok());
+      machine.Send("EHLO c\r\n");
+    }
+    EXPECT_EQ(Forwarding(&machine, "").forwarded, nullptr) << forgets;
+  }
+}
+
+TEST(TlsSession, NothingBehindStarttlsIsReadHoweverItIsCut) {
+  SessionOptions options;
+  options.offer_tls = true;
+  Machine machine(options);
+  machine.Output();
+  machine.session().Input("STARTTLS\r\nEHLO evil\r\nMAIL FROM:<evil@x>\r\nMAI");
+  EXPECT_THAT(machine.Output(), AllOf(StartsWith("220 2.0.0 "), Not(HasSubstr("250"))));
+  EXPECT_FALSE(machine.session().wants_input());
+  EXPECT_EQ(machine.session().buffered(), 0u);
+  ASSERT_TRUE(machine.Event("tls").ok());
+  machine.Send("NOOP\r\n");
+  EXPECT_THAT(machine.Output(), StartsWith("250 2.0.0 "));
+  EXPECT_THAT(machine.store().begun, IsEmpty());
 }
 
 }  // namespace

@@ -38,6 +38,9 @@ TlsContext* Tls() {
 ServerOptions OptionsOf(const Dialogue& dialogue) {
   ServerOptions options;
   options.session = dialogue.options;
+  if (!dialogue.trusted && dialogue.options.protocol == Protocol::kSmtp) {
+    options.trusted_networks = *Networks::Parse({"203.0.113.0/24"});
+  }
   if (dialogue.options.offer_tls) options.tls = Tls();
   if (HasEvent(dialogue, "idle")) options.idle_timeout = milliseconds(200);
   return options;
