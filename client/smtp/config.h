@@ -36,7 +36,7 @@ struct FrontConfig {
   std::string tls_cert;
   std::string tls_key;
   std::string hostname;
-  uint32_t max_connections = 20'000;
+  uint32_t max_connections = 15'000;
   uint32_t client_connections = 100;
   uint32_t client_connections_per_minute = 600;
   uint32_t client_errors_per_minute = 200;

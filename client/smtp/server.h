@@ -46,7 +46,7 @@ struct ServerOptions {
   SessionOptions session;
   // At the same time, over all listeners; more are told 421. For a while after that
   // peers may be silent for stress_patience only.
-  uint32_t max_connections = 20'000;
+  uint32_t max_connections = 15'000;
   // For each client address outside of trusted_networks.
   ClientBounds client_bounds;
   std::chrono::milliseconds idle_timeout{300'000};

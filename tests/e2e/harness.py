@@ -118,6 +118,13 @@ class Program:
             self.kill9()
             raise AssertionError(f"{self.name} did not end {PATIENCE} s after SIGTERM")
 
+    def freeze(self):
+        """SIGSTOP, and no thread of it runs any more. SIGCONT goes on."""
+        os.kill(self.pid, signal.SIGSTOP)
+        tasks = pathlib.Path(f"/proc/{self.pid}/task")
+        poll(lambda: all((t / "stat").read_text().rsplit(")", 1)[1].split()[0] == "T" for t in tasks.iterdir()),
+             "all threads to stand still")
+
     def memory(self, figure):
         """`VmRSS` or `VmHWM` in octets."""
         for line in pathlib.Path(f"/proc/{self.pid}/status").read_text().splitlines():

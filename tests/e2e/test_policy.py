@@ -135,7 +135,7 @@ def test_a_store_that_is_killed_stopped_and_back(store, front, api):
         api.ready()
         harness.poll(answers("452 4.2.2 Mailbox full", "OK "), "the store to be found again")
         # One that is there and says nothing.
-        os.kill(store.program.pid, signal.SIGSTOP)
+        store.program.freeze()
         try:
             assert mta.policy(recipient="full@example.org") == "DUNNO"
         finally:
