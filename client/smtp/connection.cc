@@ -98,6 +98,7 @@ asio::awaitable<bool> Connection::ReadProxyHeader() {
   while (header.state == ProxyHeader::State::kIncomplete) {
     co_await WaitForSocket(tcp::socket::wait_read, Waiting::kUntilDeadline);
     if (killed_) {
+      if (steady_clock::now() < deadline_) co_return false;  // Shutting down.
       header.reason = "it took too long";
       break;
     }
@@ -157,8 +158,8 @@ asio::awaitable<bool> Connection::BeginTls() {
   }
   // A peer says why in an alert, a scanner in nothing; neither may fill the log.
   absl::string_view reason = transport_.reason();
-  if (reason.empty() && steady_clock::now() >= deadline_) reason = "it took too long";
-  if (reason.empty()) reason = killed_ ? "shutting down" : "the peer has closed";
+  if (killed_ && steady_clock::now() < deadline_) co_return false;  // Shutting down.
+  if (reason.empty()) reason = killed_ ? "it took too long" : "the peer has closed";
   host_->bad_handshakes->Say({{"client", client_.to_string()}, {"reason", reason}});
   // An alert may be on its way that says what was wrong.
   co_await Linger();
@@ -259,6 +260,8 @@ void Connection::Sweep(steady_clock::time_point now, const Patience& patience) {
 }
 
 void Connection::Shutdown(bool now) {
+  // With whom we have not begun yet, or not begun TLS, there is nothing to end.
+  if (waiting_ == Waiting::kUntilDeadline) return Kill();
   session_.Shutdown(now);
   Wake();
 }

@@ -196,6 +196,17 @@ TEST_F(TlsTest, HandshakesThatFailAreCountedAndOthersGoOn) {
   EXPECT_THAT(good->Read("250"), StartsWith("250 2.0.0 "));
 }
 
+TEST_F(TlsTest, DrainingDoesNotWaitForHandshakes) {
+  by_starttls_ = false;
+  Serve({.implicit_tls = true});
+  Client client(server_.get());
+  ASSERT_TRUE(server_->Until([&] { return server_->server().connections() == 1; }));
+  bool drained = false;
+  server_->server().Drain(milliseconds(600'000), [&] { drained = true; });
+  EXPECT_TRUE(server_->Until([&] { return drained; }));
+  EXPECT_EQ(server_->server().bad_handshakes(), 0u) << "it is not the peer's fault";
+}
+
 TEST_F(TlsTest, ALargeTextArrivesAsItIsThoughTheStoreIsSlow) {
   Serve({});
   server_->store().window = 10'000;
