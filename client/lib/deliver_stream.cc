@@ -94,12 +94,11 @@ bool DeliverStream::Begin(const StatePtr& transaction, v1::Begin* begin) {
   return true;
 }
 
-void DeliverStream::Recipient(const StatePtr& transaction, std::string address) {
+void DeliverStream::Recipient(const StatePtr& transaction, v1::Recipient recipient) {
   absl::MutexLock lock(&mutex_);
   if (!transaction->open) return;
   Await(*transaction);
-  size_t bytes = address.size();
-  Push(*transaction, bytes)->mutable_recipient()->set_address(std::move(address));
+  Push(*transaction, recipient.ByteSizeLong())->mutable_recipient()->Swap(&recipient);
   Flush();
 }
 

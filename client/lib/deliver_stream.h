@@ -81,7 +81,7 @@ class DeliverStream : public grpc::ClientBidiReactor<v1::DeliverRequest, v1::Del
   bool Begin(const StatePtr& transaction, v1::Begin* begin);
 
   // Events of a transaction of this stream; nothing once it is no longer open.
-  void Recipient(const StatePtr& transaction, std::string address);
+  void Recipient(const StatePtr& transaction, v1::Recipient recipient);
   void Data(const StatePtr& transaction);
   // False: more than was granted. The transaction is aborted and no longer open.
   bool Chunk(const StatePtr& transaction, std::string octets);

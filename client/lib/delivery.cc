@@ -26,8 +26,8 @@ class TransactionImpl : public Transaction {
     state_->gate.Close();
   }
 
-  void Recipient(std::string address) override {
-    if (stream_ != nullptr) stream_->Recipient(state_, std::move(address));
+  void Recipient(v1::Recipient recipient) override {
+    if (stream_ != nullptr) stream_->Recipient(state_, std::move(recipient));
   }
   void Data() override {
     if (stream_ != nullptr) stream_->Data(state_);

@@ -112,15 +112,22 @@ std::optional<Reply> ApplyToMail(const Parameter& parameter, bool* body_seen, En
   return Unknown(parameter);
 }
 
-std::optional<Reply> ApplyToRecipient(const Parameter& parameter, bool smtputf8, Envelope* envelope) {
+std::optional<Reply> ApplyToRecipient(const Parameter& parameter, const RecipientRules& rules,
+                                      Envelope* envelope) {
   const absl::string_view value = parameter.value.value_or("");
   if (parameter.Is("NOTIFY")) {
     return SetOnce(parameter, IsNotify(value), "NOTIFY takes NEVER, or SUCCESS,FAILURE,DELAY",
                    &envelope->notify);
   }
   if (parameter.Is("ORCPT")) {
-    return SetOnce(parameter, IsOriginalRecipient(value, smtputf8),
+    return SetOnce(parameter, IsOriginalRecipient(value, rules.smtputf8),
                    "ORCPT takes type;xtext of at most 500 octets", &envelope->orcpt);
+  }
+  if (parameter.Is("IGNOREQUOTA") && rules.ignore_quota) {
+    if (parameter.value.has_value()) return BadArgument("IGNOREQUOTA takes no value");
+    if (envelope->ignore_quota) return BadArgument("IGNOREQUOTA given twice");
+    envelope->ignore_quota = true;
+    return std::nullopt;
   }
   return Unknown(parameter);
 }
@@ -137,7 +144,7 @@ Command ParseCommand(absl::string_view line) {
   return command;
 }
 
-Envelope ParseEnvelope(absl::string_view argument, PathKind kind, bool smtputf8) {
+Envelope ParseEnvelope(absl::string_view argument, PathKind kind, const RecipientRules& rules) {
   Envelope envelope;
   const bool reverse = kind == PathKind::kReverse;
   const absl::string_view prefix = reverse ? "FROM:" : "TO:";
@@ -168,11 +175,11 @@ Envelope ParseEnvelope(absl::string_view argument, PathKind kind, bool smtputf8)
     if (equals != absl::string_view::npos) parameter.value = word.substr(equals + 1);
     envelope.error = !IsKeyword(parameter.keyword) ? BadArgument("Malformed parameter")
                      : reverse                     ? ApplyToMail(parameter, &body_seen, &envelope)
-                                                   : ApplyToRecipient(parameter, smtputf8, &envelope);
+                                                   : ApplyToRecipient(parameter, rules, &envelope);
     if (envelope.error.has_value()) return envelope;
     rest.remove_prefix(end);
   }
-  if (!path->ascii && !(reverse ? envelope.smtputf8 : smtputf8)) {
+  if (!path->ascii && !(reverse ? envelope.smtputf8 : rules.smtputf8)) {
     envelope.error = Reply{kNonAsciiAddress, "The address needs SMTPUTF8"};
   }
   return envelope;

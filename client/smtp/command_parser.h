@@ -56,13 +56,23 @@ struct Envelope {
   std::string envid;
   std::string notify;
   std::string orcpt;
+  // IGNOREQUOTA of RCPT.
+  bool ignore_quota = false;
+};
+
+// What RCPT may say depends on what came before it.
+struct RecipientRules {
+  // MAIL said SMTPUTF8.
+  bool smtputf8 = false;
+  // IGNOREQUOTA is offered.
+  bool ignore_quota = false;
 };
 
 // Reads `FROM:<path> [parameters]` or `TO:<path> [parameters]`. Of parameters MAIL
 // takes SIZE, BODY=7BIT|8BITMIME (RFC 6152), SMTPUTF8 (RFC 6531), RET and ENVID, and
-// RCPT takes NOTIFY and ORCPT, each once; every other one is 555. A path that is not ASCII needs SMTPUTF8: in
-// MAIL itself, and for RCPT `smtputf8` says whether MAIL had it.
-Envelope ParseEnvelope(absl::string_view argument, PathKind kind, bool smtputf8 = false);
+// RCPT takes NOTIFY, ORCPT and, if it is offered, IGNOREQUOTA (Cyrus' LMTP), each once;
+// every other one is 555. A path that is not ASCII needs SMTPUTF8, given in MAIL.
+Envelope ParseEnvelope(absl::string_view argument, PathKind kind, const RecipientRules& rules = {});
 
 // What BDAT announces.
 struct Chunk {

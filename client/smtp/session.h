@@ -229,6 +229,8 @@ class Session : private TransactionHandler {
   void RecordAccepted(ReplyCode code);
   // Ends the transaction: log, and back to no transaction.
   void EndTransaction(TransactionEnd end);
+  // As Cyrus has it, in LMTP only.
+  bool offers_ignore_quota() const { return lmtp() && peer_.trusted; }
   bool lmtp() const { return options_->protocol == Protocol::kLmtp; }
   // As `Received` has it (RFC 3848; RFC 6531, 4.3).
   absl::string_view protocol_name(bool smtputf8) const;

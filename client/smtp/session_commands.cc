@@ -165,6 +165,7 @@ void Session::Hello(Verb verb, absl::string_view argument) {
         "8BITMIME",         "CHUNKING",   absl::StrCat("LIMITS RCPTMAX=", recipients),
         "SMTPUTF8"};
     if (peer_.trusted) lines.emplace_back("XFORWARD NAME ADDR PORT PROTO HELO IDENT SOURCE");
+    if (offers_ignore_quota()) lines.emplace_back("IGNOREQUOTA");
     lines.emplace_back("ENHANCEDSTATUSCODES");
     if (options_->offer_tls && tls_.empty()) lines.emplace_back("STARTTLS");
     AppendReply(kHello, lines, &output_);
@@ -219,7 +220,7 @@ void Session::Recipient(absl::string_view argument) {
   };
   if (!in_transaction()) return SayOutOfSequence();
   if (chunks_.has_value()) return answer({kBadSequence, "Recipients come before BDAT"}, true);
-  Envelope envelope = ParseEnvelope(argument, PathKind::kForward, smtputf8_);
+  Envelope envelope = ParseEnvelope(argument, PathKind::kForward, {smtputf8_, offers_ignore_quota()});
   if (envelope.error.has_value()) return answer(*std::move(envelope.error), true);
   if (failure_.has_value()) return answer(*failure_, false);
   if (accepted_.size() >= options_->max_recipients) {
@@ -228,7 +229,10 @@ void Session::Recipient(absl::string_view argument) {
   }
   slots_.push_back({Slot::Kind::kRecipient, envelope.address, {}});
   ++recipients_asked_;
-  transaction_->Recipient(std::move(envelope.address));
+  v1::Recipient recipient;
+  recipient.set_address(std::move(envelope.address));
+  recipient.set_ignore_quota(envelope.ignore_quota);
+  transaction_->Recipient(std::move(recipient));
 }
 
 void Session::Data(absl::string_view argument) {

@@ -34,7 +34,7 @@ struct Resolution {
   uint64_t mailbox = 0;
   stored::MailboxHead head;
   stored::DomainHead domain;
-  // The address is postmaster's: not subject to quota.
+  // Not subject to quota: the address is postmaster's.
   bool exempt = false;
   std::string problem;
 };

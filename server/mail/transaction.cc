@@ -68,7 +68,7 @@ void Transaction::Apply(v1::Event& event) {
       break;
     case v1::Event::kRecipient:
       if (replaying) return ReplayRecipient(event.recipient().address());
-      if (state_ == State::kOpen) return OnRecipient(event.recipient().address());
+      if (state_ == State::kOpen) return OnRecipient(event.recipient());
       break;
     case v1::Event::kData:
       if (state_ == State::kOpen || (replaying && !writer_)) return OnData();
@@ -196,7 +196,8 @@ void Transaction::OnOpened(absl::StatusOr<engine::OpenResult> result) {
 
 // --- RCPT ------------------------------------------------------------------------
 
-void Transaction::OnRecipient(const std::string& address) {
+void Transaction::OnRecipient(const v1::Recipient& recipient) {
+  const std::string& address = recipient.address();
   v1::Decision refusal;
   refusal.set_address(address);
   if (decided_.size() >= deliveries_->options().max_recipients) {
@@ -212,8 +213,9 @@ void Transaction::OnRecipient(const std::string& address) {
     return Decide(refusal, 0);
   }
   deliveries_->directory()->Resolve(
-      address,
-      Resume<absl::StatusOr<Resolution>>([address](Transaction* t, absl::StatusOr<Resolution> result) {
+      address, Resume<absl::StatusOr<Resolution>>([address, exempt = recipient.ignore_quota()](
+                                                      Transaction* t, absl::StatusOr<Resolution> result) {
+        if (result.ok() && exempt) result->exempt = true;
         t->OnResolved(address, std::move(result));
       }));
 }

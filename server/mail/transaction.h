@@ -97,7 +97,7 @@ class Transaction : public std::enable_shared_from_this<Transaction> {
   void Apply(v1::Event& event);  // Handles one.
   void OnBegin(const v1::Begin& begin);
   void OnOpened(absl::StatusOr<engine::OpenResult> result);
-  void OnRecipient(const std::string& address);
+  void OnRecipient(const v1::Recipient& recipient);
   void OnResolved(const std::string& address, absl::StatusOr<Resolution> result);
   void OnData();
   void OnConfirmed(absl::StatusOr<engine::Confirmed> result);

@@ -153,6 +153,25 @@ TEST_F(DeliveryClientTest, DeliversOneMessageStepByStep) {
                                    v1::Answer::kReceipts));
 }
 
+TEST_F(DeliveryClientTest, TellsWhatElseIsSaidOfARecipient) {
+  Connect();
+  Delivery d;
+  d.on_answer = [&](const v1::Answer& answer) {
+    if (!answer.has_begun()) return;
+    d.t->Recipient("alice@example.org");
+    v1::Recipient bob;
+    bob.set_address("bob@example.org");
+    bob.set_ignore_quota(true);
+    d.t->Recipient(bob);
+    d.Send({}, "x\r\n");
+  };
+  Begin(&d, "carol@example.org");
+  AwaitOver(d);
+  const FakeStore::Stored stored = store.stored()[d_id];
+  EXPECT_THAT(stored.recipients, ElementsAre("alice@example.org", "bob@example.org"));
+  EXPECT_THAT(stored.ignore_quota, ElementsAre(false, true));
+}
+
 TEST_F(DeliveryClientTest, SendsWhatGatheredInOneRequest) {
   Connect();
   AwaitConnected();

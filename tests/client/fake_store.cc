@@ -73,6 +73,7 @@ bool FakeStore::Apply(const v1::Event& event, std::map<uint64_t, Open>* open, v1
     case v1::Event::kRecipient: {
       if (t.over || absl::StartsWith(event.recipient().address(), "stall@")) return true;
       t.message.recipients.push_back(event.recipient().address());
+      t.message.ignore_quota.push_back(event.recipient().ignore_quota());
       v1::Decision* decision = answer()->mutable_decision();
       decision->set_address(event.recipient().address());
       decision->set_mailbox(absl::StrCat("mailboxes/", event.recipient().address()));

@@ -46,6 +46,7 @@ class FakeStore : public v1::DeliveryService::Service {
   struct Stored {
     std::string sender;
     std::vector<std::string> recipients;
+    std::vector<bool> ignore_quota;  // Of each.
     std::string text;
     bool crc_matched = false;
   };

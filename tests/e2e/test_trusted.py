@@ -1,4 +1,4 @@
-"""What only trusted peers may say: the PROXY protocol, XFORWARD."""
+"""What only trusted peers may say: the PROXY protocol, XFORWARD, IGNOREQUOTA."""
 
 import os
 import re
@@ -91,3 +91,20 @@ def test_a_stock_postfix_says_whose_mail_it_is_by_xforward(front, api, directory
     assert f" xforward={queue_id} " in line and " xforward_address=127.0.0.9 " in line
     assert " xforward_helo=client.example.net " in line and " xforward_protocol=ESMTP " in line
     assert "([127.0.0.1])" in api.texts("alice@example.org")[0].decode().split("\r\n")[0]
+
+
+def test_ignorequota_fills_what_is_full_and_is_charged(front, api, cli):
+    api.create_mailbox("full@example.org", max_messages=0)
+    with Smtp(front.lmtp, lmtp=True) as lmtp:
+        assert "250-IGNOREQUOTA" in lmtp.hello.lines
+        assert lmtp.mail(size=1000) == "250 2.1.0"
+        assert lmtp.rcpt("full@example.org") == "452 4.2.2"
+        assert lmtp.command("RCPT TO:<full@example.org> IGNOREQUOTA") == "250 2.1.5"
+        assert lmtp.data() == 354
+        assert lmtp.text(message(50_000)) == "250 2.0.0", "more than it declared, too"
+        assert lmtp.deliver("full@example.org", message(100)) == "452 4.2.2"
+    with Smtp(front.smtp) as smtp:
+        assert smtp.mail() == "250 2.1.0"
+        assert smtp.command("RCPT TO:<full@example.org> IGNOREQUOTA") == "555 5.5.4"
+    api.assert_exact("full@example.org")
+    assert api.usage("full@example.org").messages == 1 and api.problems() == []

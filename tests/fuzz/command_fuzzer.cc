@@ -42,7 +42,7 @@ void CheckAddress(absl::string_view address, PathKind kind, bool smtputf8) {
 }
 
 void CheckEnvelope(absl::string_view argument, PathKind kind, bool smtputf8) {
-  const Envelope envelope = ParseEnvelope(argument, kind, smtputf8);
+  const Envelope envelope = ParseEnvelope(argument, kind, {smtputf8, /*ignore_quota=*/true});
   if (envelope.error.has_value()) {
     const int code = envelope.error->code.code;
     Check(code >= 500 && code < 600, "what cannot be read is refused for good", argument);

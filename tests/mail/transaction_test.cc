@@ -71,9 +71,10 @@ class TransactionTest : public ::testing::Test, protected SmallStore {
       *e.mutable_begin() = std::move(begin);
       return Say(std::move(e));
     }
-    v1::Answer To(std::string address) {
+    v1::Answer To(std::string address, bool ignore_quota = false) {
       v1::Event e;
       e.mutable_recipient()->set_address(std::move(address));
+      e.mutable_recipient()->set_ignore_quota(ignore_quota);
       return Say(std::move(e));
     }
     v1::Answer Data() {
@@ -210,6 +211,40 @@ TEST_F(TransactionTest, PermfailIsForMailboxesThatAreFullOfMail) {
   Talk third(this);
   third.Begin(BeginWith(Id('c'), 6000));
   EXPECT_EQ(third.To("alice@example.org").decision().outcome(), v1::OUTCOME_MAILBOX_FULL_PERMANENTLY);
+}
+
+TEST_F(TransactionTest, IgnoreQuotaIsChargedAndCountedApartAndNeverRefusedForQuota) {
+  const uint64_t none = MakeMailbox("none", 0, 0);
+  const uint64_t full = MakeMailbox("full", 10'000, 1);
+  ASSERT_TRUE(Deliver(Id('a'), {"full@example.org"}, 10'000).has_receipts());
+  Talk talk(this);
+  // Far above the whole limit of either; it outgrows what it declared, too.
+  talk.Begin(BeginWith(Id('b'), 100'000));
+  EXPECT_EQ(talk.To("none@example.org", true).decision().outcome(), v1::OUTCOME_OK);
+  EXPECT_EQ(talk.To("full@example.org", true).decision().outcome(), v1::OUTCOME_OK);
+  ASSERT_TRUE(talk.Data().has_ready());
+  talk.Chunk(std::string(120'000, 'x'));
+  const v1::Answer answer = talk.Commit();
+  ASSERT_TRUE(answer.receipts().committed()) << answer.DebugString();
+  EXPECT_EQ(Used(none), 120'000u);
+  EXPECT_EQ(Used(full), 130'000u);
+  EXPECT_EQ(Look(full).head->mailbox().exempt_bytes(), 120'000u);
+  EXPECT_EQ(Look(full).head->mailbox().exempt_messages(), 1u);
+  EXPECT_EQ(Look(none).head->mailbox().exempt_messages(), 1u);
+  // It is for who says it.
+  Talk other(this);
+  other.Begin(BeginWith(Id('c'), 10));
+  EXPECT_EQ(other.To("full@example.org").decision().outcome(), v1::OUTCOME_MAILBOX_FULL);
+}
+
+TEST_F(TransactionTest, IgnoreQuotaOpensNoMailboxThatIsClosed) {
+  MakeMailbox("held", 1000, 10, stored::MailboxHead::HOLD);
+  MakeMailbox("closed", 1000, 10, stored::MailboxHead::DISABLED);
+  Talk talk(this);
+  talk.Begin(BeginWith(Id('a'), 10));
+  EXPECT_EQ(talk.To("held@example.org", true).decision().outcome(), v1::OUTCOME_MAILBOX_ON_HOLD);
+  EXPECT_EQ(talk.To("closed@example.org", true).decision().outcome(), v1::OUTCOME_MAILBOX_DISABLED);
+  EXPECT_EQ(talk.To("nobody@example.org", true).decision().outcome(), v1::OUTCOME_NO_SUCH_MAILBOX);
 }
 
 TEST_F(TransactionTest, ABodyMayOutgrowItsReservationWhileThereIsRoom) {
@@ -502,6 +537,20 @@ TEST_F(BoundedTest, MaximumSizeHoldsForDeclaredAndReal) {
   EXPECT_EQ(Deliver(Id('b'), {"alice@example.org"}, 5001, 10).refused().outcome(),
             v1::OUTCOME_MESSAGE_TOO_LARGE);
   EXPECT_TRUE(Deliver(Id('c'), {"alice@example.org"}, 5000, 10).has_receipts());
+}
+
+TEST_F(BoundedTest, IgnoreQuotaDoesNotIgnoreTheDisk) {
+  MakeMailbox("none", 0);
+  MakeMailbox("alice", 100'000);
+  ASSERT_TRUE(Deliver(Id('a'), {"alice@example.org"}, 5000, 10).has_receipts());
+  ASSERT_TRUE(Deliver(Id('b'), {"alice@example.org"}, 2000, 10).has_receipts());
+  Talk talk(this);
+  talk.Begin(BeginWith(Id('c'), 1000));
+  ASSERT_EQ(talk.To("none@example.org", true).decision().outcome(), v1::OUTCOME_OK);
+  ASSERT_TRUE(talk.Data().has_ready());
+  v1::Answer answer = talk.Chunk(std::string(5000, 'x'));
+  if (!answer.has_refused()) answer = talk.Commit();
+  EXPECT_EQ(answer.refused().outcome(), v1::OUTCOME_DISK_FULL) << answer.DebugString();
 }
 
 TEST_F(BoundedTest, AFullDiskRefusesAtBegin) {

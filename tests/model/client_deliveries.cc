@@ -69,6 +69,7 @@ Letter Client::NewLetter() {
   }
   for (uint64_t i = dice_.OneIn(3) ? 1 + dice_.Below(8) : 1; i > 0; --i)
     letter.recipients.push_back(RandomRecipient());
+  letter.ignore_quota = dice_.OneIn(16);
   return letter;
 }
 
@@ -102,7 +103,8 @@ void Client::Deliver() {
     }
   }
   if (delivery.next < recipients) {
-    exempt_ |= absl::AsciiStrToLower(letter.recipients[delivery.next]).rfind("postmaster", 0) == 0;
+    exempt_ |= letter.ignore_quota ||
+               absl::AsciiStrToLower(letter.recipients[delivery.next]).rfind("postmaster", 0) == 0;
     delivery.exempt = exempt_;
     Tell(delivery, absl::StrCat("Recipient ", letter.recipients[delivery.next]),
          letter.Recipient(delivery.next));

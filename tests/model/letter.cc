@@ -43,6 +43,7 @@ v1::Event Letter::Begin() const {
 v1::Event Letter::Recipient(size_t i) const {
   v1::Event event;
   event.mutable_recipient()->set_address(recipients[i]);
+  event.mutable_recipient()->set_ignore_quota(ignore_quota);
   return event;
 }
 

@@ -25,6 +25,7 @@ struct Letter {
   std::string client;
   std::optional<uint64_t> declared;
   std::vector<std::string> recipients;
+  bool ignore_quota = false;
   std::string text;
 
   v1::Event Begin() const;

@@ -30,7 +30,8 @@ class FakeStore::FakeTransaction : public Transaction {
     if (!state_->commit) ++store_->aborted;
   }
 
-  void Recipient(std::string address) override {
+  void Recipient(v1::Recipient recipient) override {
+    const std::string& address = recipient.address();
     if (state_->ended) return;
     if (state_->ready) store_->violations.push_back("Recipient after Data");
     v1::Answer answer;
@@ -38,6 +39,9 @@ class FakeStore::FakeTransaction : public Transaction {
     decision.set_address(address);
     const auto outcome = store_->recipients.find(address);
     decision.set_outcome(outcome == store_->recipients.end() ? v1::OUTCOME_OK : outcome->second);
+    if (recipient.ignore_quota() && decision.outcome() == v1::OUTCOME_MAILBOX_FULL) {
+      decision.set_outcome(v1::OUTCOME_OK);
+    }
     if (decision.outcome() == v1::OUTCOME_OK) {
       decision.set_mailbox("mailboxes/" + address);
       state_->accepted.push_back(address);

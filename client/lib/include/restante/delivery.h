@@ -21,6 +21,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
@@ -73,7 +74,13 @@ class TransactionHandler {
 class Transaction {
  public:
   virtual ~Transaction() = default;
-  virtual void Recipient(std::string address) = 0;
+  void Recipient(std::string address) {
+    v1::Recipient recipient;
+    recipient.set_address(std::move(address));
+    Recipient(std::move(recipient));
+  }
+  // The same with what else may be said of a recipient.
+  virtual void Recipient(v1::Recipient recipient) = 0;
   virtual void Data() = 0;
   // Octets that may be sent now. Grows with Begun and Credit before the handler
   // hears of them.
