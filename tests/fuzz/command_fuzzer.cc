@@ -14,6 +14,7 @@
 #include "client/smtp/path.h"
 #include "client/smtp/received_header.h"
 #include "client/smtp/utf8.h"
+#include "client/smtp/xforward.h"
 #include "tests/fuzz/check.h"
 
 namespace restante::smtp {
@@ -64,12 +65,31 @@ void CheckChunk(absl::string_view argument) {
         "a chunk's size is read as it is written", argument);
 }
 
+void CheckForwarded(absl::string_view argument) {
+  Forwarded forwarded;
+  const std::optional<Reply> error = ParseXforward(argument, &forwarded);
+  for (const std::string& value : {forwarded.name, forwarded.address, forwarded.port, forwarded.protocol,
+                                   forwarded.helo, forwarded.ident, forwarded.source}) {
+    Check(!error.has_value() || value.empty(), "what cannot be read sets nothing", argument);
+    Check(value.size() <= 255, "a value is at most 255 octets", value);
+    for (const char c : value) {
+      Check(absl::ascii_isprint(static_cast<unsigned char>(c)), "a value can stand in a log", value);
+    }
+  }
+  if (forwarded.address.empty()) return;
+  Forwarded again;
+  Check(!ParseXforward(absl::StrCat("ADDR=", forwarded.address), &again).has_value(),
+        "an address that was read can be read again", forwarded.address);
+  CheckEqual(again.address, forwarded.address, "an address is itself");
+}
+
 void Look(absl::string_view line, bool smtputf8) {
   const Command command = ParseCommand(line);
   Check(IsWithin(command.argument, line), "an argument is a part of its line", line);
   CheckEnvelope(command.argument, PathKind::kReverse, smtputf8);
   CheckEnvelope(command.argument, PathKind::kForward, smtputf8);
   CheckChunk(command.argument);
+  CheckForwarded(command.argument);
   IsOneWordAtMost(command.argument);
   const std::string helo = SanitizeHelo(command.argument);
   CheckEqual(SanitizeHelo(helo), helo, "a name that was cleaned is clean");
