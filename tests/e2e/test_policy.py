@@ -3,14 +3,13 @@
 import os
 import signal
 import smtplib
-import socket
-import subprocess
 
 import pytest
 
 import harness
 import readme
-from postfix import Postfix, free_port
+from peer import Peer
+from postfix import Postfix
 
 AS_ROOT = pytest.mark.skipif(os.getuid() != 0, reason="Postfix starts as root only")
 
@@ -22,44 +21,6 @@ def mailboxes(api):
     api.create_mailbox("full@example.org", max_messages=0)
     api.create_mailbox("small@example.org", max_bytes=100_000)
     api.create_alias("info@example.org", "alice@example.org")
-
-
-class Peer:
-    """A connection to one of the two listeners."""
-
-    def __init__(self, address):
-        host, port = address.split(":")
-        self.socket = socket.create_connection((host, int(port)), timeout=harness.PATIENCE)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.socket.close()
-
-    def policy(self, state="RCPT", **attributes):
-        lines = [f"{name}={value}\n" for name, value in
-                 {"request": "smtpd_access_policy", "protocol_state": state, **attributes}.items()]
-        self.socket.sendall("".join(lines).encode() + b"\n")
-        answer = b""
-        while not answer.endswith(b"\n\n"):
-            octets = self.socket.recv(4096)
-            assert octets, f"closed after {answer}"
-            answer += octets
-        assert answer.startswith(b"action="), answer
-        return answer[len(b"action="):-2].decode()
-
-    def look_up(self, name, key):
-        text = f"{name} {key}".encode()
-        self.socket.sendall(b"%d:%s," % (len(text), text))
-        answer = b""
-        while not answer.endswith(b","):
-            octets = self.socket.recv(4096)
-            assert octets, f"closed after {answer}"
-            answer += octets
-        length, _, text = answer.partition(b":")
-        assert int(length) == len(text) - 1, answer
-        return text[:-1].decode()
 
 
 @pytest.fixture
@@ -225,7 +186,7 @@ def test_postfix_asks_the_maps_itself(front, directory):
 @pytest.mark.parametrize("away", ["store", "front end"])
 @pytest.mark.parametrize("maps", [True, False])
 def test_postfix_keeps_mail_or_lets_the_sender_keep_it_while_we_are_away(start, store, api, directory, away, maps):
-    addresses = {kind: f"127.0.0.1:{free_port()}" for kind in ("lmtp", "policy", "socketmap")}
+    addresses = {kind: f"127.0.0.1:{harness.free_port()}" for kind in ("lmtp", "policy", "socketmap")}
     front = start(harness.Front, store.address, **addresses)
     settings = recipe(front)
     if not maps:
