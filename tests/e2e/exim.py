@@ -17,7 +17,7 @@ class Exim:
         for path in ("var/spool/exim4", "var/log/exim4"):
             self.root.make_directory(path, "Debian-exim")
         self.address = f"127.0.0.1:{harness.free_port()}"
-        self.process = self.root.start("/usr/sbin/exim4", "-bdf", "-oX", self.address.replace("127.0.0.1", "[127.0.0.1]"))
+        self.root.start("/usr/sbin/exim4", "-bdf", "-oX", self.address.replace("127.0.0.1", "[127.0.0.1]"))
         try:
             harness.poll(lambda: harness.listens(self.address), "Exim to listen")
         except BaseException:
@@ -36,4 +36,3 @@ class Exim:
 
     def stop(self):
         self.root.close()
-        self.process.wait()

@@ -70,7 +70,6 @@ class Load:
     def __init__(self, address, recipient, count, senders=4):
         self.address, self.recipient = address, recipient
         self.keys = [new_key() for _ in range(count)]
-        self.tries = 0
         self._failure = None
         self._threads = [threading.Thread(target=self._run, args=(self.keys[i::senders],), daemon=True)
                          for i in range(senders)]
@@ -84,11 +83,11 @@ class Load:
                 try:
                     with Sender(self.address) as sender:
                         while left:
-                            self.tries += 1
                             replies, stored = sender.send([self.recipient], letter(left[0]))
                             assert (stored or replies[0])[0] in "24", (replies, stored)
-                            if stored and stored.startswith("250"):
-                                left.pop(0)
+                            if stored is None or not stored.startswith("250"):
+                                break  # Not now, or not over this connection.
+                            left.pop(0)
                 except (smtplib.SMTPException, OSError):
                     continue
         except BaseException as failure:  # shown by join()

@@ -13,6 +13,8 @@ import subprocess
 
 import harness
 
+PATHS = {"PATH": "/usr/sbin:/usr/bin:/bin"}
+
 
 class PackageRoot:
     """A directory for chroot: the package, the libraries and users that it needs, nothing else."""
@@ -32,7 +34,7 @@ class PackageRoot:
         for program in ("bin/sh", *programs):
             self._copy_libraries(self.path / program)
         self.ids = ids = {"root": 0, "nobody": 65534, **{user: 64900 + i for i, user in enumerate(users)}}
-        self.write("etc/passwd", "".join(f"{u}:x:{i}:{i}::/tmp:/bin/sh\n" for u, i in ids.items()))
+        self.write("etc/passwd", "".join(f"{u}:x:{i}:{i}::/nonexistent:/bin/sh\n" for u, i in ids.items()))
         self.write("etc/group", "mail:x:8:\n" + "".join(f"{u}:x:{i}:\n" for u, i in ids.items()))
         self.write("etc/hosts", "127.0.0.1 localhost\n")
 
@@ -64,13 +66,13 @@ class PackageRoot:
     def start(self, *command):
         """Runs it in there until close()."""
         with open(self.path / "output.log", "ab") as output:
-            return subprocess.Popen(["/usr/sbin/chroot", self.path, *command], stdin=subprocess.DEVNULL,
-                                    stdout=output, stderr=output, env={"PATH": "/usr/sbin:/usr/bin:/bin"})
+            self._started = subprocess.Popen(["/usr/sbin/chroot", self.path, *command], stdin=subprocess.DEVNULL,
+                                             stdout=output, stderr=output, env=PATHS)
 
-    def run(self, *command, stdin=""):
+    def run(self, *command):
         """Its standard output; it has to succeed."""
-        done = subprocess.run(["/usr/sbin/chroot", self.path, *command], input=stdin, capture_output=True, text=True,
-                              timeout=harness.PATIENCE * 2, env={"PATH": "/usr/sbin:/usr/bin:/bin"})
+        done = subprocess.run(["/usr/sbin/chroot", self.path, *command], capture_output=True, text=True,
+                              stdin=subprocess.DEVNULL, timeout=harness.PATIENCE * 2, env=PATHS)
         assert done.returncode == 0, f"{command}: {done}\n{self.read('output.log')}"
         return done.stdout
 
@@ -86,7 +88,13 @@ class PackageRoot:
         return found
 
     def close(self):
-        """Ends them all."""
+        """Ends what was started, and all that it has left behind."""
+        self._started.terminate()
+        try:
+            self._started.wait(harness.PATIENCE)
+        except subprocess.TimeoutExpired:
+            pass  # Ended below.
+
         def ended():
             pids = self.processes()
             for pid in pids:
@@ -97,3 +105,4 @@ class PackageRoot:
             return not pids
 
         harness.poll(ended, f"everything in {self.path} to end")
+        self._started.wait()
