@@ -63,30 +63,33 @@ def drain(mta, service, done):
     harness.poll(drained, "the MTA's queue to be empty", harness.PATIENCE * 3, interval=0.2)
 
 
-def check_refusals_at_rcpt(mta, service, order):
+def check_refusals_at_rcpt(mta, service):
     """One full and one good recipient: the full one is refused at once, the good one gets one copy."""
-    key = new_key()
-    replies, stored = send(mta.address, order, letter(key))
-    replies = dict(zip(order, replies))
-    assert replies[FULL].startswith("452 4.2.2 ") and "ailbox full" in replies[FULL], replies
-    assert replies[ALICE].startswith("250 ") and stored.startswith("250 "), (replies, stored)
-    drain(mta, service, lambda: service.stored() == 1)
-    assert_arrived(service.api, ALICE, [key], once=True)
+    keys = []
+    for order in ([FULL, ALICE], [ALICE, FULL]):
+        keys.append(new_key())
+        replies, stored = send(mta.address, order, letter(keys[-1]))
+        replies = dict(zip(order, replies))
+        assert replies[FULL].startswith("452 4.2.2 ") and "ailbox full" in replies[FULL], replies
+        assert replies[ALICE].startswith("250 ") and stored.startswith("250 "), (replies, stored)
+    drain(mta, service, lambda: service.stored() == len(keys))
+    assert_arrived(service.api, ALICE, keys, once=True)
     assert service.stored(FULL) == 0
 
 
-def check_waits_for_room(mta, service, order):
+def check_waits_for_room(mta, service):
     """The good recipient gets one copy at once; the full one gets his when there is room."""
-    key = new_key()
-    _, stored = send(mta.address, order, letter(key))
-    assert stored.startswith("250 "), stored
-    harness.poll(lambda: service.stored() == 1, "the good one's copy")
+    keys = [new_key(), new_key()]
+    for key, order in zip(keys, ([FULL, ALICE], [ALICE, FULL])):
+        replies, stored = send(mta.address, order, letter(key))
+        assert stored.startswith("250 "), (replies, stored)
+    harness.poll(lambda: service.stored() == len(keys), "the good one's copies")
     mta.flush()
-    assert mta.queued() == 1 and service.stored(FULL) == 0
+    assert mta.queued() == len(keys) and service.stored(FULL) == 0
     harness.Cli(service.store.address)("mailbox", "set", FULL, "--messages", "10")
-    drain(mta, service, lambda: service.stored(FULL) == 1)
+    drain(mta, service, lambda: service.stored(FULL) == len(keys))
     for mailbox in (ALICE, FULL):
-        assert_arrived(service.api, mailbox, [key], once=True)
+        assert_arrived(service.api, mailbox, keys, once=True)
 
 
 def check_refusals_by_size(mta, service):
@@ -144,20 +147,22 @@ def check_kills_in_the_middle(mta, service, count=500):
     service.api.await_nothing_reserved(ALICE)
 
 
-def check_away_and_back(mta, service, which, at_rcpt):
-    """While it is away the MTA keeps the mail, or with `at_rcpt` the sender does; then it arrives."""
-    service.kill(which)
-    key = new_key()
-    replies, stored = send(mta.address, [ALICE], letter(key))
-    if at_rcpt:
-        assert (stored or replies[0])[0] == "4", (replies, stored)
-        assert mta.queued() == 0
-    else:
-        assert stored and stored[0] == "2", (replies, stored)
-        mta.flush()
-        assert mta.queued() == 1
-    service.start_again(which)
-    if at_rcpt:
-        harness.poll(lambda: (send(mta.address, [ALICE], letter(key))[1] or "4")[0] == "2", "the sender's retry")
-    drain(mta, service, lambda: service.stored() == 1)
-    assert_arrived(service.api, ALICE, [key], once=True)
+def check_away_and_back(mta, service, at_rcpt):
+    """While one is away the MTA keeps the mail, or with `at_rcpt` the sender does; then it arrives."""
+    keys = []
+    for which in ("store", "front end"):
+        keys.append(new_key())
+        service.kill(which)
+        replies, stored = send(mta.address, [ALICE], letter(keys[-1]))
+        if at_rcpt:
+            assert (stored or replies[0])[0] == "4", (replies, stored)
+            assert mta.queued() == 0
+        else:
+            assert stored and stored.startswith("250 "), (replies, stored)
+            mta.flush()
+            assert mta.queued() == 1
+        service.start_again(which)
+        if at_rcpt:
+            harness.poll(lambda: (send(mta.address, [ALICE], letter(keys[-1]))[1] or "4")[0] == "2", "the sender's retry")
+        drain(mta, service, lambda: service.stored() == len(keys))
+    assert_arrived(service.api, ALICE, keys, once=True)

@@ -6,7 +6,7 @@ import pytest
 
 import hand_over
 import harness
-from hand_over import ALICE, FULL, SMALL, Service, drain
+from hand_over import ALICE, SMALL, Service, drain
 from letters import letter, new_key, send
 from opensmtpd import OpenSmtpd
 
@@ -34,9 +34,8 @@ def opensmtpd(directory, service, settings):
     assert "PermFail" not in mta.log(), "a bounce"
 
 
-@pytest.mark.parametrize("order", [[FULL, ALICE], [ALICE, FULL]])
-def test_a_full_mailbox_is_waited_for_and_the_good_one_gets_one_copy(opensmtpd, service, order):
-    hand_over.check_waits_for_room(opensmtpd, service, order)
+def test_a_full_mailbox_is_waited_for_and_the_good_one_gets_one_copy(opensmtpd, service):
+    hand_over.check_waits_for_room(opensmtpd, service)
     assert '"mail.lmtp: LMTP server error: 452 4.2.2 <full@example.org>: Mailbox full"' in opensmtpd.log()
 
 
@@ -69,9 +68,8 @@ def test_what_is_larger_than_the_mailbox_waits_for_a_larger_one(opensmtpd, servi
     drain(opensmtpd, service, lambda: service.stored(SMALL) == 1)
 
 
-@pytest.mark.parametrize("which", ["store", "front end"])
-def test_what_comes_while_we_are_away_arrives_later(opensmtpd, service, which):
-    hand_over.check_away_and_back(opensmtpd, service, which, at_rcpt=False)
+def test_what_comes_while_we_are_away_arrives_later(opensmtpd, service):
+    hand_over.check_away_and_back(opensmtpd, service, at_rcpt=False)
 
 
 def test_kill_9_in_the_middle_of_500_letters_loses_none(opensmtpd, service):
