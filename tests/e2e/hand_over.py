@@ -129,11 +129,11 @@ class Flusher(threading.Thread):
         self.join()
 
 
-def check_kills_in_the_middle(mta, service, count=500):
-    """kill -9 of the store and then of the front end while letters flow: all of them arrive."""
+def check_kills_in_the_middle(mta, service, victims=("store", "front end"), count=500):
+    """kill -9 of one and then of the other while letters flow: all of them arrive."""
     load = Load(mta.address, ALICE, count)
     with Flusher(mta):
-        for which, after in (("store", count // 5), ("front end", count // 2)):
+        for which, after in zip(victims, (count // 5, count // 2)):
             harness.poll(lambda: service.stored() >= after, f"{after} letters")
             before = service.stored()
             service.kill(which)
@@ -147,10 +147,10 @@ def check_kills_in_the_middle(mta, service, count=500):
     service.api.await_nothing_reserved(ALICE)
 
 
-def check_away_and_back(mta, service, at_rcpt):
+def check_away_and_back(mta, service, at_rcpt, victims=("store", "front end")):
     """While one is away the MTA keeps the mail, or with `at_rcpt` the sender does; then it arrives."""
     keys = []
-    for which in ("store", "front end"):
+    for which in victims:
         keys.append(new_key())
         service.kill(which)
         replies, stored = send(mta.address, [ALICE], letter(keys[-1]))
