@@ -8,6 +8,7 @@ import tempfile
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
+pytest.register_assert_rewrite("hand_over", "letters")
 import api as api_module  # noqa: E402
 import harness  # noqa: E402
 

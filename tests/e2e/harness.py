@@ -35,7 +35,7 @@ def environment():
     return {k: v for k, v in os.environ.items() if not k.startswith("RESTANTE_")}
 
 
-def poll(condition, what, patience=PATIENCE):
+def poll(condition, what, patience=PATIENCE, interval=0.01):
     """Returns the first true value of `condition()`."""
     deadline = time.monotonic() + patience
     while True:
@@ -43,7 +43,7 @@ def poll(condition, what, patience=PATIENCE):
         if value:
             return value
         assert time.monotonic() < deadline, f"waited {patience} s for: {what}"
-        time.sleep(0.01)
+        time.sleep(interval)
 
 
 def free_port():
@@ -57,6 +57,12 @@ def free_port():
                 return port
             except OSError:
                 continue
+
+
+def listens(address):
+    host, port = address.split(":")
+    with socket.socket() as probe:
+        return probe.connect_ex((host, int(port))) == 0
 
 
 class Program:
@@ -203,12 +209,12 @@ class Store:
 class Front:
     """A front end of a store; what listens where may be told."""
 
-    def __init__(self, directory, store_address, *options, lmtp="127.0.0.1:0", policy="127.0.0.1:0",
-                 socketmap="127.0.0.1:0"):
+    def __init__(self, directory, store_address, *options, smtp="127.0.0.1:0", lmtp="127.0.0.1:0",
+                 policy="127.0.0.1:0", socketmap="127.0.0.1:0"):
         self.directory = pathlib.Path(directory)
         self.program = Program(
             "restante-smtp",
-            ["--store", store_address, "--smtp-listen", "127.0.0.1:0", "--lmtp-listen", lmtp,
+            ["--store", store_address, "--smtp-listen", smtp, "--lmtp-listen", lmtp,
              "--policy-listen", policy, "--socketmap-listen", socketmap, "--hostname", "mx.example.org", *options],
             self.directory / "smtp.log", ["smtp", "lmtp", "policy", "socketmap", "ops"])
         self.smtp = self.program.addresses["smtp"]

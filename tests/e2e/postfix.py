@@ -4,7 +4,6 @@ import json
 import os
 import pathlib
 import signal
-import socket
 import subprocess
 
 import harness
@@ -63,7 +62,7 @@ class Postfix:
         subprocess.run(["chown", "postfix", self.directory / "lib"], check=True)
         self.command("postfix", "start")
         self.pid = int((self.directory / "queue/pid/master.pid").read_text())
-        harness.poll(self.listens, "Postfix to listen")
+        harness.poll(lambda: harness.listens(self.address), "Postfix to listen")
 
     def command(self, program, *args):
         done = subprocess.run([f"/usr/sbin/{program}", "-c", self.directory / "etc", *args], capture_output=True,
@@ -75,14 +74,12 @@ class Postfix:
         log = self.directory / "postfix.log"
         return log.read_text() if log.exists() else ""
 
-    def listens(self):
-        host, port = self.address.split(":")
-        with socket.socket() as probe:
-            return probe.connect_ex((host, int(port))) == 0
-
     def queue(self):
         """What waits, one dictionary a message."""
         return [json.loads(line) for line in self.command("postqueue", "-j").splitlines()]
+
+    def queued(self):
+        return len(self.queue())
 
     def flush(self):
         self.command("postqueue", "-f")

@@ -1,18 +1,12 @@
-"""What other MTAs ask: Postfix's policy protocol and socketmaps, raw and by a stock Postfix."""
+"""What other MTAs ask: Postfix's policy protocol and socketmaps, octet by octet."""
 
 import os
 import signal
-import smtplib
-import socket
-import subprocess
 
 import pytest
 
 import harness
-import readme
-from postfix import Postfix
-
-AS_ROOT = pytest.mark.skipif(os.getuid() != 0, reason="Postfix starts as root only")
+from peer import Peer
 
 
 @pytest.fixture(autouse=True)
@@ -22,44 +16,6 @@ def mailboxes(api):
     api.create_mailbox("full@example.org", max_messages=0)
     api.create_mailbox("small@example.org", max_bytes=100_000)
     api.create_alias("info@example.org", "alice@example.org")
-
-
-class Peer:
-    """A connection to one of the two listeners."""
-
-    def __init__(self, address):
-        host, port = address.split(":")
-        self.socket = socket.create_connection((host, int(port)), timeout=harness.PATIENCE)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.socket.close()
-
-    def policy(self, state="RCPT", **attributes):
-        lines = [f"{name}={value}\n" for name, value in
-                 {"request": "smtpd_access_policy", "protocol_state": state, **attributes}.items()]
-        self.socket.sendall("".join(lines).encode() + b"\n")
-        answer = b""
-        while not answer.endswith(b"\n\n"):
-            octets = self.socket.recv(4096)
-            assert octets, f"closed after {answer}"
-            answer += octets
-        assert answer.startswith(b"action="), answer
-        return answer[len(b"action="):-2].decode()
-
-    def look_up(self, name, key):
-        text = f"{name} {key}".encode()
-        self.socket.sendall(b"%d:%s," % (len(text), text))
-        answer = b""
-        while not answer.endswith(b","):
-            octets = self.socket.recv(4096)
-            assert octets, f"closed after {answer}"
-            answer += octets
-        length, _, text = answer.partition(b":")
-        assert int(length) == len(text) - 1, answer
-        return text[:-1].decode()
 
 
 @pytest.fixture
@@ -156,103 +112,3 @@ def test_strangers_are_closed_at_once(start, store):
         with Peer(address) as stranger:
             assert stranger.socket.recv(1) == b""
         assert "not from a trusted network" in front.program.log_text()
-
-
-def recipe(front):
-    """README's lines for Postfix, with this front end's addresses."""
-    text = readme.example("postfix", "check_policy_service")
-    for port, address in (("2424", front.lmtp), ("2452", front.policy), ("2453", front.socketmap)):
-        assert f"127.0.0.1:{port}" in text
-        text = text.replace(f"127.0.0.1:{port}", address)
-    return text
-
-
-def submit(postfix, *recipients):
-    """One transaction; returns the reply to each recipient and to the message."""
-    host, port = postfix.address.split(":")
-    with smtplib.SMTP(host, int(port), timeout=harness.PATIENCE) as smtp:
-        smtp.ehlo()
-        smtp.mail("sender@example.net")
-        replies = [smtp.rcpt(recipient) for recipient in recipients]
-        if all(code != 250 for code, _ in replies):
-            return replies, None
-        return replies, smtp.data("Subject: hello\r\nMessage-ID: <1@example.net>\r\n\r\ntext\r\n")
-
-
-@AS_ROOT
-def test_a_stock_postfix_refuses_at_rcpt_what_has_no_room_or_is_unknown(front, api, directory):
-    postfix = Postfix(directory, front.lmtp, recipe(front))
-    try:
-        replies, stored = submit(postfix, "full@example.org", "alice@example.org", "nobody@example.org")
-        assert [code for code, _ in replies] == [452, 250, 550], replies
-        assert replies[0][1].startswith(b"4.2.2 <full@example.org>") and b"Mailbox full" in replies[0][1], replies
-        assert replies[2][1].startswith(b"5.1.1 <nobody@example.org>"), replies
-        assert b"relay recipient table" in replies[2][1], "refused by Postfix itself"
-        assert stored[0] == 250, stored
-        harness.poll(lambda: api.usage("alice@example.org").messages == 1, "the message")
-        harness.poll(lambda: not postfix.queue(), "the queue to be empty")
-        host, port = postfix.address.split(":")
-        with smtplib.SMTP(host, int(port), timeout=harness.PATIENCE) as smtp:
-            smtp.ehlo()
-            # Declared, and not.
-            smtp.mail("sender@example.net", ["SIZE=1000000"])
-            code, text = smtp.rcpt("small@example.org")
-            assert code == 552 and text.startswith(b"5.2.3 "), (code, text)
-            smtp.rset()
-            smtp.mail("sender@example.net")
-            assert smtp.rcpt("small@example.org")[0] == 250
-            code, text = smtp.data("Subject: large\r\n\r\n" + 2000 * (70 * "x" + "\r\n"))
-            assert code == 452 and text.startswith(b"4.2.2 "), (code, text)
-    finally:
-        postfix.stop()
-    assert "status=bounced" not in postfix.log() and "status=deferred" not in postfix.log()
-    assert api.usage("full@example.org").messages == api.usage("small@example.org").messages == 0
-
-
-@AS_ROOT
-def test_postfix_asks_the_maps_itself(front, directory):
-    postfix = Postfix(directory, front.lmtp)
-    try:
-        assert postfix.command("postmap", "-q", "example.org", f"socketmap:inet:{front.socketmap}:domain") == \
-            "example.org\n"
-        assert postfix.command("postmap", "-q", "info@example.org", f"socketmap:inet:{front.socketmap}:mailbox") == \
-            "alice@example.org\n"
-    finally:
-        postfix.stop()
-
-
-@AS_ROOT
-@pytest.mark.parametrize("away", ["store", "front end"])
-@pytest.mark.parametrize("maps", [True, False])
-def test_postfix_keeps_mail_or_lets_the_sender_keep_it_while_we_are_away(start, store, api, directory, away, maps):
-    addresses = {kind: f"127.0.0.1:{harness.free_port()}" for kind in ("lmtp", "policy", "socketmap")}
-    front = start(harness.Front, store.address, **addresses)
-    settings = recipe(front)
-    if not maps:
-        settings = "".join(line for line in settings.splitlines(True) if "socketmap" not in line)
-    postfix = Postfix(directory, front.lmtp, settings)
-    try:
-        (store if away == "store" else front.program).kill9()
-        replies, stored = submit(postfix, "alice@example.org")
-        if maps:
-            # Who exists cannot be told: Postfix takes nothing, the sender keeps it.
-            assert replies[0][0] == 451, replies
-            assert not postfix.queue()
-        else:
-            assert replies[0][0] == 250 and stored[0] == 250, (replies, stored)
-            harness.poll(lambda: [m["queue_name"] for m in postfix.queue()] == ["deferred"],
-                         "Postfix to have tried and to keep it")
-        if away == "store":
-            store.start()
-            api.ready()
-        else:
-            assert api.usage("alice@example.org").messages == 0
-            start(harness.Front, store.address, **addresses)
-        if maps:
-            harness.poll(lambda: submit(postfix, "alice@example.org")[0][0][0] == 250, "the sender's retry")
-        harness.poll(lambda: postfix.flush() or api.usage("alice@example.org").messages == 1, "the message")
-        harness.poll(lambda: not postfix.queue(), "the queue to be empty")
-    finally:
-        postfix.stop()
-    assert api.usage("alice@example.org").messages == 1
-    assert "status=bounced" not in postfix.log()

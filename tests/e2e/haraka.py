@@ -1,0 +1,63 @@
+"""Haraka from npm with our plugin, client/haraka."""
+
+import pathlib
+import shutil
+import signal
+import subprocess
+
+import harness
+import recipe
+
+PLUGIN = pathlib.Path(__file__).parents[2] / "client/haraka"
+
+
+class Haraka:
+    """Listens on a port of its own; hands over while the sender waits."""
+
+    def __init__(self, directory, store_address, patience=12):
+        self.directory = pathlib.Path(directory) / "haraka"
+        modules = harness.BUILD_DIR / "mta/haraka/node_modules"
+        assert modules.is_dir(), f"{modules} is missing; ./dev test puts it there"
+        self._haraka = ["node", modules / "Haraka/bin/haraka"]
+        subprocess.run([*self._haraka, "-i", self.directory], check=True, capture_output=True)
+        (self.directory / "node_modules").symlink_to(modules)
+        shutil.copytree(PLUGIN, self.directory / "plugins/restante", ignore=shutil.ignore_patterns("node_modules"))
+        config = self.directory / "config"
+        shutil.copy(PLUGIN / "config/plugins", config)
+        settings = recipe.replace((PLUGIN / "config/restante.ini").read_text(), "127.0.0.1:8354", store_address)
+        settings = recipe.replace(settings, "../../proto", str((PLUGIN / "../../proto").resolve()))
+        (config / "restante.ini").write_text(recipe.replace(settings, "patience = 12", f"patience = {patience}"))
+        self.address = f"127.0.0.1:{harness.free_port()}"
+        (config / "smtp.ini").write_text(f"listen={self.address}\n")
+        self.start()
+
+    def start(self):
+        with open(self.directory / "haraka.log", "ab") as log:
+            self.process = subprocess.Popen([*self._haraka, "-c", self.directory], stdin=subprocess.DEVNULL,
+                                            stdout=log, stderr=log)
+        try:
+            harness.poll(lambda: harness.listens(self.address), "Haraka to listen")
+        except BaseException:
+            self.kill9()
+            raise
+
+    def log(self):
+        return (self.directory / "haraka.log").read_text(errors="replace")
+
+    def queued(self):
+        return 0
+
+    def flush(self):
+        pass
+
+    def kill9(self):
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(harness.PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.kill9()
+            raise

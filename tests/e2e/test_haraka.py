@@ -1,0 +1,152 @@
+"""client/haraka: Haraka from npm holds one transaction with the store from MAIL to the reply to the dot."""
+
+import os
+import signal
+
+import pytest
+
+import hand_over
+import harness
+from hand_over import ALICE, FULL, SMALL, MAX_MESSAGE
+from haraka import Haraka
+from letters import Sender, assert_arrived, letter, new_key, send
+
+
+@pytest.fixture
+def options():
+    return {"store": ["--max-message", MAX_MESSAGE], "front": []}
+
+
+class Service:
+    """A store, and Haraka which is its front end."""
+
+    def __init__(self, store, api, mta):
+        self.store, self.api, self.mta = store, api, mta
+
+    def kill(self, which):
+        {"store": self.store, "Haraka": self.mta}[which].kill9()
+
+    def start_again(self, which):
+        if which == "store":
+            self.store.start()
+            self.api.ready()
+        else:
+            self.mta.start()
+
+    def stored(self, address=ALICE):
+        return self.api.usage(address).messages
+
+
+@pytest.fixture
+def patience():
+    """Seconds."""
+    return 12
+
+
+@pytest.fixture
+def haraka(directory, store, api, patience):
+    hand_over.create_mailboxes(api)
+    mta = Haraka(directory, store.address, patience)
+    yield mta
+    mta.stop()
+    print(mta.log()[-3000:])
+
+
+@pytest.fixture
+def service(store, api, haraka):
+    return Service(store, api, haraka)
+
+
+def test_a_full_mailbox_is_refused_at_rcpt_and_the_good_one_gets_one_copy(haraka, service):
+    hand_over.check_refusals_at_rcpt(haraka, service)
+
+
+def test_refusals_carry_the_stores_codes(haraka, service):
+    replies, stored = send(haraka.address, ["nobody@example.org", "someone@example.com"], letter(new_key()))
+    assert [r[:10] for r in replies] == ["550 5.1.1 ", "550 5.7.1 "] and stored is None, replies
+    replies, stored = send(haraka.address, [SMALL], letter(new_key()), 400_000)
+    assert replies[0].startswith("552 5.2.3 ") and stored is None, replies
+    replies, stored = send(haraka.address, [ALICE], letter(new_key()), MAX_MESSAGE + 1)
+    assert replies[0].startswith("552 5.3.4 ") and stored is None, replies
+    # After the dot Haraka has one code for what is temporary, and one for what is not.
+    _, stored = send(haraka.address, [SMALL], letter(new_key(), 120_000))
+    assert stored.startswith("450 4.2.2 "), stored
+    _, stored = send(haraka.address, [ALICE], letter(new_key(), MAX_MESSAGE + 1))
+    assert stored.startswith("550 5.3.4 "), stored
+    assert service.stored() == service.stored(SMALL) == 0
+    service.api.await_nothing_reserved(ALICE, SMALL)
+
+
+def test_texts_arrive_octet_by_octet(haraka, service):
+    for size in (1, 70_000, 1_500_000):
+        sent = letter(new_key(), size)
+        _, stored = send(haraka.address, [ALICE], sent)
+        assert stored.startswith("250 2.0.0 Stored as "), stored
+        text = service.api.texts(ALICE)[-1]
+        received, _, rest = text.partition(b"\r\nFrom: ")
+        assert received.startswith(b"Received: from client.example.net"), received
+        assert b"From: " + rest == sent.encode()
+
+
+def test_who_leaves_before_the_dot_leaves_nothing_reserved(haraka, service):
+    for leave in ("RSET", "a new MAIL", "QUIT", "a lost connection", "a connection lost within the text"):
+        with Sender(haraka.address) as sender:
+            sender.smtp.mail("sender@example.net", ["SIZE=1000"])
+            assert sender.smtp.rcpt(ALICE)[0] == 250
+            assert service.api.usage(ALICE).reserved_messages == 1
+            if leave == "RSET":
+                sender.smtp.rset()
+            elif leave == "a new MAIL":
+                sender.smtp.mail("sender@example.net")
+            elif leave == "QUIT":
+                sender.smtp.quit()
+            elif leave == "a connection lost within the text":
+                assert sender.smtp.docmd("DATA")[0] == 354
+                sender.smtp.send("Subject: half a lett")
+            if leave in ("RSET", "QUIT"):
+                service.api.await_nothing_reserved(ALICE)
+        service.api.await_nothing_reserved(ALICE)
+    assert service.stored() == 0
+
+
+def test_room_that_was_reserved_is_kept_until_the_dot(haraka, service):
+    with Sender(haraka.address) as slow, Sender(haraka.address) as quick:
+        slow.smtp.mail("sender@example.net", ["SIZE=60000"])
+        assert slow.smtp.rcpt(SMALL)[0] == 250
+        replies, _ = quick.send([SMALL], letter(new_key()), 60_000)
+        assert replies[0].startswith("452 4.2.2 "), replies
+        key = new_key()
+        assert slow.smtp.data(letter(key, 59_000))[0] == 250
+    assert_arrived(service.api, SMALL, [key], once=True)
+
+
+def test_what_comes_while_the_store_is_away_is_kept_by_the_sender(haraka, service):
+    hand_over.check_away_and_back(haraka, service, at_rcpt=True, victims=["store"])
+
+
+def test_kill_9_in_the_middle_of_500_letters_loses_none(haraka, service):
+    hand_over.check_kills_in_the_middle(haraka, service, victims=["store", "Haraka"])
+
+
+class TestLittlePatience:
+    @pytest.fixture
+    def patience(self):
+        return 1
+
+    def test_an_outcome_that_nobody_can_tell_is_temporary(self, haraka, service):
+        key = new_key()
+        with Sender(haraka.address) as sender:
+            sender.smtp.mail("sender@example.net")
+            assert sender.smtp.rcpt(ALICE)[0] == 250
+            assert sender.smtp.docmd("DATA")[0] == 354
+            os.kill(service.store.program.pid, signal.SIGSTOP)
+            try:
+                sender.smtp.send(letter(key).replace("\r\n.", "\r\n..") + ".\r\n")
+                code, text = sender.smtp.getreply()
+            finally:
+                os.kill(service.store.program.pid, signal.SIGCONT)
+            assert code == 450 and text.startswith(b"4.3.0 "), (code, text)
+        assert "whether the message is stored is not known" in haraka.log()
+        harness.poll(lambda: (send(haraka.address, [ALICE], letter(key))[1] or "4")[0] == "2", "the sender's retry")
+        assert_arrived(service.api, ALICE, [key])
+        service.api.await_nothing_reserved(ALICE)
