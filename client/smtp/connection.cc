@@ -9,6 +9,8 @@
 #include <system_error>
 #include <utility>
 
+#include "client/smtp/socket_state.h"
+
 namespace restante::smtp {
 namespace {
 
@@ -56,7 +58,7 @@ asio::awaitable<void> Connection::Run() {
     if (n > 0) {
       session_.Input({read_buffer_->data(), static_cast<size_t>(n)});
     } else if (n == 0) {
-      session_.EndOfInput();
+      session_.EndOfInput(AllAcknowledged(socket_.native_handle(), /*writes_ended=*/false));
     } else if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) {
       co_return;
     }
@@ -75,7 +77,9 @@ asio::awaitable<bool> Connection::WaitForSocket(tcp::socket::wait_type type, Wai
 asio::awaitable<bool> Connection::Flush() {
   std::string& output = session_.output();
   size_t sent = 0;
+  Unread before;
   while (sent < output.size()) {
+    if (session_.awaits_proof()) before = UnreadOf(socket_.native_handle());
     const ssize_t n =
         ::send(socket_.native_handle(), output.data() + sent, output.size() - sent, MSG_NOSIGNAL);
     if (n >= 0) {
@@ -88,6 +92,7 @@ asio::awaitable<bool> Connection::Flush() {
       co_return false;
     }
   }
+  session_.Written(before.octets, before.ended);
   // An idle connection keeps no large buffer.
   if (output.capacity() > kMaxIdleBuffer) {
     std::string().swap(output);
@@ -107,7 +112,10 @@ asio::awaitable<void> Connection::Linger() {
     const ssize_t n = ::recv(socket_.native_handle(), read_buffer_->data(), read_buffer_->size(), 0);
     if (n > 0) {
       octets += static_cast<size_t>(n);
-    } else if (n == 0 || (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)) {
+    } else if (n == 0) {
+      session_.EndOfInput(AllAcknowledged(socket_.native_handle(), /*writes_ended=*/true));
+      co_return;
+    } else if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) {
       co_return;
     }
   }

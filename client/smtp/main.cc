@@ -156,6 +156,7 @@ int main(int argc, char** argv) {
       .clock = restante::Clock::System(),
       .new_request_id = restante::NewRequestId,
       .on_transaction = restante::smtp::LogTransaction,
+      .is_trusted = [&trusted](const std::string& client) { return trusted->Contains(client); },
   };
   restante::smtp::ServerOptions options;
   options.session.hostname = config.hostname;
@@ -185,7 +186,7 @@ int main(int argc, char** argv) {
             unavailable.Say({{"reason", why.message()}});
           },
   };
-  policy_options.trusted_networks = *std::move(trusted);
+  policy_options.trusted_networks = *trusted;
   restante::policy::Server policy_server(&io, policy_options, &policy_host);
 
   std::string listening;

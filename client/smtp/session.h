@@ -22,10 +22,12 @@
 #include "absl/strings/string_view.h"
 #include "client/smtp/chunk_decoder.h"
 #include "client/smtp/command_parser.h"
+#include "client/smtp/content_digest.h"
 #include "client/smtp/data_decoder.h"
 #include "client/smtp/outcome_reply.h"
 #include "client/smtp/reply.h"
 #include "client/smtp/transaction_record.h"
+#include "client/smtp/unproven_replies.h"
 #include "restante/delivery.h"
 
 namespace restante {
@@ -63,6 +65,8 @@ struct SessionHost {
   const Clock* clock = nullptr;
   std::function<std::string()> new_request_id;
   std::function<void(const TransactionRecord&)> on_transaction;
+  // Whether a peer is trusted, by its address; unset: none is.
+  std::function<bool(const std::string&)> is_trusted;
 };
 
 // One thread. The store's answers must not come from within a call of ours.
@@ -84,8 +88,16 @@ class Session : private TransactionHandler {
   // read's worth is, if it is only called while wants_input().
   void Input(absl::string_view octets);
 
-  // The peer sends no more. What it has sent is still answered.
-  void EndOfInput();
+  // The peer sends no more. What it has sent is still answered. `acknowledged`: it
+  // has got all octets that were written. Also once closed().
+  void EndOfInput(bool acknowledged = false);
+
+  // Whether Written is to be told of the next octets that are.
+  bool awaits_proof() const { return !unproven_.empty(); }
+
+  // All of output() was written; as in UnprovenReplies, for it is that which tells
+  // the store what has reached the sender.
+  void Written(size_t unread, bool ended) { unproven_.Written(unread, ended); }
 
   // The peer was silent for too long: 421 and the end, unless the store is what
   // is waited for.
@@ -220,6 +232,9 @@ class Session : private TransactionHandler {
   std::optional<Verb> hello_;
   std::string helo_;
 
+  // Of messages that are stored, and whose retries the store would recognise.
+  UnprovenReplies unproven_;
+
   // The transaction, if record_ has a value.
   std::optional<TransactionRecord> record_;
   int64_t began_micros_ = 0;
@@ -240,7 +255,9 @@ class Session : private TransactionHandler {
   // The text.
   std::optional<DataDecoder> decoder_;  // By DATA.
   std::optional<ChunkDecoder> chunks_;  // By BDAT, from the first on.
-  std::string outgoing_;                // Decoded and not yet passed on, at most one chunk.
+  std::optional<ContentDigest> digest_;
+  bool has_digest_ = false;  // Commit was sent with one.
+  std::string outgoing_;     // Decoded and not yet passed on, at most one chunk.
   int64_t last_chunk_micros_ = 0;
   Reply refusal_;
 };

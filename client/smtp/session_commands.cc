@@ -162,6 +162,7 @@ void Session::Mail(absl::string_view argument) {
   begin.set_request_id(record.request_id);
   begin.set_mode(lmtp() ? v1::Begin::PER_RECIPIENT : v1::Begin::ALL_OR_NONE);
   begin.set_sender(record.sender);
+  begin.set_detect_retries(true);
   begin.mutable_client()->set_address(client_);
   begin.mutable_client()->set_helo(SanitizeHelo(helo_));
   // No message has no octets: who says SIZE=0 means that it is not known.
