@@ -26,6 +26,8 @@ struct Letter {
   std::optional<uint64_t> declared;
   std::vector<std::string> recipients;
   std::string text;
+  // What its retries are recognised by; empty: nothing.
+  std::string digest;
 
   v1::Event Begin() const;
   v1::Event Recipient(size_t i) const;
