@@ -47,6 +47,9 @@ void StoreConfig::Register(OptionTable& options) {
   options.Duration("transaction-idle", &transaction_idle,
                    "A transaction without an event for so long is aborted.");
   options.Duration("transaction-max", &transaction_max, "A transaction open for so long is aborted.");
+  options.Duration("retry-window", &retry_window,
+                   "How long a message whose sender may not have got the answer is remembered, so that its "
+                   "retry makes no second copy, counted in time that the store runs; 0: not at all.");
 
   options.Size("max-disk", &max_disk, "What the store may occupy in all.", "unlimited", kUnset);
   options.Size(

@@ -62,6 +62,10 @@ engine::QuotaRules RulesOf(const StoreConfig& config) {
   return rules;
 }
 
+uint64_t RetryWindowSeconds(const StoreConfig& config) {
+  return static_cast<uint64_t>(absl::ToInt64Seconds(config.retry_window));
+}
+
 embedded::Options EmbeddedOptions(const StoreConfig& config) {
   embedded::Options options;
   options.data_dir = config.data_dir;
@@ -73,6 +77,7 @@ embedded::Options EmbeddedOptions(const StoreConfig& config) {
   if (config.disk_reserve != StoreConfig::kUnset) options.disk_reserve = config.disk_reserve;
   options.body_memory = config.body_memory;
   options.compaction_bytes_per_second = config.compaction_rate;
+  options.retry_window_seconds = RetryWindowSeconds(config);
   options.scrub_interval = config.scrub_interval;
   options.scrub_bytes_per_second = config.scrub_rate;
   return options;
@@ -84,6 +89,7 @@ absl::StatusOr<std::unique_ptr<engine::Engine>> OpenEngine(const StoreConfig& co
     options.rules = RulesOf(config);
     options.clock = Clock::System();
     if (config.max_disk != StoreConfig::kUnset) options.max_disk = config.max_disk;
+    options.retry_window_seconds = RetryWindowSeconds(config);
     return engine::NewMemoryEngine(std::move(options));
   }
   return embedded::Open(EmbeddedOptions(config));

@@ -19,6 +19,8 @@ using std::chrono::steady_clock;
 // Bodies above this take a stream of their own.
 constexpr uint64_t kSharedStreamBody = 256 * 1024;
 constexpr milliseconds kCapacityInterval{3'000};
+// HandedOvers that wait for a stream.
+constexpr size_t kMaxHandedOver = 10'000;
 // How long Stop waits for gRPC to hand back cancelled calls.
 constexpr absl::Duration kStopPatience = absl::Seconds(5);
 
@@ -111,14 +113,19 @@ std::shared_ptr<DeliverStream> Connection::Begin(const StatePtr& transaction, v1
 
 std::shared_ptr<DeliverStream> Connection::Choose(bool solo) {
   if (solo) return Open(/*solo=*/true);
+  std::shared_ptr<DeliverStream> best = LeastLoaded();
+  const auto shared = std::count_if(streams_.begin(), streams_.end(),
+                                    [](const auto& stream) { return !stream->solo() && !stream->ended(); });
+  if (best == nullptr || (best->load() > 0 && shared < options_.streams)) return Open(/*solo=*/false);
+  return best;
+}
+
+std::shared_ptr<DeliverStream> Connection::LeastLoaded() {
   std::shared_ptr<DeliverStream> best;
-  int shared = 0;
   for (const std::shared_ptr<DeliverStream>& stream : streams_) {
     if (stream->solo() || stream->ended()) continue;
-    ++shared;
     if (best == nullptr || stream->load() < best->load()) best = stream;
   }
-  if (best == nullptr || (best->load() > 0 && shared < options_.streams)) return Open(/*solo=*/false);
   return best;
 }
 
@@ -126,7 +133,28 @@ std::shared_ptr<DeliverStream> Connection::Open(bool solo) {
   auto stream = std::make_shared<DeliverStream>(shared_from_this(), solo);
   streams_.push_back(stream);
   stream->Start(stub_.get());
+  SendHandedOver();
   return stream;
+}
+
+void Connection::HandedOver(v1::HandedOver handed_over) {
+  absl::MutexLock lock(&mutex_);
+  KeepHandedOver(std::move(handed_over));
+  SendHandedOver();
+}
+
+void Connection::KeepHandedOver(v1::HandedOver handed_over) {
+  if (handed_over_.size() >= kMaxHandedOver) handed_over_.pop_front();
+  handed_over_.push_back(std::move(handed_over));
+}
+
+void Connection::SendHandedOver() {
+  // Where the next transaction of a caller that has one at a time goes, too: the
+  // store hears of this first.
+  const std::shared_ptr<DeliverStream> stream = LeastLoaded();
+  while (stream != nullptr && !handed_over_.empty() && stream->HandedOver(handed_over_.front())) {
+    handed_over_.pop_front();
+  }
 }
 
 void Connection::Post(absl::AnyInvocable<void()> fn) {
@@ -202,12 +230,13 @@ void Connection::Forget(DeliverStream* stream) {
   ended_.Changed();
 }
 
-void Connection::OnStreamDone(DeliverStream* stream, absl::Status why, bool answered,
-                              std::vector<Lost> lost) {
+void Connection::OnStreamDone(DeliverStream* stream, absl::Status why, bool answered, std::vector<Lost> lost,
+                              std::vector<v1::HandedOver> unsent) {
   why = absl::Status(why.code(), absl::StrCat(options_.target, ": ", why.message()));
   {
     absl::MutexLock lock(&mutex_);
     Forget(stream);
+    for (v1::HandedOver& handed_over : unsent) KeepHandedOver(std::move(handed_over));
     if (!stopped_ && !(stream->solo() && stream->finished())) {
       if (answered || steady_clock::now() - stream->started() > options_.max_backoff) {
         backoff_ = options_.min_backoff;
@@ -271,6 +300,7 @@ void Connection::OnProbed(bool waited, absl::Status status, v1::Capacity capacit
     // Kept open so that a loss of the store is noticed at once, and the first
     // transaction finds a stream.
     if (streams_.empty()) Open(/*solo=*/false);
+    SendHandedOver();
     ProbeAfter(kCapacityInterval, /*wait=*/false);
     return;
   }

@@ -10,6 +10,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <string>
@@ -51,6 +52,7 @@ class Connection : public StreamOwner, public std::enable_shared_from_this<Conne
 
   // Puts the transaction on a stream. Null if it is lost already.
   std::shared_ptr<DeliverStream> Begin(const StatePtr& transaction, v1::Begin begin);
+  void HandedOver(v1::HandedOver handed_over);
   void Settle(v1::GetReceiptRequest request, std::chrono::milliseconds patience, SettleDone done);
   void CheckRecipient(v1::CheckRecipientRequest request, std::chrono::milliseconds patience, CheckDone done);
   v1::Capacity capacity() const;
@@ -61,7 +63,8 @@ class Connection : public StreamOwner, public std::enable_shared_from_this<Conne
   void PostLost(StatePtr transaction, absl::Status why, bool commit_sent);
 
   void OnAnswers(std::vector<std::pair<StatePtr, v1::Answer>> answers) override;
-  void OnStreamDone(DeliverStream* stream, absl::Status why, bool answered, std::vector<Lost> lost) override;
+  void OnStreamDone(DeliverStream* stream, absl::Status why, bool answered, std::vector<Lost> lost,
+                    std::vector<v1::HandedOver> unsent) override;
 
  private:
   enum class Link { kConnecting, kStanding, kAway };
@@ -73,6 +76,11 @@ class Connection : public StreamOwner, public std::enable_shared_from_this<Conne
   // The stream for a new transaction: one of its own, or the least loaded.
   std::shared_ptr<DeliverStream> Choose(bool solo) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::shared_ptr<DeliverStream> Open(bool solo) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The shared stream with the least load; null without one.
+  std::shared_ptr<DeliverStream> LeastLoaded() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void KeepHandedOver(v1::HandedOver handed_over) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // As many as a stream takes.
+  void SendHandedOver() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Forget(DeliverStream* stream) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Asks GetCapacity. With `wait` gRPC holds the call until it is connected.
   void Probe(bool wait) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -101,6 +109,8 @@ class Connection : public StreamOwner, public std::enable_shared_from_this<Conne
   bool probe_planned_ ABSL_GUARDED_BY(mutex_) = false;
   // Shared streams first, then those of single transactions.
   std::vector<std::shared_ptr<DeliverStream>> streams_ ABSL_GUARDED_BY(mutex_);
+  // Wait for a stream; oldest first.
+  std::deque<v1::HandedOver> handed_over_ ABSL_GUARDED_BY(mutex_);
   // Of unary calls under way.
   absl::flat_hash_set<grpc::ClientContext*> calls_ ABSL_GUARDED_BY(mutex_);
   SteadyCondition ended_;  // One of these is gone.

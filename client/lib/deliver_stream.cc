@@ -30,11 +30,15 @@ void DeliverStream::Start(v1::DeliveryService::Stub* stub) {
 }
 
 v1::Event* DeliverStream::Push(TransactionState& transaction, size_t bytes) {
+  return Push(transaction.number, bytes);
+}
+
+v1::Event* DeliverStream::Push(uint64_t number, size_t bytes) {
   bytes += kEventOverhead;
   if (queue_.empty() || queue_.back().bytes + bytes > kBatchBytes) queue_.emplace_back();
   queue_.back().bytes += bytes;
   v1::Event* event = queue_.back().request.add_events();
-  event->set_transaction(transaction.number);
+  event->set_transaction(number);
   return event;
 }
 
@@ -137,13 +141,15 @@ bool DeliverStream::Chunk(const StatePtr& transaction, std::string octets) {
   return true;
 }
 
-void DeliverStream::Commit(const StatePtr& transaction) {
+void DeliverStream::Commit(const StatePtr& transaction, std::string digest) {
   absl::MutexLock lock(&mutex_);
   if (!transaction->open || transaction->commit_queued) return;
   transaction->commit_queued = true;
-  v1::Commit* commit = Push(*transaction, 0)->mutable_commit();
+  size_t bytes = digest.size();
+  v1::Commit* commit = Push(*transaction, bytes)->mutable_commit();
   commit->set_size(transaction->size);
   commit->set_crc32c(transaction->crc32c);
+  commit->set_digest(std::move(digest));
   queue_.back().commits.push_back(transaction);
   Flush();
 }
@@ -163,6 +169,15 @@ void DeliverStream::Drop(const StatePtr& transaction) {
   if (!transaction->commit_queued) PushAbort(*transaction);
   Close(*transaction);
   Flush();
+}
+
+bool DeliverStream::HandedOver(const v1::HandedOver& handed_over) {
+  absl::MutexLock lock(&mutex_);
+  if (ended_) return false;
+  // It belongs to none of the stream's transactions.
+  *Push(/*number=*/0, handed_over.ByteSizeLong())->mutable_handed_over() = handed_over;
+  Flush();
+  return true;
 }
 
 std::vector<Lost> DeliverStream::TakeOverdue(std::chrono::steady_clock::time_point limit) {
@@ -239,6 +254,7 @@ void DeliverStream::OnWriteDone(bool ok) {
   absl::MutexLock lock(&mutex_);
   write_under_way_ = false;
   if (ok) {
+    writing_ = Batch();
     Flush();
   } else {
     context_.TryCancel();
@@ -248,6 +264,7 @@ void DeliverStream::OnWriteDone(bool ok) {
 void DeliverStream::OnDone(const grpc::Status& status) {
   std::shared_ptr<DeliverStream> keep = std::move(self_);
   std::vector<Lost> lost;
+  std::vector<v1::HandedOver> unsent;
   bool answered;
   {
     absl::MutexLock lock(&mutex_);
@@ -260,9 +277,16 @@ void DeliverStream::OnDone(const grpc::Status& status) {
     }
     transactions_.clear();
     load_ = 0;
+    queue_.push_front(std::move(writing_));
+    for (Batch& batch : queue_) {
+      for (v1::Event& event : *batch.request.mutable_events()) {
+        if (event.has_handed_over()) unsent.push_back(std::move(*event.mutable_handed_over()));
+      }
+    }
+    queue_.clear();
   }
   absl::Status why = status.ok() ? absl::UnavailableError("the store ended the stream") : ToStatus(status);
-  owner_->OnStreamDone(this, std::move(why), answered, std::move(lost));
+  owner_->OnStreamDone(this, std::move(why), answered, std::move(lost), std::move(unsent));
 }
 
 }  // namespace restante::client_internal

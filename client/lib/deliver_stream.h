@@ -11,6 +11,7 @@
 #include <deque>
 #include <memory>
 #include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -61,9 +62,9 @@ class StreamOwner {
   // Answers of one response, each with its transaction.
   virtual void OnAnswers(std::vector<std::pair<StatePtr, v1::Answer>> answers) = 0;
   // The stream has ended and is not used any more. `answered`: the store has
-  // sent something on it.
-  virtual void OnStreamDone(DeliverStream* stream, absl::Status why, bool answered,
-                            std::vector<Lost> lost) = 0;
+  // sent something on it. `unsent` did not leave.
+  virtual void OnStreamDone(DeliverStream* stream, absl::Status why, bool answered, std::vector<Lost> lost,
+                            std::vector<v1::HandedOver> unsent) = 0;
 };
 
 // Any thread may call. Keeps itself and its owner alive from Start until the
@@ -85,11 +86,14 @@ class DeliverStream : public grpc::ClientBidiReactor<v1::DeliverRequest, v1::Del
   void Data(const StatePtr& transaction);
   // False: more than was granted. The transaction is aborted and no longer open.
   bool Chunk(const StatePtr& transaction, std::string octets);
-  void Commit(const StatePtr& transaction);
+  void Commit(const StatePtr& transaction, std::string digest);
   void Abort(const StatePtr& transaction);
   // Gives the transaction up without an answer, by Abort unless Commit was
   // called.
   void Drop(const StatePtr& transaction);
+
+  // False: the stream has ended.
+  bool HandedOver(const v1::HandedOver& handed_over);
 
   // Takes out, aborts and returns the transactions that have waited since
   // before `limit`.
@@ -118,6 +122,7 @@ class DeliverStream : public grpc::ClientBidiReactor<v1::DeliverRequest, v1::Del
     std::vector<StatePtr> commits;
   };
 
+  v1::Event* Push(uint64_t number, size_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   v1::Event* Push(TransactionState& transaction, size_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void PushAbort(TransactionState& transaction) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Await(TransactionState& transaction) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -140,7 +145,7 @@ class DeliverStream : public grpc::ClientBidiReactor<v1::DeliverRequest, v1::Del
   absl::flat_hash_map<uint64_t, StatePtr> transactions_ ABSL_GUARDED_BY(mutex_);
   uint64_t last_number_ ABSL_GUARDED_BY(mutex_) = 0;
   std::deque<Batch> queue_ ABSL_GUARDED_BY(mutex_);
-  Batch writing_ ABSL_GUARDED_BY(mutex_);
+  Batch writing_ ABSL_GUARDED_BY(mutex_);  // Or could not be written.
   bool write_under_way_ ABSL_GUARDED_BY(mutex_) = false;
   bool half_closed_ ABSL_GUARDED_BY(mutex_) = false;
   // No operation may be started any more.

@@ -44,8 +44,8 @@ class TransactionImpl : public Transaction {
       connection->OnAnswers(std::move(answers));
     }
   }
-  void Commit() override {
-    if (stream_ != nullptr) stream_->Commit(state_);
+  void Commit(std::string digest) override {
+    if (stream_ != nullptr) stream_->Commit(state_, std::move(digest));
   }
   void Abort() override {
     if (stream_ != nullptr) stream_->Abort(state_);
@@ -71,6 +71,13 @@ class DeliveryClientImpl : public DeliveryClient {
     state->handler = handler;
     std::shared_ptr<DeliverStream> stream = connection_->Begin(state, std::move(begin));
     return std::make_unique<TransactionImpl>(connection_, std::move(state), std::move(stream));
+  }
+
+  void HandedOver(std::string transaction_id, std::vector<std::string> mailboxes) override {
+    v1::HandedOver handed_over;
+    handed_over.set_transaction_id(std::move(transaction_id));
+    for (std::string& mailbox : mailboxes) handed_over.add_mailboxes(std::move(mailbox));
+    connection_->HandedOver(std::move(handed_over));
   }
 
   void Settle(std::string request_id, std::vector<std::string> mailboxes, std::chrono::milliseconds patience,

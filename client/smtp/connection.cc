@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "client/smtp/proxy_header.h"
+#include "client/smtp/socket_state.h"
 
 namespace restante::smtp {
 namespace {
@@ -83,7 +84,7 @@ asio::awaitable<void> Connection::Run() {
     if (got.outcome == Outcome::kDone) {
       session_.Input({host_->read_buffer->data(), got.octets});
     } else if (got.outcome == Outcome::kEnd) {
-      session_.EndOfInput();
+      session_.EndOfInput(AllAcknowledged(transport_.socket().native_handle(), /*writes_ended=*/false));
     } else if (got.outcome == Outcome::kBroken) {
       co_return;
     }
@@ -183,7 +184,9 @@ asio::awaitable<bool> Connection::WaitForSocket(tcp::socket::wait_type type, Wai
 asio::awaitable<bool> Connection::Flush() {
   std::string& output = session_.output();
   size_t sent = 0;
+  Unread before;
   while (sent < output.size()) {
+    if (session_.awaits_proof()) before = transport_.unread();
     const Transport::Result put = transport_.Write(absl::string_view(output).substr(sent));
     switch (put.outcome) {
       case Outcome::kDone:
@@ -200,6 +203,7 @@ asio::awaitable<bool> Connection::Flush() {
         co_return false;
     }
   }
+  session_.Written(before.octets, before.ended);
   // An idle connection keeps no large buffer.
   if (output.capacity() > kMaxIdleBuffer) {
     std::string().swap(output);
@@ -220,7 +224,10 @@ asio::awaitable<void> Connection::Linger() {
                              host_->read_buffer->size(), 0);
     if (n > 0) {
       octets += static_cast<size_t>(n);
-    } else if (n == 0 || (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)) {
+    } else if (n == 0) {
+      session_.EndOfInput(AllAcknowledged(transport_.socket().native_handle(), /*writes_ended=*/true));
+      co_return;
+    } else if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) {
       co_return;
     }
   }

@@ -156,7 +156,7 @@ int main(int argc, char** argv) {
             unavailable.Say({{"reason", why.message()}});
           },
   };
-  policy_options.trusted_networks = *std::move(trusted);
+  policy_options.trusted_networks = *trusted;
   restante::policy::Server policy_server(&io, policy_options, &policy_host);
 
   std::string listening;

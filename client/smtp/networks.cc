@@ -40,6 +40,12 @@ bool Networks::Contains(const asio::ip::address& address) const {
   });
 }
 
+bool Networks::Contains(const std::string& address) const {
+  std::error_code error;
+  const asio::ip::address parsed = asio::ip::make_address(address, error);
+  return !error && Contains(parsed);
+}
+
 asio::ip::address Unmapped(const asio::ip::address& address) {
   if (address.is_v6() && address.to_v6().is_v4_mapped()) {
     return asio::ip::make_address_v4(asio::ip::v4_mapped, address.to_v6());

@@ -24,6 +24,8 @@ class Networks {
 
   // An IPv4 address that is mapped into IPv6 counts as the IPv4 address.
   bool Contains(const asio::ip::address& address) const;
+  // False for what is no address.
+  bool Contains(const std::string& address) const;
 
  private:
   std::vector<asio::ip::network_v4> v4_;

@@ -27,7 +27,10 @@ Session::Session(const SessionOptions* options, const SessionHost* host, std::fu
     : options_(options),
       host_(host),
       on_answer_(std::move(on_answer)),
-      self_(std::make_shared<Session*>(this)) {}
+      self_(std::make_shared<Session*>(this)),
+      unproven_([this](UnprovenReplies::Reply reply) {
+        host_->store->HandedOver(std::move(reply.transaction_id), std::move(reply.mailboxes));
+      }) {}
 
 Session::~Session() {
   *self_ = nullptr;
@@ -57,6 +60,7 @@ bool Session::wants_input() const {
 }
 
 void Session::Input(absl::string_view octets) {
+  unproven_.Received(octets.size());
   if (phase_ == Phase::kClosed) return;
   if (!pending_.empty()) {
     pending_.append(octets.data(), octets.size());
@@ -67,7 +71,8 @@ void Session::Input(absl::string_view octets) {
   AfterConsume();
 }
 
-void Session::EndOfInput() {
+void Session::EndOfInput(bool acknowledged) {
+  unproven_.Ended(acknowledged);
   end_of_input_ = true;
   Resume();
 }
@@ -198,6 +203,7 @@ size_t Session::ConsumeText(absl::string_view in) {
   const size_t before = outgoing_.size();
   const size_t room = before < bound ? static_cast<size_t>(bound) - before : 0;
   const size_t used = DecodeText(in, room, &outgoing_);
+  digest_->Update(absl::string_view(outgoing_).substr(before));
   record_->size += outgoing_.size() - before;
   progress_ += used;
   if (outgoing_.size() >= std::min<uint64_t>(kChunk, credit) ||

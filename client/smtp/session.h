@@ -23,10 +23,12 @@
 #include "client/smtp/chunk_decoder.h"
 #include "client/smtp/command_error.h"
 #include "client/smtp/command_parser.h"
+#include "client/smtp/content_digest.h"
 #include "client/smtp/data_decoder.h"
 #include "client/smtp/outcome_reply.h"
 #include "client/smtp/reply.h"
 #include "client/smtp/transaction_record.h"
+#include "client/smtp/unproven_replies.h"
 #include "client/smtp/xforward.h"
 #include "restante/delivery.h"
 
@@ -100,8 +102,16 @@ class Session : private TransactionHandler {
   // read's worth is, if it is only called while wants_input().
   void Input(absl::string_view octets);
 
-  // The peer sends no more. What it has sent is still answered.
-  void EndOfInput();
+  // The peer sends no more. What it has sent is still answered. `acknowledged`: it
+  // has got all octets that were written. Also once closed().
+  void EndOfInput(bool acknowledged = false);
+
+  // Whether Written is to be told of the next octets that are.
+  bool awaits_proof() const { return !unproven_.empty(); }
+
+  // All of output() was written; as in UnprovenReplies, for it is that which tells
+  // the store what has reached the sender.
+  void Written(size_t unread, bool ended) { unproven_.Written(unread, ended); }
 
   // STARTTLS is answered: when output() is written TLS is to begin. What the peer
   // has sent behind it in plaintext is forgotten (RFC 3207, 4.2 and 5).
@@ -264,6 +274,9 @@ class Session : private TransactionHandler {
   // By XFORWARD, for the next transaction; goes with RSET and its like.
   std::shared_ptr<Forwarded> forwarded_;
 
+  // Of messages that are stored, and whose retries the store would recognise.
+  UnprovenReplies unproven_;
+
   // The transaction, if record_ has a value.
   std::optional<TransactionRecord> record_;
   int64_t began_micros_ = 0;
@@ -284,7 +297,9 @@ class Session : private TransactionHandler {
   // The text.
   std::optional<DataDecoder> decoder_;  // By DATA.
   std::optional<ChunkDecoder> chunks_;  // By BDAT, from the first on.
-  std::string outgoing_;                // Decoded and not yet passed on, at most one chunk.
+  std::optional<ContentDigest> digest_;
+  bool has_digest_ = false;  // Commit was sent with one.
+  std::string outgoing_;     // Decoded and not yet passed on, at most one chunk.
   int64_t last_chunk_micros_ = 0;
   Reply refusal_;
 };

@@ -194,6 +194,7 @@ void Session::Mail(absl::string_view argument) {
   begin.set_request_id(record.request_id);
   begin.set_mode(lmtp() ? v1::Begin::PER_RECIPIENT : v1::Begin::ALL_OR_NONE);
   begin.set_sender(record.sender);
+  begin.set_detect_retries(true);
   // Whose mail it is, if it is known: bounds are for the one who sends, not for an
   // MTA that sends for many.
   const Forwarded* const forwarded = record.forwarded.get();

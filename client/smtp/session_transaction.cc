@@ -174,6 +174,7 @@ void Session::OnReady(const v1::Ready& ready) {
   }
   outgoing_ = ReceivedHeader{record_->helo, peer_.address, options_->hostname, record_->protocol}.Format(
       record_->transaction_id, host_->clock->WallMicros());
+  digest_.emplace(peer_.trusted);
   last_chunk_micros_ = host_->clock->MonotonicMicros();
   phase_ = Phase::kText;
   if (chunks_.has_value()) return;  // Answered behind the chunk.
@@ -210,9 +211,21 @@ void Session::OnReceipts(const v1::Receipts& receipts) {
   } else {
     ReplyAfterText(OfOutcome(ReplyForAll(outcomes, options_->unknown_recipient)));
   }
-  if (stored) errors_ = idle_commands_ = 0;
   phase_ = Phase::kCommand;
-  EndTransaction(stored ? TransactionEnd::kStored : TransactionEnd::kRefused);
+  if (!stored) return EndTransaction(TransactionEnd::kRefused);
+  errors_ = idle_commands_ = 0;
+  UnprovenReplies::Reply reply{record_->transaction_id, {}};
+  size_t suppressed = 0;
+  for (size_t i = 0; i < accepted_.size(); ++i) {
+    if (outcomes[i] != v1::OUTCOME_OK) continue;
+    const v1::Receipt& receipt = receipts.receipts(static_cast<int>(i));
+    record_->recipients[accepted_[i].record].stored_by = receipt.first_transaction_id();
+    suppressed += !receipt.first_transaction_id().empty();
+    reply.mailboxes.push_back(receipt.mailbox());
+  }
+  const bool all = suppressed == reply.mailboxes.size();
+  if (has_digest_) unproven_.Add(std::move(reply));
+  EndTransaction(all ? TransactionEnd::kSuppressed : TransactionEnd::kStored);
 }
 
 void Session::OnSettled(absl::StatusOr<v1::GetReceiptResponse> response) {
@@ -271,7 +284,9 @@ void Session::FinishText() {
   SendText();
   if (!outgoing_.empty()) return;
   phase_ = Phase::kAwaitCommit;
-  transaction_->Commit();
+  std::string digest = digest_->Finish();
+  has_digest_ = !digest.empty();
+  transaction_->Commit(std::move(digest));
 }
 
 void Session::FinishChunk() {
@@ -356,6 +371,7 @@ void Session::EndTransaction(TransactionEnd end) {
   accepted_.clear();
   decoder_.reset();
   chunks_.reset();
+  digest_.reset();
   std::string().swap(outgoing_);
   host_->on_transaction(record);
 }

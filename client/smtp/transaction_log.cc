@@ -28,9 +28,11 @@ void AddForwarded(const Forwarded& forwarded, std::vector<LogField>* fields) {
 void LogTransaction(const TransactionRecord& record) {
   const LogLevel level = record.end == TransactionEnd::kUnknown ? LogLevel::kWarning : LogLevel::kInfo;
   if (!LogEnabled(level)) return;
-  std::string recipients;
+  std::string recipients, suppressed;
   for (const RecipientRecord& r : record.recipients) {
     absl::StrAppend(&recipients, recipients.empty() ? "" : ", ", "<", r.address, "> ", FormatCode(r.reply));
+    if (r.stored_by.empty()) continue;
+    absl::StrAppend(&suppressed, suppressed.empty() ? "" : ", ", "<", r.address, "> ", r.stored_by);
   }
   std::vector<LogField> fields = {{"outcome", ToText(record.end)},
                                   {"client", record.client},
@@ -43,6 +45,8 @@ void LogTransaction(const TransactionRecord& record) {
   if (!record.tls.empty()) fields.emplace_back("tls", record.tls);
   if (record.declared_size.has_value()) fields.emplace_back("declared_size", *record.declared_size);
   if (record.more_refused > 0) fields.emplace_back("more_refused", record.more_refused);
+  // By which transaction each of these has it.
+  if (!suppressed.empty()) fields.emplace_back("suppressed", suppressed);
   fields.emplace_back("request_id", absl::BytesToHexString(record.request_id));
   if (!record.transaction_id.empty()) fields.emplace_back("transaction_id", record.transaction_id);
   fields.emplace_back("duration_us", record.duration_micros);

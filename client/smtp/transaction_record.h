@@ -19,6 +19,8 @@ namespace restante::smtp {
 enum class TransactionEnd {
   // Durable for at least one recipient.
   kStored,
+  // The same, but each of them had the message from an earlier delivery of it.
+  kSuppressed,
   // A reply said no.
   kRefused,
   // RSET, a second hello, QUIT, a lost connection, idle time.
@@ -32,6 +34,8 @@ inline absl::string_view ToText(TransactionEnd end) {
   switch (end) {
     case TransactionEnd::kStored:
       return "stored";
+    case TransactionEnd::kSuppressed:
+      return "suppressed";
     case TransactionEnd::kRefused:
       return "refused";
     case TransactionEnd::kAborted:
@@ -46,6 +50,8 @@ struct RecipientRecord {
   std::string address;
   // The last word on it: RCPT's reply if that refused it, else the dot's.
   ReplyCode reply;
+  // Suppressed: the transaction by which the recipient has the message.
+  std::string stored_by = {};
 };
 
 // One for every MAIL with a well-formed address, whatever became of it. Addresses

@@ -53,6 +53,13 @@ std::string Transport::Description() const {
   return absl::StrCat(SSL_get_version(ssl_.get()), " ", SSL_get_cipher_name(ssl_.get()));
 }
 
+Unread Transport::unread() {
+  Unread result = UnreadOf(socket_.native_handle());
+  // Of a record that has come in part, OpenSSL has taken that part off the socket.
+  if (ssl_ != nullptr && SSL_has_pending(ssl_.get())) result.octets += SSL3_RT_MAX_PLAIN_LENGTH;
+  return result;
+}
+
 void Transport::EndWrites() {
   if (ssl_ != nullptr && SSL_is_init_finished(ssl_.get())) {
     ERR_clear_error();

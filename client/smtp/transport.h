@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/strings/string_view.h"
+#include "client/smtp/socket_state.h"
 #include "client/smtp/tls_context.h"
 
 namespace restante::smtp {
@@ -47,6 +48,10 @@ class Transport {
   std::string Description() const;
   // Why TLS is broken, if not by the connection's end.
   const std::string& reason() const { return reason_; }
+
+  // What has come from the peer and was not read. In TLS at least as much as it will
+  // be when it is decrypted.
+  Unread unread();
 
   // Nothing more is written. In TLS the peer is told so first (RFC 8446, 6.1), if the
   // handshake was done.

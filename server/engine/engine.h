@@ -168,6 +168,16 @@ struct CommitRequest {
   // Written in the same step; the engine sets the UIDs of recipients whose
   // `outcome` is OUTCOME_OK, by their mailbox, and the store time.
   stored::Receipt receipt;
+  // 16 octets: what retries of the same message are recognised by. A mailbox that
+  // has an open receipt under it, younger than the retry window, has the message:
+  // nothing is entered there, nothing charged, and the recipient gets the UID of
+  // that message and who stored it. In each mailbox an open receipt of this
+  // transaction is there afterwards, in place of the earlier one, which has served.
+  // Empty: none is looked for, and none left.
+  //
+  // Of two such commits at the same time one is decided first, whichever; the other
+  // finds its open receipt, and becomes durable with it or after it, or not at all.
+  std::string retry_key;
 };
 
 class Engine {
@@ -241,6 +251,13 @@ class Engine {
   // could not be undone, so only the next start will tell; nobody may be told
   // "stored" or "not stored" until Settle answers.
   virtual void Commit(CommitRequest request, Done<absl::StatusOr<stored::Receipt>> done) = 0;
+
+  // The answer to a committed transaction has reached its sender: the open receipts
+  // that it left are gone. What commits after this call finds none of them; that
+  // becomes durable with what is written next, within a second or so, and nobody is
+  // told. Without effect if the transaction is not known (any more), left none, or
+  // nothing can be changed now. `mailboxes` helps engines that keep receipts there.
+  virtual void HandedOver(TransactionId transaction, std::vector<uint64_t> mailboxes) = 0;
 
   // The receipt of an id. Waits for a running commit; closes an open
   // transaction; where there is none, makes a tombstone durable and returns it.

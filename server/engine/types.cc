@@ -1,7 +1,10 @@
 #include "server/engine/types.h"
 
+#include <algorithm>
+
+#include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
-#include "absl/strings/string_view.h"
+#include "absl/strings/str_cat.h"
 
 namespace restante::engine {
 
@@ -9,6 +12,20 @@ std::string TransactionId::ToString() const {
   return absl::BytesToHexString(
       absl::string_view(reinterpret_cast<const char*>(octets.data()), octets.size()));
 }
+
+std::optional<TransactionId> TransactionId::Parse(absl::string_view text) {
+  if (text.size() != 32 || !std::all_of(text.begin(), text.end(), absl::ascii_isxdigit)) return std::nullopt;
+  return FromBytes(absl::HexStringToBytes(text));
+}
+
+std::optional<TransactionId> TransactionId::FromBytes(absl::string_view bytes) {
+  TransactionId id;
+  if (bytes.size() != id.octets.size()) return std::nullopt;
+  std::copy(bytes.begin(), bytes.end(), id.octets.begin());
+  return id;
+}
+
+std::string OpenReceiptKey(absl::string_view retry_key) { return absl::StrCat(kOpenReceiptsFrom, retry_key); }
 
 std::string EntryKey(uint64_t uid) {
   std::string key = "m/";

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/string_view.h"
 #include "restante/stored/v1/stored.pb.h"
 
 namespace restante::engine {
@@ -37,8 +38,12 @@ struct PartitionId {
 struct TransactionId {
   std::array<uint8_t, 16> octets{};
 
-  // 32 hexadecimal digits, lower case.
+  // 32 hexadecimal digits, lower case; and back.
   std::string ToString() const;
+  static std::optional<TransactionId> Parse(absl::string_view text);
+  // 16 octets, as stored messages have it.
+  std::string ToBytes() const { return std::string(octets.begin(), octets.end()); }
+  static std::optional<TransactionId> FromBytes(absl::string_view bytes);
 
   friend bool operator==(const TransactionId&, const TransactionId&) = default;
   friend auto operator<=>(const TransactionId&, const TransactionId&) = default;
@@ -86,6 +91,12 @@ struct Capacity {
 std::string EntryKey(uint64_t uid);
 // The UID of an entry key; nullopt for another key.
 std::optional<uint64_t> EntryUid(const std::string& key);
+
+// Keys of all open receipts of a mailbox lie in [kOpenReceiptsFrom, kOpenReceiptsTo).
+inline constexpr char kOpenReceiptsFrom[] = "d/";
+inline constexpr char kOpenReceiptsTo[] = "d0";
+// `retry_key`: of a CommitRequest.
+std::string OpenReceiptKey(absl::string_view retry_key);
 
 }  // namespace restante::engine
 

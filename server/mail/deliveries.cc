@@ -126,6 +126,11 @@ void Deliveries::Settle(const std::string& caller, const std::string& request_id
                   });
 }
 
+void Deliveries::HandedOver(const std::string& transaction_id) {
+  // The embedded engine finds the mailboxes in the receipt.
+  if (const auto id = engine::TransactionId::Parse(transaction_id)) engine_->HandedOver(*id, {});
+}
+
 v1::Capacity Deliveries::GetCapacity() const {
   const engine::Capacity disk = engine_->GetCapacity();
   v1::Capacity out;
@@ -154,6 +159,9 @@ v1::Receipts ToReceipts(const engine::TransactionId& id, const stored::Receipt& 
     out.set_outcome(static_cast<v1::Outcome>(r.outcome()));
     out.set_mailbox(r.mailbox_name());
     out.set_uid(r.uid());
+    if (const auto first = engine::TransactionId::FromBytes(r.stored_by())) {
+      out.set_first_transaction_id(first->ToString());
+    }
   }
   return receipts;
 }

@@ -50,6 +50,9 @@ class Deliveries {
   void Settle(const std::string& caller, const std::string& request_id, std::vector<uint64_t> mailboxes,
               engine::Done<absl::StatusOr<v1::GetReceiptResponse>> done);
 
+  // HandedOver. Without effect if `transaction_id` names none.
+  void HandedOver(const std::string& transaction_id);
+
   v1::Capacity GetCapacity() const;
 
   // Tells transactions that were idle, or open, for too long. Called every
@@ -71,7 +74,10 @@ class Deliveries {
   bool AwaitIdle(int64_t micros);
 
   struct Counters {
-    std::atomic<uint64_t> stored{0}, refused{0}, aborted{0};
+    // By outcome; suppressed: each mailbox had the message from an earlier delivery.
+    std::atomic<uint64_t> stored{0}, suppressed{0}, refused{0}, aborted{0};
+    // Mailboxes that had it, also where another had not.
+    std::atomic<uint64_t> suppressed_copies{0};
   };
   Counters& counters() { return counters_; }
   const Counters& counters() const { return counters_; }

@@ -109,6 +109,7 @@ void Transaction::OnBegin(const v1::Begin& begin) {
   id_ = MakeTransactionId(caller_, begin.request_id());
   per_recipient_ = begin.mode() == v1::Begin::PER_RECIPIENT;
   sender_ = begin.sender();
+  detect_retries_ = begin.detect_retries();
   if (begin.has_declared_size() && begin.declared_size() > 0) declared_ = begin.declared_size();
   if (!begin.client().address().empty()) client_ = begin.client().address();
 

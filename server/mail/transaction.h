@@ -151,6 +151,8 @@ class Transaction : public std::enable_shared_from_this<Transaction> {
   bool engine_open_ = false;
   bool per_recipient_ = false;
   std::string sender_;
+  bool detect_retries_ = false;
+  std::string retry_key_;  // Of a Commit with a digest.
   std::optional<uint64_t> declared_;
   uint64_t client_counted_ = 0;
   uint64_t disk_reserved_ = 0;

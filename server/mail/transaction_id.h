@@ -2,6 +2,8 @@
 #ifndef RESTANTE_SERVER_MAIL_TRANSACTION_ID_H_
 #define RESTANTE_SERVER_MAIL_TRANSACTION_ID_H_
 
+#include <string>
+
 #include "absl/strings/string_view.h"
 #include "server/engine/types.h"
 
@@ -11,6 +13,10 @@ namespace restante::mail {
 // front, so that no two pairs run together) and the request id. Nobody can name
 // another caller's transaction.
 engine::TransactionId MakeTransactionId(absl::string_view caller, absl::string_view request_id);
+
+// What retries of a message are recognised by (engine::CommitRequest): the same
+// hash over reverse path and digest. 16 octets.
+std::string MakeRetryKey(absl::string_view reverse_path, absl::string_view digest);
 
 }  // namespace restante::mail
 

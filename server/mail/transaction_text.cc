@@ -3,10 +3,13 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
+#include "server/engine/commit_entry.h"
 #include "server/mail/deliveries.h"
 #include "server/mail/recipient_decision.h"
 #include "server/mail/transaction.h"
+#include "server/mail/transaction_id.h"
 
 namespace restante::mail {
 namespace {
@@ -14,6 +17,17 @@ namespace {
 // Credit is given back in pieces of this size: a quarter of the first window,
 // so that a sender with a full pipe never runs dry.
 constexpr uint64_t kCreditStep = kInitialCredit / 4;
+// SHA-256.
+constexpr size_t kDigestOctets = 32;
+
+// Mailboxes that had the message before.
+size_t CountSuppressed(const stored::Receipt& receipt) {
+  absl::flat_hash_set<uint64_t> mailboxes;
+  for (const stored::ReceiptRecipient& r : receipt.recipients()) {
+    if (!r.stored_by().empty()) mailboxes.insert(r.mailbox());
+  }
+  return mailboxes.size();
+}
 
 }  // namespace
 
@@ -169,6 +183,11 @@ void Transaction::OnCommit(const v1::Commit& commit) {
     return Refuse(v1::OUTCOME_CONTENT_MISMATCH,
                   absl::StrCat(commit.size(), " bytes announced by Commit, ", received_, " received"));
   }
+  if (!commit.digest().empty() && commit.digest().size() != kDigestOctets) {
+    return Refuse(v1::OUTCOME_INVALID_EVENT, absl::StrCat("digest has ", commit.digest().size(),
+                                                          " octets, SHA-256 has ", kDigestOctets));
+  }
+  if (detect_retries_ && !commit.digest().empty()) retry_key_ = MakeRetryKey(sender_, commit.digest());
   if (!writer_) return Store(nullptr);
   auto asked = std::make_shared<v1::Commit>(commit);
   writer_->Finish(Resume<absl::StatusOr<std::unique_ptr<engine::StagedBody>>>(
@@ -226,6 +245,7 @@ void Transaction::Store(std::unique_ptr<engine::StagedBody> body) {
   engine::CommitRequest request;
   request.transaction = id_;
   request.body = std::move(body);
+  request.retry_key = retry_key_;
   const int64_t now = deliveries_->clock()->WallMicros();
   for (const Accepted& a : accepted_) {
     if (a.outcome != v1::OUTCOME_OK || a.repeated) continue;
@@ -248,7 +268,13 @@ void Transaction::OnStored(absl::StatusOr<stored::Receipt> result) {
   if (!result.ok()) return RefuseForStatus(result.status(), "storing");
   v1::Answer answer;
   *answer.mutable_receipts() = Receipts(*result);
-  deliveries_->counters().stored++;
+  const size_t suppressed = CountSuppressed(*result);
+  deliveries_->counters().suppressed_copies += suppressed;
+  if (suppressed == engine::MailboxesOf(*result).size()) {
+    deliveries_->counters().suppressed++;
+  } else {
+    deliveries_->counters().stored++;
+  }
   Send(std::move(answer));
   End();
 }

@@ -9,6 +9,7 @@
 #include "server/mail/directory.h"
 #include "server/mail/engine_calls.h"
 #include "server/mail/names.h"
+#include "server/mail/open_receipts.h"
 
 namespace restante::mail {
 namespace {
@@ -216,6 +217,12 @@ Task<absl::Status> Verify(engine::Engine* engine, std::function<bool(VerifyProgr
         }
       } else {
         found(std::string(audit.status().message()), false);
+      }
+      absl::StatusOr<OpenReceiptProblems> receipts = co_await CheckOpenReceipts(engine, number, repair);
+      if (receipts.ok()) {
+        for (std::string& problem : receipts->lines) found(std::move(problem), receipts->erased);
+      } else {
+        found(absl::StrCat(name, ": ", receipts.status().message()), false);
       }
       ++progress.checked_mailboxes;
       progress.total_mailboxes = std::max(progress.total_mailboxes, progress.checked_mailboxes);

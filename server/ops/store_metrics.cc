@@ -66,12 +66,18 @@ void AddTransactions(const mail::Deliveries::Counters& counters, Families* famil
   family.name = "restante_transactions_total";
   family.help = "Delivery transactions that ended, by outcome.";
   family.type = MetricType::Counter;
-  const std::pair<const char*, uint64_t> outcomes[] = {
-      {"stored", counters.stored}, {"refused", counters.refused}, {"aborted", counters.aborted}};
+  const std::pair<const char*, uint64_t> outcomes[] = {{"stored", counters.stored},
+                                                       {"suppressed", counters.suppressed},
+                                                       {"refused", counters.refused},
+                                                       {"aborted", counters.aborted}};
   for (const auto& [outcome, count] : outcomes) {
     family.metric.push_back(Sample(MetricType::Counter, static_cast<double>(count), {{"outcome", outcome}}));
   }
   families->Add(std::move(family));
+  families->Add("restante_suppressed_copies_total", MetricType::Counter,
+                "Copies that were not stored, for the mailbox had the message from an earlier delivery whose "
+                "answer was lost.",
+                static_cast<double>(counters.suppressed_copies));
 }
 
 void AddCapacity(const v1::Capacity& capacity, Families* families) {

@@ -85,6 +85,7 @@ void DeliverStream::OnRead(bool ok) {
 }
 
 void DeliverStream::Take(v1::Event event) {
+  if (event.has_handed_over()) return deliveries_->HandedOver(event.handed_over().transaction_id());
   const uint64_t number = event.transaction();
   auto it = live_.find(number);
   if (event.has_begin()) {

@@ -172,6 +172,35 @@ TEST_F(DeliveryClientTest, TellsWhatElseIsSaidOfARecipient) {
   EXPECT_THAT(stored.ignore_quota, ElementsAre(false, true));
 }
 
+TEST_F(DeliveryClientTest, SendsWhatARetryIsRecognisedByAndThatAnAnswerWasHandedOver) {
+  Connect();
+  Delivery d;
+  Begin(&d, "bob@example.org");
+  d.t->Recipient("alice@example.org");
+  d.t->Data();
+  d.t->Commit("a digest");
+  AwaitOver(d);
+  ASSERT_TRUE(d.receipts.has_value());
+  EXPECT_EQ(store.stored()[d_id].digest, "a digest");
+  EXPECT_THAT(store.handed_over(), ElementsAre());
+  client->HandedOver(d.receipts->transaction_id(), {"mailboxes/alice@example.org"});
+  ASSERT_TRUE(loop.RunUntil([&] { return !store.handed_over().empty(); }));
+  EXPECT_THAT(store.handed_over(), ElementsAre(d.receipts->transaction_id()));
+}
+
+TEST_F(DeliveryClientTest, TheStoreHearsOfWhatWasHandedOverWhileItWasAway) {
+  store.Stop();
+  Connect();
+  client->HandedOver("first", {});
+  // Streams are opened meanwhile that never reach it.
+  AwaitAway();
+  client->HandedOver("second", {});
+  EXPECT_THAT(store.handed_over(), ElementsAre());
+  store.Start();
+  ASSERT_TRUE(loop.RunUntil([&] { return store.handed_over().size() >= 2; }));
+  EXPECT_THAT(store.handed_over(), ElementsAre("first", "second"));
+}
+
 TEST_F(DeliveryClientTest, SendsWhatGatheredInOneRequest) {
   Connect();
   AwaitConnected();

@@ -55,6 +55,11 @@ bool FakeStore::Apply(const v1::Event& event, std::map<uint64_t, Open>* open, v1
     a->set_transaction(event.transaction());
     return a;
   };
+  if (event.has_handed_over()) {
+    absl::MutexLock lock(&mutex_);
+    handed_over_.push_back(event.handed_over().transaction_id());
+    return true;
+  }
   Open& t = (*open)[event.transaction()];
   switch (event.kind_case()) {
     case v1::Event::kBegin:
@@ -94,6 +99,7 @@ bool FakeStore::Apply(const v1::Event& event, std::map<uint64_t, Open>* open, v1
     case v1::Event::kCommit: {
       if (t.over || t.fault == "lost-before") return t.over;
       t.over = true;
+      t.message.digest = event.commit().digest();
       t.message.crc_matched = event.commit().size() == t.message.text.size() &&
                               event.commit().crc32c() == client_internal::ExtendCrc32c(0, t.message.text);
       absl::MutexLock lock(&mutex_);
@@ -113,6 +119,7 @@ bool FakeStore::Apply(const v1::Event& event, std::map<uint64_t, Open>* open, v1
       ++aborts_;
       return true;
     }
+    case v1::Event::kHandedOver:
     case v1::Event::KIND_NOT_SET:
       return true;
   }
@@ -195,6 +202,10 @@ std::map<std::string, FakeStore::Stored> FakeStore::stored() {
 std::set<std::string> FakeStore::tombstones() {
   absl::MutexLock lock(&mutex_);
   return tombstones_;
+}
+std::vector<std::string> FakeStore::handed_over() {
+  absl::MutexLock lock(&mutex_);
+  return handed_over_;
 }
 int FakeStore::streams_opened() const {
   absl::MutexLock lock(&mutex_);

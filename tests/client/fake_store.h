@@ -48,10 +48,13 @@ class FakeStore : public v1::DeliveryService::Service {
     std::vector<std::string> recipients;
     std::vector<bool> ignore_quota;  // Of each.
     std::string text;
+    std::string digest;
     bool crc_matched = false;
   };
   std::map<std::string, Stored> stored();  // By request id.
   std::set<std::string> tombstones();
+  // Transaction ids of HandedOver, in the order in which they came.
+  std::vector<std::string> handed_over();
   int streams_opened() const;
   int streams_open() const;
   int receipt_calls() const;
@@ -96,6 +99,7 @@ class FakeStore : public v1::DeliveryService::Service {
   mutable absl::Mutex mutex_;
   std::map<std::string, Stored> stored_ ABSL_GUARDED_BY(mutex_);
   std::set<std::string> tombstones_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::string> handed_over_ ABSL_GUARDED_BY(mutex_);
   int streams_opened_ ABSL_GUARDED_BY(mutex_) = 0;
   int streams_open_ ABSL_GUARDED_BY(mutex_) = 0;
   int receipt_calls_ ABSL_GUARDED_BY(mutex_) = 0;

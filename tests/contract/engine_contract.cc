@@ -264,6 +264,16 @@ stored::Receipt EngineContract::Deliver(const std::string& text, const std::vect
   return receipt.ok() ? *std::move(receipt) : stored::Receipt();
 }
 
+stored::Receipt EngineContract::DeliverOnce(uint64_t tx, const std::string& retry_key,
+                                            const std::string& text, const std::vector<uint64_t>& mailboxes) {
+  MakeReady(tx, text.size(), mailboxes);
+  CommitRequest request = CommitOf(tx, text, mailboxes);
+  request.retry_key = retry_key;
+  auto receipt = Commit(std::move(request));
+  EXPECT_TRUE(receipt.ok()) << receipt.status();
+  return receipt.ok() ? *std::move(receipt) : stored::Receipt();
+}
+
 absl::Status EngineContract::Expunge(uint64_t mailbox, uint64_t uid) {
   const std::string key = EntryKey(uid);
   return Update(PartitionId::Mailbox(mailbox), {key}, [&](const View& view) -> absl::StatusOr<Verdict> {

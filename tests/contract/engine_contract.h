@@ -21,6 +21,7 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/notification.h"
 #include "server/base/fake_clock.h"
+#include "server/engine/commit_entry.h"
 #include "server/engine/engine.h"
 #include "server/mail/quota.h"
 #include "tests/contract/describe.h"
@@ -32,6 +33,7 @@ struct EngineSetup {
   QuotaRules rules;
   const Clock* clock = nullptr;
   uint64_t max_disk = quota::kUnlimited;
+  uint64_t retry_window_seconds = kRetryWindowSeconds;
 };
 
 struct EngineFactory {
@@ -102,6 +104,9 @@ class EngineContract : public testing::TestWithParam<EngineFactory> {
   void MakeReady(uint64_t tx, uint64_t bytes, const std::vector<uint64_t>& mailboxes);
   // The whole of a delivery under the next free id; must succeed.
   stored::Receipt Deliver(const std::string& text, const std::vector<uint64_t>& mailboxes);
+  // The same under this id, with what retries are recognised by.
+  stored::Receipt DeliverOnce(uint64_t tx, const std::string& retry_key, const std::string& text,
+                              const std::vector<uint64_t>& mailboxes);
   absl::Status Expunge(uint64_t mailbox, uint64_t uid);
   // Copies an entry into another mailbox.
   absl::Status Copy(const stored::Entry& entry, uint64_t to);

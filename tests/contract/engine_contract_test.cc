@@ -10,7 +10,10 @@ namespace {
 EngineFactory Memory() {
   return {.name = "Memory", .create = [](const EngineSetup& setup) {
             return absl::StatusOr<std::unique_ptr<Engine>>(
-                NewMemoryEngine({.rules = setup.rules, .clock = setup.clock, .max_disk = setup.max_disk}));
+                NewMemoryEngine({.rules = setup.rules,
+                                 .clock = setup.clock,
+                                 .max_disk = setup.max_disk,
+                                 .retry_window_seconds = setup.retry_window_seconds}));
           }};
 }
 
@@ -25,6 +28,7 @@ EngineFactory Embedded() {
                 options.rules = setup.rules;
                 options.clock = setup.clock;
                 options.max_disk = setup.max_disk == quota::kUnlimited ? 0 : setup.max_disk;
+                options.retry_window_seconds = setup.retry_window_seconds;
                 options.ballast = 1 << 20;
                 options.segment_bytes = 256 << 10;
                 options.checkpoint_bytes = 64 << 10;

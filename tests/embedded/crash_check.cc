@@ -166,16 +166,25 @@ void CrashCheck::GoOn(NotedStore* store, uint64_t seed) {
   const size_t mailboxes = store->mailboxes();
   for (size_t i = 0; i < mailboxes; ++i) Must(store->SetLimit(i, kAmple + seed % 7), "a limit cannot be set");
   for (const Sent& message : undecided_) {
-    // Both ways in which a client finds out.
+    // The ways in which a client finds out.
     const std::string name = absl::StrCat("message ", message.number);
-    if ((seed + message.number) % 2 == 0 || message.mailboxes.empty()) {
+    const uint64_t way = message.mailboxes.empty() ? 0 : (seed + message.number) % 3;
+    if (way == 0) {
       const absl::Status settled = store->Settle(message.number);
       if (!absl::IsNotFound(settled)) Must(settled, absl::StrCat(name, " cannot be settled"));
+    } else if (way == 1 && !message.handed_over) {
+      Must(store->Retry(message.number), absl::StrCat(name, " cannot be sent as another delivery"));
     } else {
       const absl::Status sent = store->SendAgain(message.number);
       if (!message.may_be_settled || !absl::IsAborted(sent))
         Must(sent, absl::StrCat(name, " cannot be sent again"));
     }
+  }
+  // Some whose answer was lost behind the store.
+  for (const Sent& message : store->history().sent) {
+    if (message.At(Act::kNever - 1) != Fate::kYes || message.handed_over) continue;
+    if ((seed + message.number) % 5 != 0) continue;
+    Must(store->Retry(message.number), absl::StrCat("message ", message.number, ", a retry"));
   }
   std::vector<size_t> all;
   for (size_t i = 0; i < mailboxes; ++i) all.push_back(i);
@@ -227,6 +236,15 @@ Shown CrashCheck::Look(engine::Engine& engine) {
         message.text += *part;
       }
       message.number = NumberOf(message.text);
+    }
+    const auto receipts = Await<absl::StatusOr<engine::ScanPage>>([&, mailbox_number = number](auto done) {
+      engine.Scan(PartitionId::Mailbox(mailbox_number), engine::kOpenReceiptsFrom, engine::kOpenReceiptsTo,
+                  1'000'000, std::move(done));
+    });
+    Must(receipts.status(), "open receipts are not scanned");
+    if (!receipts.ok()) continue;
+    for (const auto& [key, value] : receipts->items) {
+      if (!mailbox.open_receipts[key].ParseFromString(value)) Problem("open receipt ", key, " is damaged");
     }
   }
   const engine::ReadResult directory = read(PartitionId::Directory(), {kLargeKey});
@@ -287,6 +305,7 @@ void CrashCheck::Compare(engine::Engine& engine, const History& history, const S
   CompareSent(history, shown, cut);
   CompareSettings(engine, history, shown, cut);
   CompareReceipts(engine, history, shown, cut);
+  CompareOpenReceipts(history, shown, cut);
 }
 
 void CrashCheck::CompareSent(const History& history, const Shown& shown, int64_t cut) {
@@ -410,6 +429,36 @@ void CrashCheck::CompareReceipts(engine::Engine& engine, const History& history,
       }
     }
   }
+}
+
+// A retry may neither be stored again nor be swallowed.
+void CrashCheck::CompareOpenReceipts(const History& history, const Shown& shown, int64_t cut) {
+  size_t known = 0, there = 0;
+  for (const auto& [number, mailbox] : shown.mailboxes) there += mailbox.open_receipts.size();
+  for (const Sent& sent : history.sent) {
+    const Fate fate = sent.At(cut);
+    for (const uint64_t number : sent.mailboxes) {
+      const std::string name = absl::StrCat("message ", sent.number, " in mailbox ", number);
+      const auto mailbox = shown.mailboxes.find(number);
+      if (mailbox == shown.mailboxes.end()) continue;
+      const auto found = mailbox->second.open_receipts.find(engine::OpenReceiptKey(sent.RetryKey()));
+      if (found == mailbox->second.open_receipts.end()) {
+        if (fate == Fate::kYes && !sent.handed_over) Problem(name, ": a retry would be stored again");
+        continue;
+      }
+      ++known;
+      if (fate < Fate::kInFlight) Problem(name, ": was not stored, and a retry would be swallowed");
+      const auto uid = sent.uids.find(number);
+      if (fate == Fate::kYes && (uid == sent.uids.end() || uid->second != found->second.uid())) {
+        Problem(name, ": a retry would be answered with UID ", found->second.uid());
+      }
+      if (fate == Fate::kInFlight && !shown.Has(number, found->second.uid()) &&
+          history.Expunging(number, found->second.uid(), cut) == Fate::kNotAsked) {
+        Problem(name, ": is not there, and a retry would be swallowed");
+      }
+    }
+  }
+  if (known != there) Problem(there - known, " open receipts are of no message that was sent");
 }
 
 }  // namespace restante::embedded

@@ -26,7 +26,8 @@ struct Shown {
   };
   struct Mailbox {
     engine::stored::MailboxHead head;
-    std::map<uint64_t, Message> messages;  // By UID.
+    std::map<uint64_t, Message> messages;                              // By UID.
+    std::map<std::string, engine::stored::OpenReceipt> open_receipts;  // By key.
   };
   std::map<uint64_t, Mailbox> mailboxes;
   std::map<uint64_t, engine::ReadResult> domains;
@@ -61,6 +62,7 @@ class CrashCheck {
   void CompareSent(const History& history, const Shown& shown, int64_t cut);
   void CompareSettings(engine::Engine& engine, const History& history, const Shown& shown, int64_t cut);
   void CompareReceipts(engine::Engine& engine, const History& history, const Shown& shown, int64_t cut);
+  void CompareOpenReceipts(const History& history, const Shown& shown, int64_t cut);
   // What was in flight is decided now.
   void Resolve(int64_t seen_at);
   void GoOn(NotedStore* store, uint64_t seed);

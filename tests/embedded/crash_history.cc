@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "absl/strings/str_cat.h"
+
 namespace restante::embedded {
 
 Fate Sent::At(int64_t cut) const {
@@ -9,6 +11,8 @@ Fate Sent::At(int64_t cut) const {
   for (const Act& act : acts) fate = std::max(fate, act.At(cut));
   return fate;
 }
+
+std::string Sent::RetryKey() const { return absl::StrCat(absl::Hex(number, absl::kZeroPad16)); }
 
 std::vector<uint64_t> History::ValuesOf(uint64_t mailbox, uint64_t uid, int64_t cut) const {
   std::vector<uint64_t> values = {0};

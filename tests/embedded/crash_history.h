@@ -49,6 +49,10 @@ struct Sent {
   std::map<uint64_t, uint64_t> uids;  // By mailbox, once it was told.
   Act settled{.asked = Act::kNever};  // Yes: that it never commits.
   bool may_be_settled = false;        // It was asked for, and the power cut before the answer.
+  bool handed_over = false;           // The store was told that the answer has arrived.
+
+  // What its retries are recognised by.
+  std::string RetryKey() const;
 };
 
 struct Expunged {

@@ -41,6 +41,7 @@ absl::StatusOr<stored::Receipt> Deliver(engine::Engine& engine, Delivery deliver
   }
   engine::CommitRequest request;
   request.transaction = id;
+  request.retry_key = std::move(delivery.retry_key);
   auto staged = Await<absl::StatusOr<std::unique_ptr<engine::StagedBody>>>(
       [&](auto done) { writer->Finish(std::move(done)); });
   RETURN_IF_ERROR(staged.status());

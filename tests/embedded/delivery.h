@@ -24,6 +24,8 @@ struct Delivery {
   std::optional<uint64_t> expected = {};
   // Its recipients are completed with the mailboxes of `entries`.
   engine::stored::Receipt receipt = {};
+  // What retries are recognised by; empty: nothing.
+  std::string retry_key = {};
   // Called as the answer to Commit comes, on its thread.
   std::function<void()> answered = {};
 };

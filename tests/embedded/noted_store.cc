@@ -362,7 +362,7 @@ absl::Status NotedStore::Send(size_t at) {
     sent = history_.sent[at];
   }
   int64_t told = Act::kNever;
-  Delivery delivery{.transaction = sent.id, .text = *sent.text};
+  Delivery delivery{.transaction = sent.id, .text = *sent.text, .retry_key = sent.RetryKey()};
   delivery.answered = [&] { told = now(); };
   for (const uint64_t mailbox : sent.mailboxes) delivery.entries.emplace_back(mailbox, stored::Entry());
   absl::StatusOr<stored::Receipt> receipt;
@@ -399,6 +399,58 @@ absl::Status NotedStore::Send(size_t at) {
   for (const stored::ReceiptRecipient& recipient : receipt->recipients()) {
     history_.sent[at].uids[recipient.mailbox()] = recipient.uid();
   }
+  // Of every third message the answer arrives.
+  history_.sent[at].handed_over = sent.number % 3 == 0;
+  if (history_.sent[at].handed_over) engine_->HandedOver(sent.id, {});
+  return absl::OkStatus();
+}
+
+absl::Status NotedStore::Retry(uint64_t number) {
+  size_t at = 0;
+  Sent sent;
+  engine::TransactionId id;
+  {
+    absl::MutexLock lock(&mutex_);
+    while (history_.sent.at(at).number != number) ++at;
+    sent = history_.sent[at];
+    id = IdOf(history_.next_number++);
+    history_.sent[at].acts.push_back({.asked = now()});
+  }
+  const bool stored_before = sent.At(now()) == Fate::kYes;
+  int64_t told = Act::kNever;
+  Delivery delivery{.transaction = id, .text = *sent.text, .retry_key = sent.RetryKey()};
+  delivery.answered = [&] { told = now(); };
+  for (const uint64_t mailbox : sent.mailboxes) delivery.entries.emplace_back(mailbox, stored::Entry());
+  absl::StatusOr<stored::Receipt> receipt;
+  const absl::Time deadline = absl::Now() + kPatience;
+  do {
+    receipt = embedded::Deliver(*engine_, delivery);
+  } while (ComeBack(receipt.status(), deadline));
+  RETURN_IF_ERROR(receipt.status());
+  absl::MutexLock lock(&mutex_);
+  Sent& noted = history_.sent[at];
+  for (const stored::ReceiptRecipient& recipient : receipt->recipients()) {
+    const bool suppressed = !recipient.stored_by().empty();
+    if (suppressed != stored_before) {
+      return absl::InternalError(
+          absl::StrCat("mailbox ", recipient.mailbox(), ": ",
+                       suppressed ? "does not have it, and was suppressed" : "had it, and was stored again"));
+    }
+    if (suppressed &&
+        (recipient.stored_by() != sent.id.ToBytes() || recipient.uid() != noted.uids[recipient.mailbox()])) {
+      return absl::InternalError(absl::StrCat("mailbox ", recipient.mailbox(), ": suppressed as UID ",
+                                              recipient.uid(), ", has it as ",
+                                              noted.uids[recipient.mailbox()]));
+    }
+    noted.uids[recipient.mailbox()] = recipient.uid();
+  }
+  if (stored_before) {
+    noted.acts.pop_back();
+    return absl::OkStatus();
+  }
+  noted.id = id;
+  noted.acts.back().told = told;
+  noted.acts.back().yes = true;
   return absl::OkStatus();
 }
 

@@ -50,6 +50,9 @@ class NotedStore {
   absl::Status Deliver(const std::vector<size_t>& to, size_t bytes);
   // Sends a message again, with its id.
   absl::Status SendAgain(uint64_t number);
+  // Sends a message again whose answer was lost, as another delivery (RFC 1047).
+  // kInternal: it was not recognised, or torn.
+  absl::Status Retry(uint64_t number);
   // Everything up to the dot; then the client is gone.
   absl::Status Abandon(size_t to, size_t bytes);
   // The oldest message. kNotFound: there is none.

@@ -65,7 +65,7 @@ class SmallStore {
   // The same up to Commit, whose answer is returned.
   absl::StatusOr<stored::Receipt> DeliverAs(engine::TransactionId transaction, const std::string& text);
   absl::StatusOr<stored::Receipt> Settle(engine::TransactionId transaction);
-  engine::TransactionId NewTransaction();
+  static engine::TransactionId NewTransaction();
   absl::Status Expunge(uint64_t uid);
   // Changes the mailbox's head, and nothing that matters.
   absl::Status Touch();

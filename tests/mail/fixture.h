@@ -99,6 +99,9 @@ class MortalEngine : public engine::Engine {
   void Commit(engine::CommitRequest request, engine::Done<absl::StatusOr<stored::Receipt>> done) override {
     below_->Commit(std::move(request), std::move(done));
   }
+  void HandedOver(engine::TransactionId t, std::vector<uint64_t> mailboxes) override {
+    below_->HandedOver(t, std::move(mailboxes));
+  }
   void Settle(engine::TransactionId t, std::vector<uint64_t> mailboxes,
               engine::Done<absl::StatusOr<stored::Receipt>> done) override {
     below_->Settle(t, std::move(mailboxes), std::move(done));

@@ -38,7 +38,7 @@ void Client::Step(bool crowd) {
       {40, &Client::ChangeMailbox}, {20, &Client::ChangeAlias},   {10, &Client::ListNames},
       {60, &Client::Append},        {50, &Client::Expunge},       {20, &Client::ListMessages},
       {60, &Client::ReadMessage},   {15, &Client::Recalculate},   {30, &Client::Copy},
-      {20, &Client::Flag},
+      {20, &Client::Flag},          {20, &Client::HandOver},
   };
   static const uint64_t sum = [] {
     uint64_t weights = 0;

@@ -82,6 +82,7 @@ class Client {
   void HangUpOn(Delivery& delivery, const std::optional<v1::Event>& event);
   void CommitAndSettle(Delivery& delivery);
   void Settle();
+  void HandOver();
   void CheckRecipient();
   // Whether it is certain if a store still has a receipt of this id, should there be one.
   bool ReceiptIsCertain(const std::string& request_id);
@@ -126,7 +127,8 @@ class Client {
   const std::vector<std::string> domains_;
 
   std::deque<Delivery> deliveries_;
-  std::deque<Letter> past_;  // Oldest first.
+  std::deque<Letter> past_;      // Oldest first.
+  std::deque<Letter> answered_;  // Of these, some that are stored and have retries.
   // When a request id was used: each time it may have got a receipt or a tombstone.
   struct Uses {
     int64_t first_us, last_us;  // Monotonic; the first since the last were forgotten.

@@ -5,6 +5,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "server/mail/transaction_id.h"
 #include "tests/model/client.h"
 #include "tests/model/describe.h"
 
@@ -13,6 +14,7 @@ namespace {
 
 constexpr size_t kMostAtOnce = 6;
 constexpr size_t kPast = 30;
+constexpr size_t kAnswered = 5;
 constexpr int64_t kHour = int64_t{3600} * 1'000'000;
 constexpr int64_t kKeptForUs = 23 * kHour;
 // Two lifetimes, an hour for the transaction, and what restarts lose of store time.
@@ -51,6 +53,7 @@ Letter Client::NewLetter() {
   letter.sender = dice_.OneIn(8) ? "" : absl::StrCat("sender", dice_.Below(3), "@example.net");
   letter.client = absl::StrCat("192.0.2.", number_);
   letter.text = RandomText();
+  if (dice_.OneIn(2)) letter.digest = absl::StrCat(NewRequestId(), NewRequestId());
   switch (dice_.Below(8)) {
     case 0:
     case 1:
@@ -146,7 +149,13 @@ void Client::HangUpOn(Delivery& delivery, const std::optional<v1::Event>& event)
 void Client::BeginDelivery() {
   Delivery delivery;
   if (!past_.empty() && dice_.OneIn(6)) {
-    delivery.letter = past_[dice_.Below(past_.size())];
+    if (!answered_.empty() && dice_.OneIn(2)) {
+      // The answer was lost behind the store.
+      delivery.letter = answered_[dice_.Below(answered_.size())];
+      delivery.letter.request_id = NewRequestId();
+    } else {
+      delivery.letter = past_[dice_.Below(past_.size())];
+    }
     if (!ReceiptIsCertain(delivery.letter.request_id)) return BeginDelivery();
     // Not quite the same.
     if (dice_.OneIn(8)) delivery.letter.recipients.push_back(RandomRecipient());
@@ -173,6 +182,9 @@ void Client::Tell(Delivery& delivery, const std::string& what, const v1::Event& 
   const Conversation& heard = *delivery.with[kEmbedded];
   if (event.has_recipient() || event.has_data() || event.has_commit() || heard.over()) {
     judge_->Saw(v1::Outcome_Name(heard.outcome()));
+  }
+  for (const v1::Receipt& receipt : heard.receipts().receipts()) {
+    if (event.has_commit() && !receipt.first_transaction_id().empty()) judge_->Saw("a retry suppressed");
   }
   if (event.has_data() && (heard.lost() || heard.outcome() == v1::OUTCOME_MAILBOX_FULL ||
                            heard.outcome() == v1::OUTCOME_DOMAIN_FULL)) {
@@ -207,6 +219,10 @@ void Client::DropEnded() {
     if (!it->with[kEmbedded]->over()) {
       ++it;
       continue;
+    }
+    if (!it->letter.digest.empty() && it->with[kEmbedded]->receipts().committed()) {
+      answered_.push_back(it->letter);
+      if (answered_.size() > kAnswered) answered_.pop_front();
     }
     past_.push_back(std::move(it->letter));
     it = deliveries_.erase(it);
@@ -244,6 +260,17 @@ void Client::Settle() {
   Both("GetReceipt", [&](World& world) {
     return Describe(embedded::Await<absl::StatusOr<v1::GetReceiptResponse>>(
         [&](auto done) { world.deliveries().Settle(caller_, id, {}, std::move(done)); }));
+  });
+}
+
+void Client::HandOver() {
+  if (past_.empty()) return;
+  const auto& of = answered_.empty() || dice_.OneIn(4) ? past_ : answered_;
+  const std::string& request_id = of[dice_.Below(of.size())].request_id;
+  if (!ReceiptIsCertain(request_id)) return;
+  Both("HandedOver", [&](World& world) {
+    world.deliveries().HandedOver(mail::MakeTransactionId(caller_, request_id).ToString());
+    return "told";
   });
 }
 

@@ -37,6 +37,7 @@ v1::Event Letter::Begin() const {
   begin.set_sender(sender);
   begin.mutable_client()->set_address(client);
   if (declared) begin.set_declared_size(*declared);
+  begin.set_detect_retries(!digest.empty());
   return event;
 }
 
@@ -63,6 +64,7 @@ v1::Event Letter::Commit() const {
   v1::Event event;
   event.mutable_commit()->set_size(text.size());
   event.mutable_commit()->set_crc32c(embedded::Crc32c(text));
+  event.mutable_commit()->set_digest(digest);
   return event;
 }
 

@@ -27,6 +27,8 @@ struct Letter {
   std::vector<std::string> recipients;
   bool ignore_quota = false;
   std::string text;
+  // What its retries are recognised by; empty: nothing.
+  std::string digest;
 
   v1::Event Begin() const;
   v1::Event Recipient(size_t i) const;

@@ -23,6 +23,8 @@ enum class Lie {
   kPromisesTooMuch,       // Reserves where there is no room.
   kKeepsClosedOpen,       // Releases nothing when a transaction is closed.
   kSettlesWithoutMaking,  // Answers "not committed" and makes no tombstone.
+  kForgetsRetries,        // Leaves no open receipt.
+  kSwallowsMessages,      // Keeps an open receipt that was handed over.
 };
 
 class Liar : public mail::MortalEngine {
@@ -55,6 +57,7 @@ class Liar : public mail::MortalEngine {
       for (auto& recipient : *request.receipt.mutable_recipients()) recipient.set_uid(1);
       return done(std::move(request.receipt));
     }
+    if (!request.retry_key.empty() && Lies(Lie::kForgetsRetries, 5)) request.retry_key.clear();
     const uint64_t mailbox = request.entries.empty() ? 0 : request.entries[0].first;
     const uint64_t size = request.body->size();
     const bool twice = Lies(Lie::kStoresTwice, 50);
@@ -114,6 +117,10 @@ class Liar : public mail::MortalEngine {
 
   void Close(engine::TransactionId transaction) override {
     if (!Lies(Lie::kKeepsClosedOpen, 50)) honest_->Close(transaction);
+  }
+
+  void HandedOver(engine::TransactionId transaction, std::vector<uint64_t> mailboxes) override {
+    if (!Lies(Lie::kSwallowsMessages, 5)) honest_->HandedOver(transaction, std::move(mailboxes));
   }
 
   void Settle(engine::TransactionId transaction, std::vector<uint64_t> mailboxes,

@@ -38,6 +38,10 @@ mail::DeliveryOptions Rules() {
   return options;
 }
 
+// No open receipt grows too old: the embedded engine loses some store time at each
+// start, and the two would not agree when.
+constexpr uint64_t kRetryWindowSeconds = uint64_t{1} << 40;
+
 // Everything in it is so small that all of it moves.
 embedded::Options SmallEngine(const std::string& directory, const mail::DeliveryOptions& rules,
                               const Clock* clock, Judge* judge) {
@@ -52,6 +56,7 @@ embedded::Options SmallEngine(const std::string& directory, const mail::Delivery
   options.segment_bytes = 64 * 1024;
   options.checkpoint_bytes = 128 * 1024;
   options.maintenance_interval = absl::Milliseconds(5);
+  options.retry_window_seconds = kRetryWindowSeconds;
   options.log = [judge](LogLevel level, const std::string& text) {
     if (level == LogLevel::kError) judge->Fail(absl::StrCat("the embedded engine says: ", text));
     judge->Saw("embedded warnings");
@@ -92,7 +97,8 @@ Model::Model(const ModelOptions& options) : options_(options), dice_(options.see
     return opened;
   };
   embedded_ = std::make_unique<World>(kEmbedded, open_embedded, rules_, &clock_);
-  std::shared_ptr<engine::Engine> kept = engine::NewMemoryEngine({.rules = rules_.rules, .clock = &clock_});
+  std::shared_ptr<engine::Engine> kept = engine::NewMemoryEngine(
+      {.rules = rules_.rules, .clock = &clock_, .retry_window_seconds = kRetryWindowSeconds});
   memory_ = std::make_unique<World>(
       kMemory, [kept]() -> absl::StatusOr<std::shared_ptr<engine::Engine>> { return kept; }, rules_, &clock_);
   for (World* world : {embedded_.get(), memory_.get()}) {

@@ -58,8 +58,8 @@ TEST(Model, BothEnginesSayTheSameOfEverything) {
   if (report.steps < 10'000) return;
   for (const char* what :
        {"OUTCOME_OK", "OUTCOME_MAILBOX_FULL", "OUTCOME_DOMAIN_FULL", "OUTCOME_REQUEST_ID_ABORTED",
-        "OUTCOME_TIMED_OUT", "a silent reservation taken by others", "closed and opened",
-        "embedded index_checkpoints", "embedded segments begun", "shared OUTCOME_OK"}) {
+        "OUTCOME_TIMED_OUT", "a retry suppressed", "a silent reservation taken by others",
+        "closed and opened", "embedded index_checkpoints", "embedded segments begun", "shared OUTCOME_OK"}) {
     const auto seen = report.seen.find(what);
     EXPECT_TRUE(seen != report.seen.end() && seen->second > 0) << what << ", seed " << options.seed;
   }
@@ -94,7 +94,9 @@ INSTANTIATE_TEST_SUITE_P(All, ModelNotices,
                                          KnownLie{"FlipsBits", Lie::kFlipsBits},
                                          KnownLie{"PromisesTooMuch", Lie::kPromisesTooMuch},
                                          KnownLie{"KeepsClosedOpen", Lie::kKeepsClosedOpen},
-                                         KnownLie{"SettlesWithoutMaking", Lie::kSettlesWithoutMaking}),
+                                         KnownLie{"SettlesWithoutMaking", Lie::kSettlesWithoutMaking},
+                                         KnownLie{"ForgetsRetries", Lie::kForgetsRetries},
+                                         KnownLie{"SwallowsMessages", Lie::kSwallowsMessages}),
                          [](const auto& lie) { return lie.param.name; });
 
 }  // namespace

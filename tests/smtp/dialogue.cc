@@ -140,6 +140,8 @@ absl::StatusOr<Dialogue> ParseDialogue(const std::string& name, const std::strin
       step.kind = Kind::kAborted;
     } else if (key == "begun") {
       step.kind = Kind::kBegun;
+    } else if (key == "handed-over") {
+      step.kind = Kind::kHandedOver;
     } else if (key == "option") {
       if (absl::Status status = ApplyOption(value, &dialogue); !status.ok()) {
         return At(dialogue, step, status);
@@ -171,6 +173,8 @@ absl::Status ApplyStoreKnob(const std::string& arguments, FakeStore* store) {
     store->recipients[words[1]] = outcome;
   } else if (verb == "receipt" && words.size() == 3 && has_outcome) {
     store->receipts[words[1]] = outcome;
+  } else if (verb == "suppressed" && words.size() == 3) {
+    store->suppressed[words[1]] = last;
   } else if (verb == "data-loses" && words.size() == 3 && has_outcome) {
     store->lost_at_data[words[1]] = outcome;
   } else if (verb == "data" && has_outcome) {
@@ -240,6 +244,8 @@ absl::Status Check(const DialogueStep& step, DialogueTarget* target) {
       return number(store.aborted);
     case Kind::kBegun:
       return number(store.begun.size());
+    case Kind::kHandedOver:
+      return number(store.handed_over.size());
     case Kind::kText: {
       if (store.stored.empty()) return absl::FailedPreconditionError("nothing is stored");
       // Behind our own header, which is the first and has three folded lines.
@@ -250,7 +256,7 @@ absl::Status Check(const DialogueStep& step, DialogueTarget* target) {
       return absl::FailedPreconditionError(absl::StrCat("stored ", Printable(text.substr(at))));
     }
     case Kind::kLog: {
-      constexpr const char* kNames[] = {"stored", "refused", "aborted", "unknown"};
+      constexpr const char* kNames[] = {"stored", "suppressed", "refused", "aborted", "unknown"};
       const auto& records = target->records();
       if (records.empty()) return absl::FailedPreconditionError("no transaction has ended");
       const std::string name = kNames[static_cast<int>(records.back().end)];
@@ -310,7 +316,8 @@ absl::Status Play(const Dialogue& dialogue, bool at_once, DialogueTarget* target
     }
     // What is stored in the middle of a conversation is not to be asked when it is over.
     const bool check = step.kind == Kind::kStored || step.kind == Kind::kText || step.kind == Kind::kLog ||
-                       step.kind == Kind::kAborted || step.kind == Kind::kBegun;
+                       step.kind == Kind::kAborted || step.kind == Kind::kBegun ||
+                       step.kind == Kind::kHandedOver;
     if (at_once && check) continue;
     if (absl::Status status = PlayStep(step, target); !status.ok()) return At(dialogue, step, status);
     before = &step;

@@ -15,7 +15,19 @@
 namespace restante::smtp {
 
 struct DialogueStep {
-  enum class Kind { kClient, kServer, kEvent, kStore, kClosed, kStored, kText, kLog, kAborted, kBegun };
+  enum class Kind {
+    kClient,
+    kServer,
+    kEvent,
+    kStore,
+    kClosed,
+    kStored,
+    kText,
+    kLog,
+    kAborted,
+    kBegun,
+    kHandedOver
+  };
   Kind kind;
   int line = 0;
   // Decoded octets of the client, a pattern, or arguments.

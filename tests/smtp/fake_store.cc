@@ -101,10 +101,11 @@ class FakeStore::FakeTransaction : public Transaction {
     });
   }
 
-  void Commit() override {
+  void Commit(std::string digest) override {
     if (state_->ended || state_->failed) return;
     if (!state_->ready || state_->commit) store_->violations.push_back("Commit out of order");
     state_->commit = true;
+    state_->message.digest = std::move(digest);
     ++store_->commits;
     v1::Answer answer;
     if (store_->commit != v1::OUTCOME_OK) {
@@ -139,7 +140,11 @@ v1::Receipts FakeStore::ReceiptsOf(const State& state) {
   for (const std::string& address : state.accepted) {
     v1::Receipt& receipt = *result.add_receipts();
     receipt.set_address(address);
+    receipt.set_mailbox("mailboxes/" + address);
     receipt.set_outcome(v1::OUTCOME_OK);
+    if (const auto s = suppressed.find(address); s != suppressed.end()) {
+      receipt.set_first_transaction_id(s->second);
+    }
     if (const auto o = receipts.find(address); o != receipts.end()) receipt.set_outcome(o->second);
     if (const auto o = lost_at_data.find(address); o != lost_at_data.end()) receipt.set_outcome(o->second);
     if (receipt.outcome() != v1::OUTCOME_OK) ++failed;
@@ -166,6 +171,11 @@ std::unique_ptr<Transaction> FakeStore::Begin(v1::Begin request, TransactionHand
   }
   Answer(Step::kBegin, state, std::move(answer));
   return std::make_unique<FakeTransaction>(this, state);
+}
+
+void FakeStore::HandedOver(std::string transaction_id, std::vector<std::string> mailboxes) {
+  if (mailboxes.empty()) violations.push_back("HandedOver without mailboxes");
+  handed_over.push_back(std::move(transaction_id));
 }
 
 void FakeStore::Settle(std::string request_id, std::vector<std::string> mailboxes, std::chrono::milliseconds,

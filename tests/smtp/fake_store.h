@@ -29,6 +29,7 @@ class FakeStore : public DeliveryClient {
     v1::Begin begin;
     std::vector<std::string> recipients;  // That got it.
     std::string text;
+    std::string digest;
   };
 
   enum class Settled { kCommitted, kNotCommitted, kUnknown };
@@ -40,6 +41,7 @@ class FakeStore : public DeliveryClient {
   std::map<std::string, v1::Outcome> lost_at_data;  // PER_RECIPIENT.
   v1::Outcome commit = v1::OUTCOME_OK;              // Refused at Commit.
   std::map<std::string, v1::Outcome> receipts;      // Others are OK.
+  std::map<std::string, std::string> suppressed;    // By which transaction they have it.
   uint64_t refuse_text_after = std::numeric_limits<uint64_t>::max();
   v1::Outcome refuse_text_with = v1::OUTCOME_MESSAGE_TOO_LARGE;
   std::set<Step> lose_at;
@@ -59,6 +61,7 @@ class FakeStore : public DeliveryClient {
   size_t open = 0;     // Transactions that have neither ended nor been given up.
   size_t aborted = 0;  // Given up before their end.
   size_t commits = 0;
+  std::vector<std::string> handed_over;  // Transaction ids.
   size_t chunks = 0;
   uint64_t chunk_octets = 0;
   size_t settles = 0;
@@ -79,6 +82,7 @@ class FakeStore : public DeliveryClient {
 
   // DeliveryClient.
   std::unique_ptr<Transaction> Begin(v1::Begin request, TransactionHandler* handler) override;
+  void HandedOver(std::string transaction_id, std::vector<std::string> mailboxes) override;
   void Settle(std::string request_id, std::vector<std::string> mailboxes, std::chrono::milliseconds patience,
               absl::AnyInvocable<void(absl::StatusOr<v1::GetReceiptResponse>)> done) override;
   void CheckRecipient(v1::CheckRecipientRequest request, std::chrono::milliseconds patience,

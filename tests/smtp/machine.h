@@ -49,13 +49,15 @@ class Machine : public DialogueTarget {
   void Run() {
     while (true) {
       store_.Drain();
-      if (!session_->wants_input()) return;
-      if (waiting_.empty()) {
+      size_t unread = 0;
+      for (const std::string& piece : waiting_) unread += piece.size();
+      session_->Written(unread, end_of_input_);
+      if (waiting_.empty() && end_of_input_ && !std::exchange(end_told_, true)) {
         // Behind all that was sent, as a FIN is.
-        if (!end_of_input_) return;
-        session_->EndOfInput();
+        session_->EndOfInput(acknowledges_);
         continue;
       }
+      if (!session_->wants_input() || waiting_.empty()) return;
       const std::string piece = std::move(waiting_.front());
       waiting_.pop_front();
       session_->Input(piece);
@@ -112,6 +114,8 @@ class Machine : public DialogueTarget {
   std::vector<TransactionRecord>& records() override { return records_; }
   Session& session() { return *session_; }
   FakeClock& clock() { return clock_; }
+  // Whether the client has got what was written when it ends.
+  void set_acknowledges(bool acknowledges) { acknowledges_ = acknowledges; }
   void Disconnect() { session_.reset(); }
   // Everything that is out, taken.
   std::string Output() { return std::exchange(session_->output(), {}); }
@@ -129,6 +133,8 @@ class Machine : public DialogueTarget {
   std::deque<std::string> waiting_;
   bool last_was_send_ = false;
   bool end_of_input_ = false;
+  bool end_told_ = false;
+  bool acknowledges_ = true;
   size_t sent_ = 0;
   std::unique_ptr<Session> session_;
 };

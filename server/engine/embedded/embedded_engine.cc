@@ -341,6 +341,7 @@ void EmbeddedEngine::Start() {
       DiskMeasured();
     });
   });
+  swept_period_ = SweepPeriod();
   log_thread_ = std::thread([this] { RunLog(); });
   maintenance_thread_ = std::thread([this] { RunMaintenance(); });
 }
@@ -348,6 +349,10 @@ void EmbeddedEngine::Start() {
 EmbeddedEngine::~EmbeddedEngine() {
   {
     absl::MutexLock lock(&mutex_);
+    // What was handed over before is logged; that takes the pool and not the disk.
+    mutex_.Await(absl::Condition(
+        +[](absl::flat_hash_set<TransactionId>* handed_over) { return handed_over->empty(); },
+        &handed_over_));
     stopping_ = true;
   }
   stop_.Changed();

@@ -14,6 +14,7 @@
 #include "absl/time/time.h"
 #include "server/base/clock.h"
 #include "server/base/log.h"
+#include "server/engine/commit_entry.h"
 #include "server/engine/embedded/files.h"
 #include "server/engine/engine.h"
 
@@ -54,6 +55,8 @@ struct Options {
   bool rebuild_index = false;
   // Receipts are kept at least this long, of store time.
   uint64_t receipt_seconds = 24 * 60 * 60;
+  // How long an open receipt serves a retry, of store time.
+  uint64_t retry_window_seconds = engine::kRetryWindowSeconds;
   // Between the beginnings of two scrubs in the background, of store time; zero:
   // there are none. And how fast they read.
   absl::Duration scrub_interval = absl::ZeroDuration();

@@ -12,6 +12,7 @@
 #ifndef RESTANTE_SERVER_ENGINE_EMBEDDED_ENGINE_IMPL_H_
 #define RESTANTE_SERVER_ENGINE_EMBEDDED_ENGINE_IMPL_H_
 
+#include <algorithm>
 #include <atomic>
 #include <deque>
 #include <map>
@@ -79,6 +80,7 @@ class EmbeddedEngine final : public engine::Engine {
   void Release(TransactionId transaction, uint64_t mailbox) override;
   void Close(TransactionId transaction) override;
   void Commit(engine::CommitRequest request, Done<absl::StatusOr<stored::Receipt>> done) override;
+  void HandedOver(TransactionId transaction, std::vector<uint64_t> mailboxes) override;
   void Settle(TransactionId transaction, std::vector<uint64_t> mailboxes,
               Done<absl::StatusOr<stored::Receipt>> done) override;
   std::unique_ptr<engine::BodyWriter> NewBody(std::optional<uint64_t> expected) override {
@@ -112,6 +114,7 @@ class EmbeddedEngine final : public engine::Engine {
 
     uint64_t number = 0;
     std::vector<std::string> keys;  // Changed; the values are in keys_.
+    size_t unhurried = 0;           // Of these: a group need not be written for them alone.
     std::vector<std::unique_ptr<Staged>> bodies;
     std::vector<TransactionId> transactions;  // Committing in it.
     std::vector<uint64_t> dead_files;         // Body files that lose their last reference.
@@ -123,7 +126,10 @@ class EmbeddedEngine final : public engine::Engine {
     uint64_t bytes = 0;  // Of body records.
   };
   struct UpdateJob;
+  struct CommitJob;
   struct SettleJob;
+  // Values by index key; nullopt: there is none.
+  using OpenReceipts = absl::flat_hash_map<std::string, std::optional<std::string>>;
   struct Sums {
     uint64_t used_bytes = 0, used_messages = 0, mailboxes = 0;
   };
@@ -202,8 +208,26 @@ class EmbeddedEngine final : public engine::Engine {
                   absl::StatusOr<std::optional<stored::Receipt>> found, uint64_t epoch,
                   Done<absl::StatusOr<engine::OpenResult>> done);
   void RunSettle(std::shared_ptr<SettleJob> job);
+
+  // --- committing, and open receipts (engine_commit.cc) ---
+  void RunCommit(std::shared_ptr<CommitJob> job);
   void EndCommit(TransactionId transaction, std::vector<absl::AnyInvocable<void()>>* callbacks)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  static absl::Status FetchOpenReceipts(const IndexSnapshot& snapshot, const std::vector<std::string>& keys,
+                                        OpenReceipts* fetched);
+  // Null: there is none.
+  const std::string* NewestOpenReceipt(const std::string& key, const OpenReceipts& fetched) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  std::optional<engine::Placed> PlacedBefore(const std::string* open_receipt) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void EraseOpenReceipts(TransactionId transaction, const IndexSnapshot& snapshot);
+  // Logged with what comes next, or when the disk is looked at again.
+  void EraseUnhurried(absl::string_view key) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // How often that happens: eight times in a window.
+  uint64_t SweepPeriod() const {
+    return StoreTime() / std::max<uint64_t>(1, options_.retry_window_seconds / 8);
+  }
+  void ExpireOpenReceipts();
 
   // --- the log thread (engine_log.cc) ---
   void RunLog();
@@ -311,6 +335,10 @@ class EmbeddedEngine final : public engine::Engine {
   absl::flat_hash_map<TransactionId, bool> opening_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_map<TransactionId, std::vector<std::shared_ptr<SettleJob>>> settling_
       ABSL_GUARDED_BY(mutex_);
+  // Whose commits look for open receipts before they are decided.
+  absl::flat_hash_set<TransactionId> fetching_commits_ ABSL_GUARDED_BY(mutex_);
+  // Whose open receipts are being looked for, to be erased.
+  absl::flat_hash_set<TransactionId> handed_over_ ABSL_GUARDED_BY(mutex_);
   uint64_t inflight_ ABSL_GUARDED_BY(mutex_) = 0;  // Octets being appended.
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   SteadyCondition stop_;  // stopping_ is set, or there is a compact job.
@@ -339,6 +367,7 @@ class EmbeddedEngine final : public engine::Engine {
 
   // The maintenance thread's own.
   uint64_t expired_bucket_ = 0;
+  uint64_t swept_period_ = 0;
 
   // The compaction thread's own: of closed segments the first group and, as last
   // counted, the octets of keys that live in them; those that could not be emptied.

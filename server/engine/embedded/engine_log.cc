@@ -14,7 +14,8 @@
 namespace restante::embedded {
 
 bool EmbeddedEngine::LogHasWork() const {
-  return stopping_ || try_repair_ || roll_ || (read_only_.ok() && !gathered_.keys.empty());
+  return stopping_ || try_repair_ || roll_ ||
+         (read_only_.ok() && gathered_.keys.size() > gathered_.unhurried);
 }
 
 void EmbeddedEngine::RunLog() {

@@ -19,8 +19,11 @@ void EmbeddedEngine::RunMaintenance() {
       absl::MutexLock lock(&mutex_);
       if (stopping_) return;
       try_repair_ = !read_only_.ok();
+      // Long enough.
+      gathered_.unhurried = 0;
     }
     ExpireReceipts();
+    ExpireOpenReceipts();
     absl::MutexLock lock(&mutex_);
     if (stop_.AwaitFor(&mutex_, options_.maintenance_interval, [this] { return stopping_; })) return;
   }

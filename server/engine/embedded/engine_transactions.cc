@@ -12,10 +12,6 @@ namespace {
 absl::Status Closing() { return absl::CancelledError("the store is being closed"); }
 absl::Status Reopening() { return absl::UnavailableError("the index is being opened again"); }
 
-absl::Status NotOpen(TransactionId transaction) {
-  return absl::FailedPreconditionError(absl::StrCat("transaction ", transaction.ToString(), " is not open"));
-}
-
 absl::StatusOr<stored::Receipt> ParseReceipt(absl::string_view value, TransactionId transaction) {
   stored::Receipt receipt;
   if (receipt.ParseFromArray(value.data(), static_cast<int>(value.size()))) return receipt;
@@ -73,7 +69,7 @@ void EmbeddedEngine::Release(TransactionId transaction, uint64_t mailbox) {
 
 void EmbeddedEngine::Close(TransactionId transaction) {
   absl::MutexLock lock(&mutex_);
-  ledger_.Close(transaction);
+  if (!fetching_commits_.contains(transaction)) ledger_.Close(transaction);
 }
 
 // --- receipts -------------------------------------------------------------------
@@ -201,98 +197,6 @@ void EmbeddedEngine::FinishOpen(TransactionId transaction, uint64_t disk_bytes,
   });
 }
 
-// --- commit ----------------------------------------------------------------------
-
-void EmbeddedEngine::Commit(engine::CommitRequest request, Done<absl::StatusOr<stored::Receipt>> done) {
-  std::unique_ptr<Staged> body(static_cast<Staged*>(request.body.release()));
-  const TransactionId transaction = request.transaction;
-  const engine::CommittedBody committed{
-      .id = BodyId{body->id()}, .size = body->size(), .crc32c = body->crc32c()};
-  absl::Status refused;
-  {
-    absl::MutexLock lock(&mutex_);
-    refused = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) -> absl::Status {
-      if (ledger_.StateOf(transaction) != engine::Ledger::State::kOpen) return NotOpen(transaction);
-      RETURN_IF_ERROR(TakesMail());
-      // A mailbox that is being deleted takes nothing, also while that is decided
-      // but not yet durable.
-      std::vector<stored::Head> heads(request.entries.size());
-      std::vector<uint64_t> mailboxes;
-      for (size_t i = 0; i < heads.size(); ++i) {
-        const uint64_t mailbox = request.entries[i].first;
-        const KeyTable::Found found = keys_.Newest(HeadKey(PartitionId::Mailbox(mailbox)));
-        if (found.value == nullptr || !heads[i].ParseFromString(*found.value) ||
-            heads[i].mailbox().state() == stored::MailboxHead::DELETED) {
-          return absl::FailedPreconditionError(absl::StrCat("transaction ", transaction.ToString(),
-                                                            ": mailbox partition ", mailbox, " is gone"));
-        }
-        mailboxes.push_back(mailbox);
-      }
-      RETURN_IF_ERROR(ledger_.StartCommit(transaction, committed.size, mailboxes));
-
-      absl::flat_hash_map<uint64_t, uint64_t> uids;
-      for (size_t i = 0; i < heads.size(); ++i) {
-        auto& [mailbox, entry] = request.entries[i];
-        const PartitionId partition = PartitionId::Mailbox(mailbox);
-        const uint64_t uid = engine::EnterMessage(transaction, committed, heads[i].mutable_mailbox(), &entry);
-        uids[mailbox] = uid;
-        Set(PartitionKey(partition, engine::EntryKey(uid)), entry.SerializeAsString());
-        Set(HeadKey(partition), heads[i].SerializeAsString());
-        if (unsettled_heads_.contains(mailbox)) {
-          TellLedger(partition);
-        } else {
-          ledger_.PutMailbox(mailbox, heads[i].mailbox());
-        }
-      }
-      if (!mailboxes.empty()) {
-        // Where it lies in the log is entered when the group is sealed.
-        stored::BodyLocation location;
-        location.set_size(committed.size);
-        location.set_stored_bytes(body->header.stored_bytes());
-        location.set_references(static_cast<uint32_t>(mailboxes.size()));
-        if (body->own_file) {
-          location.set_own_file(true);
-          location.set_file(body->id());
-          location.set_offset(body->header.payload_bytes);
-        }
-        Set(BodyKey(body->id()), location.SerializeAsString());
-        gathered_.bodies.push_back(std::move(body));
-      }
-      engine::CompleteReceipt(uids, StoreTime(), &request.receipt);
-      Set(ReceiptKey(ReceiptBucket(), transaction), request.receipt.SerializeAsString());
-      gathered_.transactions.push_back(transaction);
-      return absl::OkStatus();
-    }();
-    if (refused.ok()) {
-      WhenDurable(gathered_.number, [receipt = std::move(request.receipt),
-                                     done = std::move(done)](const absl::Status& written) mutable {
-        if (written.ok()) {
-          done(std::move(receipt));
-        } else {
-          done(written);
-        }
-      });
-      ++commits_;
-      return;
-    }
-    // Nothing of the transaction remains.
-    ledger_.Close(transaction);
-  }
-  body.reset();
-  done(refused);
-}
-
-void EmbeddedEngine::EndCommit(TransactionId transaction,
-                               std::vector<absl::AnyInvocable<void()>>* callbacks) {
-  ledger_.EndCommit(transaction);
-  const auto it = settling_.find(transaction);
-  if (it == settling_.end()) return;
-  for (std::shared_ptr<SettleJob>& job : it->second) {
-    callbacks->push_back([this, job = std::move(job)] { RunSettle(job); });
-  }
-  settling_.erase(it);
-}
-
 // --- settle ----------------------------------------------------------------------
 
 void EmbeddedEngine::Settle(TransactionId transaction, std::vector<uint64_t>,
@@ -327,7 +231,8 @@ void EmbeddedEngine::RunSettle(std::shared_ptr<SettleJob> job) {
     };
     if (undecided_ids_.contains(job->transaction)) {
       answer = absl::UnavailableError(absl::StrCat("not known yet: ", read_only_.message()));
-    } else if (ledger_.StateOf(job->transaction) == engine::Ledger::State::kCommitting) {
+    } else if (ledger_.StateOf(job->transaction) == engine::Ledger::State::kCommitting ||
+               fetching_commits_.contains(job->transaction)) {
       settling_[job->transaction].push_back(job);
       return;
     } else if (stopping_) {

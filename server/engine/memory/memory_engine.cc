@@ -29,6 +29,7 @@ class MemoryEngine : public Engine {
   explicit MemoryEngine(MemoryOptions options)
       : clock_(options.clock),
         max_disk_(options.max_disk),
+        retry_window_s_(options.retry_window_seconds),
         start_us_(clock_->MonotonicMicros()),
         ledger_(std::move(options.rules), options.clock) {
     ledger_.SetDisk(max_disk_, 0);
@@ -101,6 +102,19 @@ class MemoryEngine : public Engine {
 
   void Commit(CommitRequest request, Done<absl::StatusOr<stored::Receipt>> done) override {
     done(LockedCommit(std::move(request)));
+  }
+
+  void HandedOver(TransactionId transaction, std::vector<uint64_t>) override {
+    absl::MutexLock lock(&mutex_);
+    const stored::Receipt* const receipt = FindReceipt(transaction);
+    if (receipt == nullptr || receipt->retry_key().empty()) return;
+    for (const uint64_t mailbox : MailboxesOf(*receipt)) {
+      const auto partition = partitions_.find(PartitionId::Mailbox(mailbox));
+      if (partition == partitions_.end()) continue;
+      auto& values = partition->second.values;
+      const auto it = values.find(OpenReceiptKey(receipt->retry_key()));
+      if (it != values.end() && TransactionOf(it->second) == transaction) values.erase(it);
+    }
   }
 
   void Settle(TransactionId transaction, std::vector<uint64_t>,
@@ -334,21 +348,34 @@ class MemoryEngine : public Engine {
       return status;
     }
     const CommittedBody body{.id = BodyId{next_body_++}, .size = staged->size(), .crc32c = staged->crc32c()};
-    absl::flat_hash_map<uint64_t, uint64_t> uids;
+    absl::flat_hash_map<uint64_t, Placed> placed;
+    uint64_t entered = 0;
     for (auto& [mailbox, entry] : request.entries) {
       Partition& partition = partitions_.at(PartitionId::Mailbox(mailbox));
-      const uint64_t uid = EnterMessage(id, body, partition.head.mutable_mailbox(), &entry);
-      partition.values[EntryKey(uid)] = entry.SerializeAsString();
-      ledger_.PutMailbox(mailbox, partition.head.mailbox());
-      uids[mailbox] = uid;
+      const std::string open_receipt = OpenReceiptKey(request.retry_key);
+      std::optional<Placed> before;
+      if (const auto it = partition.values.find(open_receipt); it != partition.values.end()) {
+        before = PlacedBefore(&it->second, StoreTime(), retry_window_s_);
+      }
+      if (!before) {
+        before = Placed{.uid = EnterMessage(id, body, partition.head.mutable_mailbox(), &entry)};
+        partition.values[EntryKey(before->uid)] = entry.SerializeAsString();
+        ledger_.PutMailbox(mailbox, partition.head.mailbox());
+        ++entered;
+      }
+      if (!request.retry_key.empty()) {
+        partition.values[open_receipt] = MakeOpenReceipt(id, *before, StoreTime()).SerializeAsString();
+      }
+      placed[mailbox] = *std::move(before);
     }
-    if (!request.entries.empty()) {
-      bodies_[body.id] = {.octets = staged->Take(), .references = request.entries.size()};
+    if (entered > 0) {
+      bodies_[body.id] = {.octets = staged->Take(), .references = entered};
       disk_used_ += body.size;
       ledger_.SetDisk(max_disk_, disk_used_);
     }
     request.receipt.set_committed(true);
-    CompleteReceipt(uids, StoreTime(), &request.receipt);
+    request.receipt.set_retry_key(request.retry_key);
+    CompleteReceipt(placed, StoreTime(), &request.receipt);
     KeepReceipt(id, request.receipt);
     ledger_.EndCommit(id);
     return std::move(request.receipt);
@@ -433,6 +460,7 @@ class MemoryEngine : public Engine {
 
   const Clock* const clock_;
   const uint64_t max_disk_;
+  const uint64_t retry_window_s_;
   const int64_t start_us_;
 
   absl::Mutex mutex_;

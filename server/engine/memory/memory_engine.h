@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "server/base/clock.h"
+#include "server/engine/commit_entry.h"
 #include "server/engine/engine.h"
 #include "server/mail/quota.h"
 
@@ -18,6 +19,8 @@ struct MemoryOptions {
   const Clock* clock = Clock::System();
   // What bodies may occupy, octets; each counts once, however many entries name it.
   uint64_t max_disk = quota::kUnlimited;
+  // How long an open receipt serves a retry.
+  uint64_t retry_window_seconds = kRetryWindowSeconds;
 };
 
 // Every callback is called before the function that took it returns, after the

@@ -10,6 +10,7 @@
 //     t->Data();                                   // -> OnAnswer(Ready | Refused)
 //     t->Chunk(octets); ...                        // -> OnAnswer(Credit), now and then
 //     t->Commit();                                 // -> OnAnswer(Receipts | Refused)
+//     client->HandedOver(id, mailboxes);           // the sender has got the 250
 //
 // For a caller with a message in hand and a thread to wait with: DeliverMessage
 // in restante/client.h.
@@ -88,8 +89,11 @@ class Transaction {
   // At most `credit()` octets; more fails the transaction (Refused,
   // OUTCOME_CREDIT_EXCEEDED). Split as needed.
   virtual void Chunk(std::string octets) = 0;
-  // Sends size and CRC32C of all chunks with it.
-  virtual void Commit() = 0;
+  // Sends size and CRC32C of all chunks with it, and the digest that retries of the
+  // message are recognised by (v1::Commit; used with Begin.detect_retries). Empty:
+  // none.
+  virtual void Commit(std::string digest) = 0;
+  void Commit() { Commit(std::string()); }
   // Answered by Aborted; destroying does the same without an answer.
   virtual void Abort() = 0;
 };
@@ -106,6 +110,13 @@ class DeliveryClient {
   // octets (see NewRequestId); keep one's own to Settle. With the store away,
   // OnLost follows at once or as soon as that is known.
   virtual std::unique_ptr<Transaction> Begin(v1::Begin begin, TransactionHandler* handler) = 0;
+
+  // Says that the sender knows of what the Receipts of `transaction_id` said; due
+  // for each delivery with a digest. Has no answer, and is best effort: what cannot
+  // be sent now goes when the store is back, the oldest given up beyond 10,000. What
+  // is on its way when the stream breaks is lost; then the store takes an equal
+  // message, should one come, for a retry.
+  virtual void HandedOver(std::string transaction_id, std::vector<std::string> mailboxes) = 0;
 
   // Asks GetReceipt, again and again with back-off, until it is answered or
   // `patience` ends (kDeadlineExceeded: the outcome is still unknown). `done`
