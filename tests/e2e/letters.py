@@ -8,10 +8,6 @@ import threading
 
 import harness
 
-# One copy of each after a kill, too. Off until the store knows a retry from a new
-# message: a 250 that is lost on its way makes a second copy (RFC 1047).
-RETRIES_ARE_DETECTED = False
-
 
 def letter(key, size=0):
     """A text with a word of its own, of at least `size` octets, that wants dots stuffed."""
@@ -103,7 +99,7 @@ class Load:
             raise self._failure
 
 
-def assert_arrived(api, address, keys, once=RETRIES_ARE_DETECTED):
+def assert_arrived(api, address, keys, once=True):
     """Every letter is in the mailbox, and with `once` no second copy of any."""
     found = collections.Counter()
     for text in api.texts(address):
