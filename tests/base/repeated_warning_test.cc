@@ -13,6 +13,7 @@ using testing::HasSubstr;
 using testing::Not;
 
 TEST(RepeatedWarningTest, IsSaidOnceInTenSecondsWithHowManyWereNot) {
+  ASSERT_TRUE(InitLog("restante", "text", "info").ok());
   FakeClock clock;
   RepeatedWarning warning("something is wrong", &clock);
   const auto say = [&] {
