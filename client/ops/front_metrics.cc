@@ -35,8 +35,9 @@ FrontMetrics::FrontMetrics()
           Counters(&registry_, "restante_smtp_recipients_total", "Recipients, by the last reply to each.")),
       errors_(Counters(&registry_, "restante_smtp_errors_total",
                        "Commands that were refused for their syntax or sequence, by reply.")),
-      turned_away_(Counters(&registry_, "restante_smtp_turned_away_total",
-                            "Connections that ended before their first command was read, by reason.")),
+      turned_away_(
+          Counters(&registry_, "restante_smtp_turned_away_total",
+                   "Connections that ended before a command of them was read, or TLS began, by reason.")),
       policy_refusals_(Counters(&registry_, "restante_policy_refusals_total",
                                 "Policy requests that were refused, by reply.")),
       unanswered_(Counters(&registry_, "restante_policy_unanswered_total",

@@ -125,7 +125,7 @@ asio::awaitable<bool> Connection::ReadProxyHeader() {
     if (!header.client.empty()) client_ = asio::ip::make_address(header.client, none);
     co_return true;
   }
-  host_->bad_proxy_headers->Say({{"proxy", client_.to_string()}, {"reason", header.reason}});
+  host_->turned_away("proxy_header", client_, header.reason);
   co_return false;
 }
 
@@ -161,7 +161,7 @@ asio::awaitable<bool> Connection::BeginTls() {
   absl::string_view reason = transport_.reason();
   if (killed_ && steady_clock::now() < deadline_) co_return false;  // Shutting down.
   if (reason.empty()) reason = killed_ ? "it took too long" : "the peer has closed";
-  host_->bad_handshakes->Say({{"client", client_.to_string()}, {"reason", reason}});
+  host_->turned_away("tls_handshake", client_, reason);
   // An alert may be on its way that says what was wrong.
   co_await Linger();
   co_return false;

@@ -17,7 +17,6 @@
 #include "client/smtp/networks.h"
 #include "client/smtp/session.h"
 #include "client/smtp/transport.h"
-#include "server/base/repeated_warning.h"
 
 namespace restante::smtp {
 
@@ -32,10 +31,8 @@ struct ConnectionHost {
   std::vector<char>* read_buffer = nullptr;
   // How long a peer may take to agree on TLS.
   std::chrono::milliseconds handshake_timeout{30'000};
-  RepeatedWarning* bad_handshakes = nullptr;
   // How long a proxy may take to send its header.
   std::chrono::milliseconds proxy_timeout{5'000};
-  RepeatedWarning* bad_proxy_headers = nullptr;
   // Who may speak LMTP, and who is believed.
   const Networks* trusted = nullptr;
   // Of those who are not trusted.

@@ -33,23 +33,21 @@ Server::Server(asio::io_context* io, ServerOptions options, const SessionHost* h
     : io_(io),
       options_(std::move(options)),
       read_buffer_(kReadBuffer),
-      bad_handshakes_("a peer and we cannot agree on TLS", host->clock),
-      bad_proxy_headers_("a connection without a PROXY header was closed", host->clock),
-      turned_away_("a peer was turned away", host->clock),
       limits_(options_.client_bounds),
       host_({.session = host,
              .tls = options_.tls,
              .read_buffer = &read_buffer_,
              .handshake_timeout = options_.handshake_timeout,
-             .bad_handshakes = &bad_handshakes_,
              .proxy_timeout = options_.proxy_timeout,
-             .bad_proxy_headers = &bad_proxy_headers_,
              .trusted = &options_.trusted_networks,
              .limits = &limits_,
              .turned_away =
-                 [this](absl::string_view reason, const asio::ip::address& client, absl::string_view text) {
+                 [this, clock = host->clock](absl::string_view reason, const asio::ip::address& client,
+                                             absl::string_view text) {
                    if (options_.on_turned_away != nullptr) options_.on_turned_away(reason);
-                   turned_away_.Say({{"client", client.to_string()}, {"reason", text}});
+                   turned_away_.try_emplace(std::string(reason), "a peer was turned away", clock)
+                       .first->second.Say(
+                           {{"client", client.to_string()}, {"kind", reason}, {"reason", text}});
                  }}),
       sweep_(*io),
       grace_(*io) {

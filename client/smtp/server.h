@@ -10,6 +10,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -60,7 +61,8 @@ struct ServerOptions {
   TlsContext* tls = nullptr;
   std::chrono::milliseconds handshake_timeout{30'000};
   std::chrono::milliseconds proxy_timeout{5'000};
-  // A peer was turned away before it said anything; `reason` is one word for the kind.
+  // A peer was turned away before it said anything, or for what it said instead of
+  // TLS; `reason` is one word for the kind.
   // May be absent.
   std::function<void(absl::string_view reason)> on_turned_away = nullptr;
   // So many peers are connected now. May be absent.
@@ -87,9 +89,6 @@ class Server {
   void Drain(std::chrono::milliseconds grace, std::function<void()> done);
 
   size_t connections() const { return connections_.size(); }
-  // Handshakes that came to nothing, and PROXY headers that were none, since the start.
-  uint64_t bad_handshakes() const { return bad_handshakes_.count(); }
-  uint64_t bad_proxy_headers() const { return bad_proxy_headers_.count(); }
 
  private:
   // One address.
@@ -109,9 +108,9 @@ class Server {
   asio::io_context* const io_;
   const ServerOptions options_;
   std::vector<char> read_buffer_;
-  RepeatedWarning bad_handshakes_;
-  RepeatedWarning bad_proxy_headers_;
-  RepeatedWarning turned_away_;
+  // By the kind of the reason, so that what many are turned away for does not hide
+  // the others.
+  std::map<std::string, RepeatedWarning> turned_away_;
   ClientLimits limits_;
   // When there was last no room for a peer.
   std::optional<std::chrono::steady_clock::time_point> full_;

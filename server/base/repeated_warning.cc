@@ -6,7 +6,6 @@ namespace restante {
 
 void RepeatedWarning::Say(std::vector<LogField> fields) {
   constexpr int64_t kEveryMicros = 10'000'000;
-  ++count_;
   const int64_t now = clock_->MonotonicMicros();
   if (said_micros_.has_value() && now - *said_micros_ < kEveryMicros) {
     ++unsaid_;

@@ -20,15 +20,11 @@ class RepeatedWarning {
 
   void Say(std::vector<LogField> fields);
 
-  // How often it was to be said.
-  uint64_t count() const { return count_; }
-
  private:
   const std::string text_;
   const Clock* const clock_;
   std::optional<int64_t> said_micros_;
   uint64_t unsaid_ = 0;
-  uint64_t count_ = 0;
 };
 
 }  // namespace restante

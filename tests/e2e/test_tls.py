@@ -185,7 +185,7 @@ def test_who_does_not_speak_tls_is_logged_and_costs_others_nothing(front, api):
         plain.sendall(b"EHLO plain\r\n")
         while plain.recv(1000):
             pass
-    harness.poll(lambda: "cannot agree on TLS" in front.program.log_text(), "the warning")
+    harness.poll(lambda: "kind=tls_handshake" in front.program.log_text(), "the warning")
     assert shown(address)
 
 

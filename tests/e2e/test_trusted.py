@@ -69,7 +69,7 @@ def test_what_is_no_header_is_closed_without_a_word_and_an_ordinary_address_take
     with socket.create_connection((host, int(port)), harness.PATIENCE) as plain:
         plain.sendall(b"EHLO c\r\n")
         assert plain.recv(1000) == b""
-    logged(front, "without a PROXY header was closed")
+    logged(front, "kind=proxy_header")
     with Smtp(front.smtp, helo=None) as smtp:
         assert smtp.command("PROXY TCP4 192.0.2.7 10.0.0.1 4321 25") == "500 5.5.1"
 

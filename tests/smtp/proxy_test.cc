@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "client/smtp/server.h"
 #include "client/smtp/tls_context.h"
@@ -14,6 +15,7 @@ namespace restante::smtp {
 namespace {
 
 using std::chrono::milliseconds;
+using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::StartsWith;
 
@@ -68,7 +70,10 @@ TEST(Proxy, OneThatSpeaksForItselfIsItsOwnClient) {
 }
 
 TEST(Proxy, WhatIsNoHeaderIsClosedWithoutAWord) {
-  LoopServer server(Service{.proxy_header = true}, {});
+  std::vector<std::string> turned_away;
+  ServerOptions options;
+  options.on_turned_away = [&](absl::string_view reason) { turned_away.emplace_back(reason); };
+  LoopServer server(Service{.proxy_header = true}, options);
   for (const std::string octets :
        {"EHLO c\r\n", "PROXY TCP4 nonsense\r\n", "PROXY UDP4 1.2.3.4 1.2.3.4 1 2\r\n"}) {
     Client client(&server);
@@ -76,22 +81,25 @@ TEST(Proxy, WhatIsNoHeaderIsClosedWithoutAWord) {
     EXPECT_EQ(client.Read("never"), "");
   }
   EXPECT_TRUE(server.Until([&] { return server.server().connections() == 0; }));
-  EXPECT_EQ(server.server().bad_proxy_headers(), 3u);
+  EXPECT_THAT(turned_away, ElementsAre("proxy_header", "proxy_header", "proxy_header"));
 }
 
 TEST(Proxy, AHeaderThatIsLateOrBreaksOffIsClosedWithoutAWord) {
-  LoopServer server(Service{.proxy_header = true}, Soon());
+  size_t turned_away = 0;
+  ServerOptions options = Soon();
+  options.on_turned_away = [&](absl::string_view) { ++turned_away; };
+  LoopServer server(Service{.proxy_header = true}, options);
   Client silent(&server);
   Client slow(&server);
   slow.Send("PROXY TCP4 ");
   EXPECT_EQ(silent.Read("never"), "");
   EXPECT_EQ(slow.Read("never"), "");
-  EXPECT_EQ(server.server().bad_proxy_headers(), 2u);
+  EXPECT_EQ(turned_away, 2u);
   {
     Client broken(&server);
     broken.Send("PROXY TCP4 ");
   }
-  EXPECT_TRUE(server.Until([&] { return server.server().bad_proxy_headers() == 3; }));
+  EXPECT_TRUE(server.Until([&] { return turned_away == 3; }));
   EXPECT_TRUE(server.Until([&] { return server.server().connections() == 0; }));
 }
 
