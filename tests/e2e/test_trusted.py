@@ -82,7 +82,7 @@ def test_a_stock_postfix_says_whose_mail_it_is_by_xforward(front, api, directory
         with smtplib.SMTP(host, int(port), local_hostname="client.example.net", timeout=harness.PATIENCE,
                           source_address=("127.0.0.9", 0)) as smtp:
             smtp.sendmail("sender@example.net", ["alice@example.org"], "Subject: forwarded\r\n\r\ntext\r\n")
-        harness.poll(lambda: api.usage("alice@example.org").messages == 1, "the message")
+        harness.poll(lambda: "status=sent" in postfix.log(), "the message to be sent, and Postfix to say so")
     finally:
         postfix.stop()
     (line,) = logged(front, r"transaction outcome=stored .*")
