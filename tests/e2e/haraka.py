@@ -29,6 +29,10 @@ class Haraka:
         (config / "restante.ini").write_text(recipe.replace(settings, "patience = 12", f"patience = {patience}"))
         self.address = f"127.0.0.1:{harness.free_port()}"
         (config / "smtp.ini").write_text(f"listen={self.address}\n")
+        # Short texts stay in its memory, long ones go through a file.
+        spool = f"[main]\nspool_after=200000\nspool_dir={self.directory}\n"
+        connection = (config / "connection.ini").read_text()
+        (config / "connection.ini").write_text(recipe.replace(connection, "[main]\n", spool))
         self.start()
 
     def start(self):

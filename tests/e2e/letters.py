@@ -99,7 +99,7 @@ class Load:
             raise self._failure
 
 
-def assert_arrived(api, address, keys, once=True):
+def assert_arrived(api, address, keys, once):
     """Every letter is in the mailbox, and with `once` no second copy of any."""
     found = collections.Counter()
     for text in api.texts(address):

@@ -34,7 +34,8 @@ class OpenSmtpd:
 
     def _list_mailboxes(self, text, store_address):
         """Runs the recipe's line for cron."""
-        line = recipe.replace(re.search("#   (.*restante mailbox list.*)", text)[1], "/etc/mail", f"{self.root.path}/etc/mail")
+        line = re.search("#   (.*restante mailbox list.*)", text)[1]
+        line = recipe.replace(line, "/etc/mail", f"{self.root.path}/etc/mail")
         script = f'restante() {{ "{harness.PROGRAMS["restante"]}" --store {store_address} "$@"; }}; {line}'
         subprocess.run(["bash", "-e", "-o", "pipefail", "-c", script], check=True, env=harness.environment())
 

@@ -84,5 +84,6 @@ def test_what_comes_while_we_are_away_arrives_later(exim, service, mode):
     hand_over.check_away_and_back(exim, service, at_rcpt=mode == "cutthrough")
 
 
-def test_kill_9_in_the_middle_of_500_letters_loses_none(exim, service):
-    hand_over.check_kills_in_the_middle(exim, service)
+def test_kill_9_in_the_middle_of_500_letters_loses_none(exim, service, mode):
+    # With cutthrough each attempt of a sender has a `Received` of its own: another text.
+    hand_over.check_kills_in_the_middle(exim, service, once=mode == "lmtp")

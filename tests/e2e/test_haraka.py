@@ -1,14 +1,18 @@
 """client/haraka: Haraka from npm holds one transaction with the store from MAIL to the reply to the dot."""
 
+import json
 import os
+import re
 import signal
+import subprocess
 
 import pytest
 
 import hand_over
 import harness
-from hand_over import ALICE, FULL, SMALL, MAX_MESSAGE
-from haraka import Haraka
+from api import common
+from hand_over import ALICE, MAX_MESSAGE, SMALL
+from haraka import PLUGIN, Haraka
 from letters import Sender, assert_arrived, letter, new_key, send
 
 
@@ -41,6 +45,11 @@ class Service:
 def patience():
     """Seconds."""
     return 12
+
+
+def stuffed(text):
+    """As it goes over the wire, the final dot included."""
+    return text.replace("\r\n.", "\r\n..") + ".\r\n"
 
 
 @pytest.fixture
@@ -77,15 +86,54 @@ def test_refusals_carry_the_stores_codes(haraka, service):
     service.api.await_nothing_reserved(ALICE, SMALL)
 
 
+def test_the_plugin_has_the_front_ends_replies():
+    codes = dict(re.findall(r"ReplyCode (k\w+)(\{\d+, \d, \d)", (PLUGIN / "../smtp/reply.h").read_text()))
+    rows = re.findall(r'\{v1::(OUTCOME_\w+), (k\w+), "(.*?)"', (PLUGIN / "../smtp/outcome_reply.cc").read_text())
+    expected = {outcome: [*map(int, re.findall(r"\d+", codes[code])), text] for outcome, code, text in rows}
+    assert len(expected) > 15
+    script = """
+      const { forOutcome } = require('./reply')
+      const all = JSON.parse(process.argv[1]).map((outcome) => [outcome, forOutcome(outcome)])
+      console.log(JSON.stringify(all.map(([outcome, { code, reply }]) => [outcome, code, reply])))"""
+    done = subprocess.run(["node", "-e", script, json.dumps(common.Outcome.keys())], cwd=PLUGIN, check=True,
+                          capture_output=True)
+    for outcome, code, text in json.loads(done.stdout):
+        major, subject, detail, words = expected.get(outcome, [451, 3, 0, "Temporary failure, try again later"])
+        assert (code, text) == (major, f"{major // 100}.{subject}.{detail} {words}"), outcome
+
+
+def assert_behind_its_trace(text, sent):
+    received, _, rest = text.partition(b"\r\nFrom: ")
+    assert received.startswith(b"Received: from client.example.net"), received
+    assert b"From: " + rest == sent.encode()
+
+
 def test_texts_arrive_octet_by_octet(haraka, service):
     for size in (1, 70_000, 1_500_000):
         sent = letter(new_key(), size)
         _, stored = send(haraka.address, [ALICE], sent)
         assert stored.startswith("250 2.0.0 Stored as "), stored
-        text = service.api.texts(ALICE)[-1]
-        received, _, rest = text.partition(b"\r\nFrom: ")
-        assert received.startswith(b"Received: from client.example.net"), received
-        assert b"From: " + rest == sent.encode()
+        assert_behind_its_trace(service.api.texts(ALICE)[-1], sent)
+
+
+def test_a_long_text_waits_for_a_store_that_stands_still(haraka, service):
+    sent = letter(new_key(), 1_500_000)
+    with Sender(haraka.address) as sender:
+        sender.smtp.mail("sender@example.net")
+        assert sender.smtp.rcpt(ALICE)[0] == 250
+        assert sender.smtp.docmd("DATA")[0] == 354
+        service.store.program.freeze()
+        try:
+            sender.smtp.send(stuffed(sent))
+            sender.smtp.sock.settimeout(1)
+            with pytest.raises(TimeoutError):
+                sender.smtp.sock.recv(1)
+        finally:
+            os.kill(service.store.program.pid, signal.SIGCONT)
+        sender.smtp.sock.settimeout(harness.PATIENCE)
+        assert sender.smtp.getreply()[0] == 250
+    text, = service.api.texts(ALICE)
+    assert_behind_its_trace(text, sent)
 
 
 def test_who_leaves_before_the_dot_leaves_nothing_reserved(haraka, service):
@@ -125,7 +173,7 @@ def test_what_comes_while_the_store_is_away_is_kept_by_the_sender(haraka, servic
 
 
 def test_kill_9_in_the_middle_of_500_letters_loses_none(haraka, service):
-    # The plugin does not tell the store by what a retry is recognised.
+    # A killed Haraka cannot say whether its 250 was handed over, and the plugin does not ask for detection.
     hand_over.check_kills_in_the_middle(haraka, service, victims=["store", "Haraka"], once=False)
 
 
@@ -142,12 +190,13 @@ class TestLittlePatience:
             assert sender.smtp.docmd("DATA")[0] == 354
             service.store.program.freeze()
             try:
-                sender.smtp.send(letter(key).replace("\r\n.", "\r\n..") + ".\r\n")
+                sender.smtp.send(stuffed(letter(key)))
                 code, text = sender.smtp.getreply()
             finally:
                 os.kill(service.store.program.pid, signal.SIGCONT)
             assert code == 450 and text.startswith(b"4.3.0 "), (code, text)
         assert "whether the message is stored is not known" in haraka.log()
-        harness.poll(lambda: (send(haraka.address, [ALICE], letter(key))[1] or "4")[0] == "2", "the sender's retry")
+        harness.poll(lambda: (send(haraka.address, [ALICE], letter(key))[1] or "").startswith("250 "),
+                     "the sender's retry")
         assert_arrived(service.api, ALICE, [key], once=False)
         service.api.await_nothing_reserved(ALICE)

@@ -44,8 +44,9 @@ def test_who_does_not_exist_is_refused_at_rcpt(opensmtpd, service):
                                                "alice+detail@example.org"], letter(new_key()))
     assert [r[:4] for r in replies] == ["550 ", "550 ", "250 ", "250 "], replies
     assert stored.startswith("250 "), stored
-    # Handed over one by one, two addresses of a mailbox are two copies.
-    drain(opensmtpd, service, lambda: service.stored() == 2)
+    # Handed over one by one, two addresses of a mailbox are two copies; or one, if the second
+    # is there before OpenSMTPD has shown that it has the first one's 250.
+    drain(opensmtpd, service, lambda: service.stored() in (1, 2))
 
 
 class TestASmallerLimit:
