@@ -138,9 +138,14 @@ std::shared_ptr<DeliverStream> Connection::Open(bool solo) {
 }
 
 void Connection::HandedOver(v1::HandedOver handed_over) {
-  absl::MutexLock lock(&mutex_);
-  KeepHandedOver(std::move(handed_over));
-  SendHandedOver();
+  std::shared_ptr<DeliverStream> stream;
+  {
+    absl::MutexLock lock(&mutex_);
+    KeepHandedOver(std::move(handed_over));
+    stream = QueueHandedOver();
+  }
+  // Most often the next transaction begins in the same breath: one message for both.
+  if (stream != nullptr) Post([stream] { stream->WriteQueued(); });
 }
 
 void Connection::KeepHandedOver(v1::HandedOver handed_over) {
@@ -149,12 +154,17 @@ void Connection::KeepHandedOver(v1::HandedOver handed_over) {
 }
 
 void Connection::SendHandedOver() {
+  if (const std::shared_ptr<DeliverStream> stream = QueueHandedOver()) stream->WriteQueued();
+}
+
+std::shared_ptr<DeliverStream> Connection::QueueHandedOver() {
   // Where the next transaction of a caller that has one at a time goes, too: the
   // store hears of this first.
   const std::shared_ptr<DeliverStream> stream = LeastLoaded();
   while (stream != nullptr && !handed_over_.empty() && stream->HandedOver(handed_over_.front())) {
     handed_over_.pop_front();
   }
+  return stream;
 }
 
 void Connection::Post(absl::AnyInvocable<void()> fn) {

@@ -79,7 +79,9 @@ class Connection : public StreamOwner, public std::enable_shared_from_this<Conne
   // The shared stream with the least load; null without one.
   std::shared_ptr<DeliverStream> LeastLoaded() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void KeepHandedOver(v1::HandedOver handed_over) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // As many as a stream takes.
+  // Gives a stream as many as it takes, and returns it; null without one.
+  std::shared_ptr<DeliverStream> QueueHandedOver() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The same, and writes them.
   void SendHandedOver() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Forget(DeliverStream* stream) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Asks GetCapacity. With `wait` gRPC holds the call until it is connected.

@@ -176,8 +176,12 @@ bool DeliverStream::HandedOver(const v1::HandedOver& handed_over) {
   if (ended_) return false;
   // It belongs to none of the stream's transactions.
   *Push(/*number=*/0, handed_over.ByteSizeLong())->mutable_handed_over() = handed_over;
-  Flush();
   return true;
+}
+
+void DeliverStream::WriteQueued() {
+  absl::MutexLock lock(&mutex_);
+  Flush();
 }
 
 std::vector<Lost> DeliverStream::TakeOverdue(std::chrono::steady_clock::time_point limit) {

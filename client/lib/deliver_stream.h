@@ -92,8 +92,10 @@ class DeliverStream : public grpc::ClientBidiReactor<v1::DeliverRequest, v1::Del
   // called.
   void Drop(const StatePtr& transaction);
 
-  // False: the stream has ended.
+  // Puts it behind what is queued, to be written with what comes next or by
+  // WriteQueued. False: the stream has ended.
   bool HandedOver(const v1::HandedOver& handed_over);
+  void WriteQueued();
 
   // Takes out, aborts and returns the transactions that have waited since
   // before `limit`.

@@ -225,7 +225,8 @@ asio::awaitable<void> Connection::Linger() {
     if (n > 0) {
       octets += static_cast<size_t>(n);
     } else if (n == 0) {
-      session_.EndOfInput(AllAcknowledged(transport_.socket().native_handle(), /*writes_ended=*/true));
+      const bool acknowledged = AllAcknowledged(transport_.socket().native_handle(), /*writes_ended=*/true);
+      if (session_.awaits_proof()) session_.EndOfInput(acknowledged);
       co_return;
     } else if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) {
       co_return;

@@ -59,6 +59,23 @@ TEST_P(EngineContract, WhatWasHandedOverHasNoRetries) {
   ExpectExact({mailbox});
 }
 
+TEST_P(EngineContract, ItHasNoneFromTheCallOnThoughNobodyIsTold) {
+  const uint64_t mailbox = CreateMailboxAndDomain();
+  for (uint64_t tx = 1; tx < 200; tx += 2) {
+    DeliverOnce(tx, kOne, "text", {mailbox});
+    MakeReady(tx + 1, 4, {mailbox});
+    CommitRequest next = CommitOf(tx + 1, "text", {mailbox});
+    next.retry_key = kOne;
+    engine_->HandedOver(Id(tx), {});
+    const auto receipt = Commit(std::move(next));
+    ASSERT_TRUE(receipt.ok()) << receipt.status();
+    ASSERT_EQ(StoredBy(*receipt), "") << tx;
+    engine_->HandedOver(Id(tx + 1), {});
+  }
+  EXPECT_EQ(EntriesOf(mailbox).size(), 200u);
+  ExpectExact({mailbox});
+}
+
 TEST_P(EngineContract, TheAnswerToARetryMayBeLostToo) {
   const uint64_t mailbox = CreateMailboxAndDomain();
   DeliverOnce(1, kOne, "text", {mailbox});
