@@ -57,8 +57,10 @@ def haraka(directory, store, api, patience):
     hand_over.create_mailboxes(api)
     mta = Haraka(directory, store.address, patience)
     yield mta
+    ended = mta.process.poll()
     mta.stop()
     print(mta.log()[-3000:])
+    assert ended is None, f"Haraka ended by itself: {ended}"
 
 
 @pytest.fixture
