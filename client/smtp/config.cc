@@ -71,6 +71,9 @@ void FrontConfig::Register(OptionTable& options) {
                  "What to do with a text that has a bare CR, a bare LF or NUL.");
   options.Choice("unknown-recipient", &unknown_recipient, {"reject", "tempfail"},
                  "Whether unknown mailboxes and domains get 550 or 450.");
+  options.Choice("reply-detail", &reply_detail, {"trusted", "none"},
+                 "Who is told with a refusal whose limit was met and how much is missing: "
+                 "--trusted-networks, or nobody.");
   options.Choice("policy-unavailable", &policy_unavailable, {"dunno", "tempfail"},
                  "What a policy request is answered while the store is away.");
   options.Choice("log-format", &log_format, {"text", "json"}, "What log lines look like.");

@@ -128,6 +128,7 @@ int main(int argc, char** argv) {
                                           ? restante::smtp::UnknownRecipient::kReject
                                           : restante::smtp::UnknownRecipient::kTempfail;
   options.max_connections = config.max_connections;
+  options.session.reply_detail = config.reply_detail == "trusted";
   options.client_bounds = {.connections = config.client_connections,
                            .connections_per_minute = config.client_connections_per_minute,
                            .errors_per_minute = config.client_errors_per_minute};

@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+
 namespace restante::smtp {
 namespace {
 
@@ -45,7 +48,32 @@ bool OwnMailbox(v1::Outcome outcome) {
   return row != nullptr && row->own_mailbox;
 }
 
+// Of what the bound is.
+std::string Bounded(absl::string_view mailbox, v1::Shortage::Scope scope) {
+  switch (scope) {
+    case v1::Shortage::MAILBOX:
+      return std::string(absl::StripPrefix(mailbox, "mailboxes/"));
+    case v1::Shortage::DOMAIN:
+      return "the domain";
+    case v1::Shortage::DISK:
+      return "the disk";
+    case v1::Shortage::CLIENT:
+      return "the client's address";
+    default:
+      return "a message";
+  }
+}
+
 }  // namespace
+
+std::string ExplainShortage(absl::string_view mailbox, const v1::Shortage& shortage) {
+  uint64_t room = shortage.limit() - std::min(shortage.limit(), shortage.used());
+  room -= std::min(room, shortage.reserved());
+  return absl::StrCat(" (", Bounded(mailbox, shortage.scope()), ": limit ", shortage.limit(),
+                      shortage.counts_messages() ? " messages" : " bytes", ", used ", shortage.used(),
+                      ", reserved ", shortage.reserved(), ", needed ", shortage.needed(), ", missing ",
+                      shortage.needed() - std::min(shortage.needed(), room), ")");
+}
 
 OutcomeReply ReplyForOutcome(v1::Outcome outcome, UnknownRecipient unknown) {
   const Row* row = Find(outcome);

@@ -2,6 +2,8 @@
 #ifndef RESTANTE_CLIENT_SMTP_OUTCOME_REPLY_H_
 #define RESTANTE_CLIENT_SMTP_OUTCOME_REPLY_H_
 
+#include <string>
+
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "client/smtp/reply.h"
@@ -27,6 +29,11 @@ struct OutcomeReply {
 // has no row of its own, OUTCOME_OK and values of a newer store included, is
 // 451 4.3.0: a sender's queue is the safest place for the mail.
 OutcomeReply ReplyForOutcome(v1::Outcome outcome, UnknownRecipient unknown);
+
+// What was short, in words and numbers, to stand behind a reply's text: ` (alice@x:
+// limit 16384 bytes, used 16000, reserved 0, needed 900, missing 516)`. `mailbox`: its
+// name in the API (`mailboxes/...`), named where it is the mailbox that is full.
+std::string ExplainShortage(absl::string_view mailbox, const v1::Shortage& shortage);
 
 // The one reply after the dot for a message that was stored for nobody, from the
 // outcomes of all its accepted recipients. One outcome that all who failed share

@@ -56,6 +56,8 @@ struct SessionOptions {
   // Commands that do not deliver anything (RSET, NOOP, VRFY, HELP and hellos) before
   // each further one counts as an error; a stored message forgives.
   uint32_t max_idle_commands = 100;
+  // Refusals tell trusted peers what is short, and by how much.
+  bool reply_detail = true;
   // Accepted in one transaction; at least 100 (RFC 5321, 4.5.3.1.8).
   uint32_t max_recipients = 1000;
   // How long an outcome that was lost after Commit is asked for.
@@ -179,6 +181,8 @@ class Session : private TransactionHandler {
     std::string mailbox;
     size_t record = 0;  // Its place in record_.recipients.
     std::optional<v1::Outcome> lost;
+    // With it: what was short, for who may know.
+    std::string lost_detail;
   };
 
   // TransactionHandler.
@@ -235,6 +239,12 @@ class Session : private TransactionHandler {
   // Gives up what is open, waits until the store has let go, then replies.
   void Abandon(TransactionEnd end, std::function<void()> reply);
   void FinishAbort();
+  // ExplainShortage of a Decision, Receipt or Refused for a peer that may know.
+  template <typename Answer>
+  std::string Explain(absl::string_view mailbox, const Answer& answer) const {
+    if (!options_->reply_detail || !peer_.trusted || !answer.has_shortage()) return "";
+    return ExplainShortage(mailbox, answer.shortage());
+  }
   void RecordRefused(absl::string_view address, ReplyCode code);
   void RecordAccepted(ReplyCode code);
   // Ends the transaction: log, and back to no transaction.

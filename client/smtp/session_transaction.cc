@@ -86,7 +86,9 @@ void Session::OnRefused(const v1::Refused& refused) {
   transaction_.reset();
   if (!in_transaction()) return;
   record_->detail = refused.detail();
-  FailTransaction(OfOutcome(ReplyForOutcome(refused.outcome(), options_->unknown_recipient)));
+  Reply reply = OfOutcome(ReplyForOutcome(refused.outcome(), options_->unknown_recipient));
+  reply.text += Explain("", refused);
+  FailTransaction(std::move(reply));
 }
 
 // The whole transaction has failed in the store, wherever it was.
@@ -153,13 +155,13 @@ void Session::OnDecision(const v1::Decision& decision) {
   slots_.pop_front();
   --recipients_asked_;
   if (decision.outcome() == v1::OUTCOME_OK) {
-    accepted_.push_back({address, decision.mailbox(), record_->recipients.size(), std::nullopt});
+    accepted_.push_back({address, decision.mailbox(), record_->recipients.size(), std::nullopt, ""});
     record_->recipients.push_back({address, kRecipientOk});
     Say(kRecipientOk, AboutRecipient(address, "Recipient ok"));
   } else {
     const OutcomeReply reply = ReplyForOutcome(decision.outcome(), options_->unknown_recipient);
     RecordRefused(address, reply.code);
-    Say(reply.code, AboutRecipient(address, reply.text));
+    Say(reply.code, AboutRecipient(address, absl::StrCat(reply.text, Explain(decision.mailbox(), decision))));
   }
   FlushSlots();
 }
@@ -169,6 +171,7 @@ void Session::OnReady(const v1::Ready& ready) {
     for (AcceptedRecipient& r : accepted_) {
       if (r.lost.has_value() || r.address != lost.address()) continue;
       r.lost = lost.outcome();
+      r.lost_detail = Explain(lost.mailbox(), lost);
       break;
     }
   }
@@ -200,7 +203,10 @@ void Session::OnReceipts(const v1::Receipts& receipts) {
       } else {
         const OutcomeReply reply = ReplyForOutcome(outcomes[i], options_->unknown_recipient);
         code = reply.code;
-        Say(code, AboutRecipient(r.address, reply.text));
+        const std::string detail = i < static_cast<size_t>(receipts.receipts_size())
+                                       ? Explain(r.mailbox, receipts.receipts(static_cast<int>(i)))
+                                       : r.lost_detail;
+        Say(code, AboutRecipient(r.address, absl::StrCat(reply.text, detail)));
       }
       record_->recipients[r.record].reply = code;
     }
@@ -209,7 +215,14 @@ void Session::OnReceipts(const v1::Receipts& receipts) {
     Say(kOk, absl::StrCat("Stored as ", record_->transaction_id));
     for (const AcceptedRecipient& r : accepted_) record_->recipients[r.record].reply = kOk;
   } else {
-    ReplyAfterText(OfOutcome(ReplyForAll(outcomes, options_->unknown_recipient)));
+    Reply reply = OfOutcome(ReplyForAll(outcomes, options_->unknown_recipient));
+    for (const v1::Receipt& receipt : receipts.receipts()) {
+      if (receipt.outcome() == v1::OUTCOME_OK || !receipt.has_shortage()) continue;
+      // One says enough: the sender can do nothing for one recipient alone.
+      reply.text += Explain(receipt.mailbox(), receipt);
+      break;
+    }
+    ReplyAfterText(reply);
   }
   phase_ = Phase::kCommand;
   if (!stored) return EndTransaction(TransactionEnd::kRefused);
@@ -312,12 +325,12 @@ void Session::ReplyAfterText(const Reply& reply) {
   if (!lmtp() || accepted_.empty()) Say(reply.code, reply.text);
   for (const AcceptedRecipient& r : accepted_) {
     ReplyCode code = reply.code;
-    absl::string_view text = reply.text;
+    std::string text = reply.text;
     if (lmtp()) {
       if (r.lost.has_value()) {
         const OutcomeReply own = ReplyForOutcome(*r.lost, options_->unknown_recipient);
         code = own.code;
-        text = own.text;
+        text = absl::StrCat(own.text, r.lost_detail);
       }
       Say(code, AboutRecipient(r.address, text));
     }

@@ -41,6 +41,10 @@ absl::Status ApplyOption(absl::string_view text, Dialogue* dialogue) {
       options->bare_newline = BareNewline::kRefuse;
       return absl::OkStatus();
     }
+    if (words[0] == "reply-detail" && value == "none") {
+      options->reply_detail = false;
+      return absl::OkStatus();
+    }
     if (words[0] == "unknown-recipient" && value == "tempfail") {
       options->unknown_recipient = UnknownRecipient::kTempfail;
       return absl::OkStatus();
@@ -155,6 +159,24 @@ absl::StatusOr<Dialogue> ParseDialogue(const std::string& name, const std::strin
   return dialogue;
 }
 
+// `shortage SCOPE LIMIT USED RESERVED NEEDED`.
+static std::optional<v1::Shortage> ParseShortage(const std::vector<std::string>& words) {
+  v1::Shortage shortage;
+  v1::Shortage::Scope scope = v1::Shortage::SCOPE_UNSPECIFIED;
+  uint64_t limit = 0, used = 0, reserved = 0, needed = 0;
+  if (words.size() != 6 || !v1::Shortage::Scope_Parse(words[1], &scope) ||
+      !absl::SimpleAtoi(words[2], &limit) || !absl::SimpleAtoi(words[3], &used) ||
+      !absl::SimpleAtoi(words[4], &reserved) || !absl::SimpleAtoi(words[5], &needed)) {
+    return std::nullopt;
+  }
+  shortage.set_scope(scope);
+  shortage.set_limit(limit);
+  shortage.set_used(used);
+  shortage.set_reserved(reserved);
+  shortage.set_needed(needed);
+  return shortage;
+}
+
 absl::Status ApplyStoreKnob(const std::string& arguments, FakeStore* store) {
   using Step = FakeStore::Step;
   const std::map<std::string, Step> steps = {{"begin", Step::kBegin},   {"recipient", Step::kRecipient},
@@ -199,6 +221,8 @@ absl::Status ApplyStoreKnob(const std::string& arguments, FakeStore* store) {
     store->settled = last == "committed"       ? FakeStore::Settled::kCommitted
                      : last == "not-committed" ? FakeStore::Settled::kNotCommitted
                                                : FakeStore::Settled::kUnknown;
+  } else if (std::optional<v1::Shortage> shortage; verb == "shortage" && (shortage = ParseShortage(words))) {
+    store->shortage = shortage;
   } else if (verb == "max-message" && absl::SimpleAtoi(last, &number)) {
     store->capacity_answer.set_max_message_bytes(number);
   } else if (verb == "window" && absl::SimpleAtoi(last, &number)) {

@@ -19,6 +19,31 @@ struct FakeStore::State {
   bool failed = false;  // What follows is dropped.
 };
 
+namespace {
+
+void ExplainRefusals(const v1::Shortage& shortage, v1::Answer* answer) {
+  const auto explain = [&](auto& said) {
+    if (said.outcome() != v1::OUTCOME_OK) *said.mutable_shortage() = shortage;
+  };
+  if (answer->has_decision()) {
+    v1::Decision& decision = *answer->mutable_decision();
+    decision.set_mailbox("mailboxes/" + decision.address());
+    explain(decision);
+  }
+  if (answer->has_refused()) explain(*answer->mutable_refused());
+  if (answer->has_ready()) {
+    for (v1::Decision& lost : *answer->mutable_ready()->mutable_lost()) {
+      lost.set_mailbox("mailboxes/" + lost.address());
+      explain(lost);
+    }
+  }
+  if (answer->has_receipts()) {
+    for (v1::Receipt& receipt : *answer->mutable_receipts()->mutable_receipts()) explain(receipt);
+  }
+}
+
+}  // namespace
+
 class FakeStore::FakeTransaction : public Transaction {
  public:
   FakeTransaction(FakeStore* store, std::shared_ptr<State> state) : store_(store), state_(std::move(state)) {}
@@ -212,6 +237,7 @@ void FakeStore::CheckRecipient(v1::CheckRecipientRequest request, std::chrono::m
 }
 
 void FakeStore::Answer(Step step, const std::shared_ptr<State>& state, v1::Answer answer) {
+  if (shortage.has_value()) ExplainRefusals(*shortage, &answer);
   if (lose_at.count(step) > 0) return Lose(state, step == Step::kCommit);
   Post(step, [this, state, answer = std::move(answer)] {
     if (state->ended) return;

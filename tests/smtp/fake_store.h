@@ -44,6 +44,7 @@ class FakeStore : public DeliveryClient {
   std::map<std::string, std::string> suppressed;    // By which transaction they have it.
   uint64_t refuse_text_after = std::numeric_limits<uint64_t>::max();
   v1::Outcome refuse_text_with = v1::OUTCOME_MESSAGE_TOO_LARGE;
+  std::optional<v1::Shortage> shortage;  // Goes with every refusal.
   std::set<Step> lose_at;
   std::set<Step> hold_at;
   Settled settled = Settled::kUnknown;
