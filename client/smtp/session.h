@@ -54,8 +54,8 @@ struct SessionOptions {
   // Errors in syntax and sequence before 421; a stored message forgives.
   uint32_t max_errors = 20;
   // Commands that do not deliver anything (RSET, NOOP, VRFY, HELP and hellos) before
-  // each further one counts as an error; a stored message forgives.
-  uint32_t max_idle_commands = 100;
+  // each further one counts as an error; a transaction that the store takes up forgives.
+  uint32_t max_idle_commands = 1000;
   // Refusals tell trusted peers what is short, and by how much.
   bool reply_detail = true;
   // Accepted in one transaction; at least 100 (RFC 5321, 4.5.3.1.8).

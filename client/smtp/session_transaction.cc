@@ -29,6 +29,7 @@ void Session::OnAnswer(const v1::Answer& answer) {
       expected = !slots_.empty() && slots_.front().kind == Slot::Kind::kMail;
       if (!expected) break;
       record_->transaction_id = answer.begun().transaction_id();
+      idle_commands_ = 0;
       slots_.pop_front();
       Say(kSenderOk, "Sender ok");
       FlushSlots();
@@ -226,7 +227,7 @@ void Session::OnReceipts(const v1::Receipts& receipts) {
   }
   phase_ = Phase::kCommand;
   if (!stored) return EndTransaction(TransactionEnd::kRefused);
-  errors_ = idle_commands_ = 0;
+  errors_ = 0;
   UnprovenReplies::Reply reply{record_->transaction_id, {}};
   size_t suppressed = 0;
   for (size_t i = 0; i < accepted_.size(); ++i) {

@@ -36,7 +36,7 @@ def opensmtpd(directory, service, settings):
 
 def test_a_full_mailbox_is_waited_for_and_the_good_one_gets_one_copy(opensmtpd, service):
     hand_over.check_waits_for_room(opensmtpd, service)
-    assert '"mail.lmtp: LMTP server error: 452 4.2.2 <full@example.org>: Mailbox full"' in opensmtpd.log()
+    assert '"mail.lmtp: LMTP server error: 452 4.2.2 <full@example.org>: Mailbox full (full@example.org: limit 0 messages' in opensmtpd.log()
 
 
 def test_who_does_not_exist_is_refused_at_rcpt(opensmtpd, service):
