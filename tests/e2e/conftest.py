@@ -2,6 +2,7 @@
 
 import pathlib
 import shutil
+import signal
 import sys
 import tempfile
 
@@ -11,6 +12,11 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 pytest.register_assert_rewrite("hand_over", "letters")
 import api as api_module  # noqa: E402
 import harness  # noqa: E402
+
+
+def pytest_configure():
+    """SIGTERM ends what the tests have started, too, as Ctrl-C does."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @pytest.fixture
