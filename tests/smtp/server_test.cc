@@ -84,8 +84,10 @@ TEST(Server, WhoIsSilentMakesRoomWhenThereIsNone) {
   Client silent(&server);
   EXPECT_THAT(silent.Read("220"), StartsWith("220 "));
   Client busy(&server);
-  busy.Send("HELO c\r\nMAIL FROM:<a@b.c>\r\n");
+  busy.Send("HELO c\r\n");
   EXPECT_THAT(busy.Read("250"), StartsWith("220 "));
+  busy.Send("MAIL FROM:<a@b.c>\r\n");
+  EXPECT_THAT(busy.Read("250"), StartsWith("250 2.1.0 "));
   Client turned_away(&server);
   EXPECT_THAT(turned_away.Read("421"), StartsWith("421 4.3.2 "));
   EXPECT_THAT(silent.Read("421"), HasSubstr("421 4.4.2 "));
