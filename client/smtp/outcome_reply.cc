@@ -52,7 +52,8 @@ bool OwnMailbox(v1::Outcome outcome) {
 std::string Bounded(absl::string_view mailbox, v1::Shortage::Scope scope) {
   switch (scope) {
     case v1::Shortage::MAILBOX:
-      return std::string(absl::StripPrefix(mailbox, "mailboxes/"));
+      // Of several recipients who share one reply it may be any.
+      return mailbox.empty() ? "a mailbox" : std::string(absl::StripPrefix(mailbox, "mailboxes/"));
     case v1::Shortage::DOMAIN:
       return "the domain";
     case v1::Shortage::DISK:

@@ -89,9 +89,7 @@ void Session::TlsBegun(std::string tls) {
 }
 
 void Session::IdleTimeout() {
-  if (!wants_input()) return;
-  NoteError({kIdleTooLong, "Idle for too long"});
-  SayClosing(kIdleTooLong, options_->hostname + " Idle for too long, closing");
+  if (wants_input()) CloseForError(kIdleTooLong, "Idle for too long");
 }
 
 void Session::Shutdown(bool now) {
@@ -235,16 +233,15 @@ void Session::NoteError(const Reply& reply) {
   host_->on_error({protocol_name(/*smtputf8=*/false), peer_.address, helo_, reply, all_errors_});
 }
 
-bool Session::CountError(const Reply& reply) {
-  NoteError(reply);
+bool Session::BearsOneMore() {
   if (++errors_ < options_->max_errors) return true;
-  NoteError({kTooManyErrors, "Too many errors"});
-  SayClosing(kTooManyErrors, options_->hostname + " Too many errors, closing");
+  CloseForError(kTooManyErrors, "Too many errors");
   return false;
 }
 
 void Session::SayError(const Reply& reply) {
-  if (CountError(reply)) Say(reply.code, reply.text);
+  NoteError(reply);
+  if (BearsOneMore()) Say(reply.code, reply.text);
 }
 
 void Session::SayOutOfSequence() {
@@ -257,9 +254,11 @@ void Session::RefuseLine(absl::string_view line, const Reply& reply) {
   SayError(reply);
 }
 
-void Session::SayBadChunk() {
-  NoteError({kBadChunk, "BDAT takes a size in digits and LAST"});
-  SayClosing(kBadChunk, options_->hostname + " BDAT takes a size in digits and LAST, closing");
+void Session::SayBadChunk() { CloseForError(kBadChunk, "BDAT takes a size in digits and LAST"); }
+
+void Session::CloseForError(ReplyCode code, absl::string_view text) {
+  NoteError({code, std::string(text)});
+  SayClosing(code, absl::StrCat(options_->hostname, " ", text, ", closing"));
 }
 
 void Session::SayClosing(ReplyCode code, absl::string_view text) {

@@ -201,10 +201,10 @@ class Session : private TransactionHandler {
   void Say(ReplyCode code, absl::string_view text);
   // A reply to a command that was wrong: counts, and may end the session.
   void SayError(const Reply& reply);
-  // `reply` is what it would be. False: that was one error too many, and the session
-  // ends.
-  bool CountError(const Reply& reply);
+  // Tells the host, for the log and the metrics.
   void NoteError(const Reply& reply);
+  // False: that was one error too many, and the session ends.
+  bool BearsOneMore();
   // RCPT, DATA or BDAT without MAIL.
   void SayOutOfSequence();
   // A line that is not carried out. If it is a BDAT, what follows it may be a
@@ -212,6 +212,8 @@ class Session : private TransactionHandler {
   void RefuseLine(absl::string_view line, const Reply& reply);
   void SayBadChunk();
   void SayClosing(ReplyCode code, absl::string_view text);
+  // The same for what the peer did wrong.
+  void CloseForError(ReplyCode code, absl::string_view text);
 
   // session_commands.cc: one for each verb. False: the command has to wait for
   // the replies before it.

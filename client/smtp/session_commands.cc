@@ -70,10 +70,7 @@ bool Session::Execute(absl::string_view line) {
     return false;
   };
 
-  if (IsIdle(command.verb) && ++idle_commands_ > options_->max_idle_commands &&
-      !CountError({kTooManyErrors, "Too many commands without a message"})) {
-    return true;
-  }
+  if (IsIdle(command.verb) && ++idle_commands_ > options_->max_idle_commands && !BearsOneMore()) return true;
   switch (command.verb) {
     case Verb::kUnknown:
       refuse(kUnknownCommand, line.empty() ? "Empty line" : "Unknown command");

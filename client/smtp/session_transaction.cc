@@ -204,9 +204,10 @@ void Session::OnReceipts(const v1::Receipts& receipts) {
       } else {
         const OutcomeReply reply = ReplyForOutcome(outcomes[i], options_->unknown_recipient);
         code = reply.code;
-        const std::string detail = i < static_cast<size_t>(receipts.receipts_size())
-                                       ? Explain(r.mailbox, receipts.receipts(static_cast<int>(i)))
-                                       : r.lost_detail;
+        std::string detail = r.lost_detail;
+        if (const int n = static_cast<int>(i); detail.empty() && n < receipts.receipts_size()) {
+          detail = Explain(r.mailbox, receipts.receipts(n));
+        }
         Say(code, AboutRecipient(r.address, absl::StrCat(reply.text, detail)));
       }
       record_->recipients[r.record].reply = code;
