@@ -71,6 +71,59 @@ void RaiseDescriptorLimit(rlim_t connections) {
   }
 }
 
+restante::smtp::ServerOptions ToServerOptions(const restante::smtp::FrontConfig& config) {
+  restante::smtp::ServerOptions options;
+  options.session.hostname = config.hostname;
+  options.session.max_errors = config.max_errors;
+  options.session.max_recipients = config.max_recipients;
+  options.session.settle_timeout = absl::ToChronoMilliseconds(config.settle_timeout);
+  options.session.bare_newline = config.bare_newline == "keep" ? restante::smtp::BareNewline::kKeep
+                                                               : restante::smtp::BareNewline::kRefuse;
+  options.session.unknown_recipient = config.unknown_recipient == "reject"
+                                          ? restante::smtp::UnknownRecipient::kReject
+                                          : restante::smtp::UnknownRecipient::kTempfail;
+  options.session.reply_detail = config.reply_detail == "trusted";
+  options.max_connections = config.max_connections;
+  options.client_bounds = {.connections = config.client_connections,
+                           .connections_per_minute = config.client_connections_per_minute,
+                           .errors_per_minute = config.client_errors_per_minute};
+  options.idle_timeout = absl::ToChronoMilliseconds(config.idle_timeout);
+  return options;
+}
+
+// Gives the address with its port.
+using ListenAt = std::function<absl::StatusOr<std::string>(const std::string& address)>;
+
+// Listens at all `addresses` of --`name`-listen, and adds a line for each to `listening`.
+absl::Status Listen(const char* name, const std::vector<std::string>& addresses, const ListenAt& listen,
+                    std::string* listening) {
+  for (const std::string& address : addresses) {
+    absl::StatusOr<std::string> bound = listen(address);
+    if (!bound.ok()) {
+      return absl::Status(bound.status().code(),
+                          absl::StrCat("--", name, "-listen: ", bound.status().message()));
+    }
+    absl::StrAppend(listening, "listening ", name, " ", *bound, "\n");
+  }
+  return absl::OkStatus();
+}
+
+// The same for an option that takes kAuto, which stands for `usual`, and kNone.
+absl::Status ListenAsTold(const char* name, const std::vector<std::string>& addresses, const char* usual,
+                          const ListenAt& listen, std::string* listening) {
+  for (const std::string& address : addresses) {
+    if (address == restante::smtp::kNone) continue;
+    const bool by_default = address == restante::smtp::kAuto;
+    const absl::Status status = Listen(name, {by_default ? usual : address}, listen, listening);
+    if (status.ok()) continue;
+    if (!by_default) return status;
+    // Another front end on this machine most likely, which must not keep this one from its mail.
+    restante::Log(restante::LogLevel::kWarning, "nothing listens at a default address",
+                  {{"reason", status.message()}});
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -117,26 +170,11 @@ int main(int argc, char** argv) {
             restante::smtp::LogError(error);
           },
   };
-  restante::smtp::ServerOptions options;
-  options.session.hostname = config.hostname;
-  options.session.max_errors = config.max_errors;
-  options.session.max_recipients = config.max_recipients;
-  options.session.settle_timeout = absl::ToChronoMilliseconds(config.settle_timeout);
-  options.session.bare_newline = config.bare_newline == "keep" ? restante::smtp::BareNewline::kKeep
-                                                               : restante::smtp::BareNewline::kRefuse;
-  options.session.unknown_recipient = config.unknown_recipient == "reject"
-                                          ? restante::smtp::UnknownRecipient::kReject
-                                          : restante::smtp::UnknownRecipient::kTempfail;
-  options.max_connections = config.max_connections;
-  options.session.reply_detail = config.reply_detail == "trusted";
-  options.client_bounds = {.connections = config.client_connections,
-                           .connections_per_minute = config.client_connections_per_minute,
-                           .errors_per_minute = config.client_errors_per_minute};
-  options.on_connections = [&metrics](size_t connections) { metrics.SetConnections(connections); };
-  options.on_turned_away = [&metrics](absl::string_view reason) { metrics.CountTurnedAway(reason); };
-  options.idle_timeout = absl::ToChronoMilliseconds(config.idle_timeout);
+  restante::smtp::ServerOptions options = ToServerOptions(config);
   options.trusted_networks = *trusted;
   options.tls = tls.get();
+  options.on_connections = [&metrics](size_t connections) { metrics.SetConnections(connections); };
+  options.on_turned_away = [&metrics](absl::string_view reason) { metrics.CountTurnedAway(reason); };
   restante::smtp::Server server(&io, options, &host);
 
   restante::RepeatedWarning unavailable("the store does not answer an MTA's question",
@@ -161,53 +199,37 @@ int main(int argc, char** argv) {
   restante::policy::Server policy_server(&io, policy_options, &policy_host);
 
   std::string listening;
-  const auto listen = [&](auto& at, auto what, const char* name, const std::vector<std::string>& addresses,
-                          const char* usual) {
-    for (const std::string& address : addresses) {
-      if (usual != nullptr && address == restante::smtp::kNone) continue;
-      const bool by_default = usual != nullptr && address == restante::smtp::kAuto;
-      absl::StatusOr<std::string> bound = at.Listen(what, by_default ? usual : address);
-      if (!bound.ok() && by_default) {
-        // Another front end on this machine most likely, which must not keep this one from its mail.
-        restante::Log(
-            restante::LogLevel::kWarning, "nothing listens at a default address",
-            {{"option", absl::StrCat("--", name, "-listen")}, {"reason", bound.status().message()}});
-        continue;
-      }
-      if (!bound.ok()) {
-        return Fail(absl::Status(bound.status().code(),
-                                 absl::StrCat("--", name, "-listen: ", bound.status().message())));
-      }
-      absl::StrAppend(&listening, "listening ", name, " ", *bound, "\n");
+  const struct {
+    const char* name;
+    const std::vector<std::string>& addresses;
+    Service service;
+  } mail[] = {
+      {"smtp", config.smtp_listen, {}},
+      {"smtps", config.smtps_listen, {.implicit_tls = true}},
+      {"lmtp", config.lmtp_listen, {.protocol = Protocol::kLmtp}},
+      {"smtp-proxy", config.smtp_proxy_listen, {.proxy_header = true}},
+      {"smtps-proxy", config.smtps_proxy_listen, {.implicit_tls = true, .proxy_header = true}},
+      {"lmtp-proxy", config.lmtp_proxy_listen, {.protocol = Protocol::kLmtp, .proxy_header = true}},
+  };
+  for (const auto& [name, addresses, service] : mail) {
+    const auto listen = [&, &what = service](const std::string& at) { return server.Listen(what, at); };
+    if (absl::Status status = Listen(name, addresses, listen, &listening); !status.ok()) return Fail(status);
+  }
+  using Questions = restante::policy::Service;
+  const struct {
+    const char* name;
+    const std::vector<std::string>& addresses;
+    const char* usual;
+    Questions service;
+  } questions[] = {
+      {"policy", config.policy_listen, restante::smtp::kPolicyAddress, Questions::kPolicy},
+      {"socketmap", config.socketmap_listen, restante::smtp::kSocketmapAddress, Questions::kSocketmap},
+  };
+  for (const auto& [name, addresses, usual, service] : questions) {
+    const auto listen = [&, what = service](const std::string& at) { return policy_server.Listen(what, at); };
+    if (absl::Status status = ListenAsTold(name, addresses, usual, listen, &listening); !status.ok()) {
+      return Fail(status);
     }
-    return 0;
-  };
-  const auto smtp = [&](Service service, const char* name, const std::vector<std::string>& addresses) {
-    return listen(server, service, name, addresses, nullptr);
-  };
-  const auto policy = [&](restante::policy::Service service, const char* name,
-                          const std::vector<std::string>& addresses, const char* usual) {
-    return listen(policy_server, service, name, addresses, usual);
-  };
-  if (int status = smtp({Protocol::kSmtp}, "smtp", config.smtp_listen)) return status;
-  if (int status = smtp({.implicit_tls = true}, "smtps", config.smtps_listen)) return status;
-  if (int status = smtp({Protocol::kLmtp}, "lmtp", config.lmtp_listen)) return status;
-  if (int status = smtp({.proxy_header = true}, "smtp-proxy", config.smtp_proxy_listen)) return status;
-  if (int status =
-          smtp({.implicit_tls = true, .proxy_header = true}, "smtps-proxy", config.smtps_proxy_listen)) {
-    return status;
-  }
-  if (int status =
-          smtp({.protocol = Protocol::kLmtp, .proxy_header = true}, "lmtp-proxy", config.lmtp_proxy_listen)) {
-    return status;
-  }
-  using PolicyService = restante::policy::Service;
-  if (int status =
-          policy(PolicyService::kPolicy, "policy", config.policy_listen, restante::smtp::kPolicyAddress))
-    return status;
-  if (int status = policy(PolicyService::kSocketmap, "socketmap", config.socketmap_listen,
-                          restante::smtp::kSocketmapAddress)) {
-    return status;
   }
   auto operations = restante::ops::OperationsServer::ListenAsTold(
       config.ops_listen, restante::smtp::kOpsAddress,
