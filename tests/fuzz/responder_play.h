@@ -2,7 +2,10 @@
 #ifndef RESTANTE_TESTS_FUZZ_RESPONDER_PLAY_H_
 #define RESTANTE_TESTS_FUZZ_RESPONDER_PLAY_H_
 
+#include <fuzzer/FuzzedDataProvider.h>
+
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -69,6 +72,18 @@ std::vector<std::string> PlayBothWays(absl::string_view octets, const std::vecto
   Check(whole.replies == split.replies, "however it is split, the replies are the same", octets);
   CheckEqual(whole.error, split.error, "and so is what is wrong");
   return whole.replies;
+}
+
+// One input of a fuzzer: whether the store is away, how the octets are cut, and they.
+// Each reply goes to `check`.
+template <typename Responder>
+void FuzzResponder(const uint8_t* data, size_t size, void (*check)(const std::string& reply)) {
+  FuzzedDataProvider from(data, size);
+  const bool away = from.ConsumeBool();
+  std::vector<size_t> sizes(from.ConsumeIntegralInRange<size_t>(1, 4));
+  for (size_t& one : sizes) one = from.ConsumeIntegralInRange<size_t>(1, 100);
+  const std::string octets = from.ConsumeRemainingBytesAsString();
+  for (const std::string& reply : PlayBothWays<Responder>(octets, sizes, away)) check(reply);
 }
 
 }  // namespace restante::fuzz

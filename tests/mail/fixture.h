@@ -36,6 +36,19 @@ T Get(Task<T> task) {
   return *std::move(result);
 }
 
+// What Verify finds; with `repaired` it sets right what it can, and says how much.
+inline std::vector<std::string> ProblemsOf(engine::Engine* engine, uint64_t* repaired = nullptr) {
+  std::vector<std::string> problems;
+  const auto report = [&](VerifyProgress progress) {
+    for (std::string& problem : progress.problems) problems.push_back(std::move(problem));
+    if (repaired != nullptr) *repaired = progress.repaired_problems;
+    return true;
+  };
+  const absl::Status status = Get(Verify(engine, report, repaired != nullptr));
+  EXPECT_TRUE(status.ok()) << status;
+  return problems;
+}
+
 // Passes everything on; from the change that KillAt names on, all changes and
 // reads fail, as if the process had been killed.
 class MortalEngine : public engine::Engine {
@@ -192,17 +205,8 @@ class StoreTest : public testing::Test {
     provisioning_->RecoverInterrupted([&](absl::Status s) { status = std::move(s); });
     return status;
   }
-  // What Verify finds; with `repaired` it sets right what it can, and says how much.
   std::vector<std::string> Problems(uint64_t* repaired = nullptr) {
-    std::vector<std::string> problems;
-    const auto report = [&](VerifyProgress progress) {
-      for (std::string& problem : progress.problems) problems.push_back(std::move(problem));
-      if (repaired != nullptr) *repaired = progress.repaired_problems;
-      return true;
-    };
-    const absl::Status status = Get(Verify(engine_.get(), report, repaired != nullptr));
-    EXPECT_TRUE(status.ok()) << status;
-    return problems;
+    return ProblemsOf(engine_.get(), repaired);
   }
   size_t Partitions(engine::PartitionId::Kind kind) {
     size_t count = 0;

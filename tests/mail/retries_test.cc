@@ -88,17 +88,7 @@ class RetriesTest : public testing::Test, protected SmallStore {
     return told;
   }
   std::vector<std::string> Problems(uint64_t* repaired = nullptr) {
-    std::vector<std::string> problems;
-    const auto report = [&](VerifyProgress progress) {
-      for (std::string& problem : progress.problems) problems.push_back(std::move(problem));
-      if (repaired != nullptr) *repaired = progress.repaired_problems;
-      return true;
-    };
-    absl::Status status = absl::UnknownError("never ended");
-    Start<absl::Status>(Verify(engine_.get(), report, repaired != nullptr),
-                        [&](absl::Status s) { status = s; });
-    EXPECT_TRUE(status.ok()) << status;
-    return problems;
+    return ProblemsOf(engine_.get(), repaired);
   }
 
   v1::Receipts last_;

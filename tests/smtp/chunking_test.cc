@@ -157,21 +157,6 @@ TEST(Chunking, ARefusedChunkWithoutATransactionCostsNoMemory) {
   EXPECT_EQ(machine.Output(), "");
 }
 
-TEST(Chunking, ADisconnectGivesUpWhatIsOpenAtEveryStep) {
-  const std::string conversation =
-      "HELO c\r\nMAIL FROM:<a@b.c>\r\nRCPT TO:<alice@x>\r\nBDAT 5\r\nhelloBDAT 7 LAST\r\nworld\r\n";
-  for (size_t length = 0; length <= conversation.size(); ++length) {
-    Machine machine({});
-    machine.Send(conversation.substr(0, length));
-    machine.Disconnect();
-    machine.store().Drain();
-    EXPECT_EQ(machine.store().open, 0u) << length;
-    const bool whole = length == conversation.size();
-    EXPECT_EQ(machine.store().stored.size(), whole ? 1u : 0u) << length;
-    EXPECT_EQ(machine.records().size(), machine.store().begun.size()) << length;
-  }
-}
-
 TEST(Chunking, TheHeaderSaysAndTheLogCountsWhatCame) {
   Machine machine({});
   machine.Send(

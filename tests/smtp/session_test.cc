@@ -9,6 +9,7 @@
 #include <tuple>
 #include <vector>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "client/smtp/outcome_reply.h"
 #include "client/smtp/received_header.h"
@@ -320,18 +321,21 @@ TEST(Session, LogLineHoldsTheLastWordOnEachRecipient) {
 }
 
 TEST(Session, ADisconnectGivesUpWhatIsOpenAtEveryStep) {
-  const std::string conversation =
-      "HELO c\r\nMAIL FROM:<a@b.c>\r\nRCPT TO:<alice@x>\r\nDATA\r\nhello\r\nworld\r\n.\r\n";
-  for (size_t length = 0; length <= conversation.size(); ++length) {
-    Machine machine({});
-    machine.Send(conversation.substr(0, length));
-    machine.Disconnect();
-    machine.store().Drain();
-    EXPECT_EQ(machine.store().open, 0u) << length;
-    const bool whole = length == conversation.size();
-    EXPECT_EQ(machine.store().stored.size(), whole ? 1u : 0u) << length;
-    EXPECT_EQ(machine.store().aborted, machine.store().begun.size() - (whole ? 1 : 0)) << length;
-    EXPECT_EQ(machine.records().size(), machine.store().begun.size()) << length;
+  for (const std::string text :
+       {"DATA\r\nhello\r\nworld\r\n.\r\n", "BDAT 5\r\nhelloBDAT 7 LAST\r\nworld\r\n"}) {
+    const std::string conversation = "HELO c\r\nMAIL FROM:<a@b.c>\r\nRCPT TO:<alice@x>\r\n" + text;
+    for (size_t length = 0; length <= conversation.size(); ++length) {
+      SCOPED_TRACE(absl::CEscape(conversation.substr(0, length)));
+      Machine machine({});
+      machine.Send(conversation.substr(0, length));
+      machine.Disconnect();
+      machine.store().Drain();
+      EXPECT_EQ(machine.store().open, 0u);
+      const bool whole = length == conversation.size();
+      EXPECT_EQ(machine.store().stored.size(), whole ? 1u : 0u);
+      EXPECT_EQ(machine.store().aborted, machine.store().begun.size() - (whole ? 1 : 0));
+      EXPECT_EQ(machine.records().size(), machine.store().begun.size());
+    }
   }
 }
 
