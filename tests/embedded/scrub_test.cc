@@ -288,6 +288,38 @@ TEST(Scrub, FindsAFlippedBitInEveryOctetOfTheIndex) {
   EXPECT_THAT(Scrub(store), IsEmpty());
 }
 
+TEST(Scrub, FindsEveryFlippedBitInTheFooterOfATable) {
+  // What the rest of a table has, a checksum, a footer has not; and where its numbers
+  // end depends on how long they are.
+  for (const int messages : {1, 5, 20, 60}) {
+    Directory directory;
+    SmallStore store(directory.path / "data");
+    ASSERT_TRUE(store.Open().ok());
+    for (int i = 0; i < messages; ++i) ASSERT_TRUE(store.Deliver("in a table").ok());
+    ASSERT_TRUE(store.Open().ok());
+    store.AwaitIndexed();
+    size_t tables = 0;
+    for (const fs::path& path : IndexFiles(store)) {
+      if (path.extension() != ".ldb") continue;
+      ++tables;
+      const uint64_t size = fs::file_size(path);
+      for (uint64_t bit = (size - 48) * 8; bit < size * 8; ++bit) {
+        Directory scratch;
+        SmallStore damaged(scratch.path / "data");
+        store.CopyTo(scratch.path / "data");
+        const fs::path copy = scratch.path / "data" / "index" / path.filename();
+        ASSERT_TRUE(damaged.Open().ok());
+        const Flip flip(copy, bit / 8, static_cast<uint8_t>(1 << bit % 8));
+        const std::vector<Damage> damages = Scrub(damaged);
+        ASSERT_THAT(damages, Not(IsEmpty()))
+            << messages << " messages, octet " << bit / 8 << ", bit " << bit % 8;
+        ASSERT_EQ(damages[0].file, copy) << Text(damages);
+      }
+    }
+    EXPECT_GE(tables, 1u);
+  }
+}
+
 TEST(Scrub, NamesTheMessagesThatAreLostWithABlockOfTheIndex) {
   Directory directory;
   SmallStore store(directory.path / "data");

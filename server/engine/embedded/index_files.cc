@@ -36,6 +36,13 @@ bool TakeVarint(absl::string_view* octets, uint64_t* value) {
   return false;
 }
 
+// Octets that LEB128 takes.
+size_t VarintBytes(uint64_t value) {
+  size_t bytes = 1;
+  for (; value >= 0x80; value >>= 7) ++bytes;
+  return bytes;
+}
+
 bool TakeString(absl::string_view* octets, absl::string_view* value) {
   uint64_t size = 0;
   if (!TakeVarint(octets, &size) || size > octets->size()) return false;
@@ -75,8 +82,13 @@ std::optional<Footer> FooterOf(absl::string_view octets) {
       blocks.end() != octets.size() - kFooterBytes) {
     return std::nullopt;
   }
+  // Numbers may be written in more octets than they need: not by LevelDB, but by a bit
+  // that is flipped in front of the padding.
+  const size_t needed = VarintBytes(names.offset) + VarintBytes(names.size) + VarintBytes(blocks.offset) +
+                        VarintBytes(blocks.size);
   return Footer{.blocks = blocks,
                 .whole = names.size <= octets.size() && names.end() == blocks.offset &&
+                         handles.size() == kFooterHandleBytes - needed &&
                          handles.find_first_not_of('\0') == absl::string_view::npos};
 }
 
