@@ -17,6 +17,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
 #include "server/base/clock.h"
@@ -210,6 +211,8 @@ int Run(const StoreConfig& config) {
 }  // namespace restante
 
 int main(int argc, char** argv) {
+  // Debian's Abseil looks for deadlocks at every lock, gRPC's too.
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   restante::StoreConfig config;
   restante::OptionTable options("restante-store", "The storage and quota service of Restante.");
   config.Register(options);

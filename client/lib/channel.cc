@@ -8,7 +8,6 @@
 #include <chrono>
 
 #include "restante/delivery.h"
-#include "restante/v1/delivery.grpc.pb.h"
 
 namespace restante::client_internal {
 namespace {
@@ -16,31 +15,9 @@ namespace {
 // The largest answer is a page of 1000 entries with long names.
 constexpr int kMaxReceive = 16 * 1024 * 1024;
 
-// gRPC 1.51 stops the threads that run callbacks when the last channel that used
-// them goes, and waits for them to end. But the last reference to a channel is
-// often dropped by such a callback, which would wait for its own thread. So one
-// channel that leads nowhere stays for the life of the process; the call on it
-// fails without touching a network, and counts as use.
-void KeepCallbackThreads() {
-  struct Keeper {
-    std::shared_ptr<grpc::Channel> channel = grpc::CreateChannel("", nullptr);
-    std::unique_ptr<v1::DeliveryService::Stub> stub = v1::DeliveryService::NewStub(channel);
-    grpc::ClientContext context;
-    v1::GetCapacityRequest request;
-    v1::Capacity response;
-  };
-  // `used`: nobody reads it, and leak checkers are to find what it points to.
-  [[gnu::used]] static Keeper* const keeper = [] {
-    auto* k = new Keeper;
-    k->stub->async()->GetCapacity(&k->context, &k->request, &k->response, [](grpc::Status) {});
-    return k;
-  }();
-}
-
 }  // namespace
 
 std::shared_ptr<grpc::Channel> MakeChannel(const ClientOptions& options) {
-  KeepCallbackThreads();
   using std::chrono::milliseconds;
   auto millis = [](milliseconds d) { return static_cast<int>(std::clamp<int64_t>(d.count(), 1, 3'600'000)); };
   grpc::ChannelArguments arguments;

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "client/lib/channel.h"
+#include "client/lib/completion.h"
 #include "client/lib/grpc_status.h"
 
 namespace restante::client_internal {
@@ -47,12 +48,28 @@ struct Connection::Settling {
   SettleDone done;
 };
 
-template <typename Request, typename Response>
+template <typename Response>
 struct Connection::Call {
   grpc::ClientContext context;
-  Request request;
+  std::unique_ptr<grpc::ClientAsyncResponseReader<Response>> reader;
   Response response;
+  grpc::Status status;
 };
+
+template <typename Response>
+void Connection::Ask(std::shared_ptr<Call<Response>> call,
+                     absl::AnyInvocable<void(absl::StatusOr<Response>)> done) {
+  call->reader->Finish(&call->response, &call->status,
+                       WhenComplete([self = shared_from_this(), call, done = std::move(done)](bool) mutable {
+                         {
+                           absl::MutexLock lock(&self->mutex_);
+                           self->calls_.erase(&call->context);
+                           self->ended_.Changed();
+                         }
+                         if (!call->status.ok()) return done(ToStatus(call->status));
+                         done(std::move(call->response));
+                       }));
+}
 
 Connection::Connection(ClientOptions options)
     : options_(std::move(options)),
@@ -188,6 +205,11 @@ void Connection::PostLost(StatePtr transaction, absl::Status why, bool commit_se
   });
 }
 
+void Connection::Soon(absl::AnyInvocable<void()> fn) {
+  if (options_.executor) return Post(std::move(fn));
+  fn();
+}
+
 void Connection::OnAnswers(std::vector<std::pair<StatePtr, v1::Answer>> answers) {
   Post([this, answers = std::move(answers)] {
     for (const auto& [transaction, answer] : answers) {
@@ -285,27 +307,22 @@ void Connection::ProbeAfter(milliseconds delay, bool wait) {
 
 void Connection::Probe(bool wait) {
   if (stopped_ || std::exchange(probing_, true)) return;
-  auto call = std::make_shared<Call<v1::GetCapacityRequest, v1::Capacity>>();
+  auto call = std::make_shared<Call<v1::Capacity>>();
   call->context.set_wait_for_ready(wait);
   call->context.set_deadline(WallDeadline(options_.deadline));
   calls_.insert(&call->context);
-  stub_->async()->GetCapacity(&call->context, &call->request, &call->response,
-                              [self = shared_from_this(), call, wait](grpc::Status status) {
-                                {
-                                  absl::MutexLock lock(&self->mutex_);
-                                  self->calls_.erase(&call->context);
-                                  self->ended_.Changed();
-                                }
-                                self->OnProbed(wait, ToStatus(status), std::move(call->response));
-                              });
+  call->reader = stub_->AsyncGetCapacity(&call->context, {}, CompletionQueue());
+  Ask<v1::Capacity>(
+      call, [this, wait](absl::StatusOr<v1::Capacity> capacity) { OnProbed(wait, std::move(capacity)); });
 }
 
-void Connection::OnProbed(bool waited, absl::Status status, v1::Capacity capacity) {
+void Connection::OnProbed(bool waited, absl::StatusOr<v1::Capacity> capacity) {
+  const absl::Status& status = capacity.status();
   absl::MutexLock lock(&mutex_);
   probing_ = false;
   if (stopped_) return;
   if (!NobodyAnswered(status)) {
-    if (status.ok()) capacity_ = std::move(capacity);
+    if (status.ok()) capacity_ = *std::move(capacity);
     link_ = Link::kStanding;
     // Kept open so that a loss of the store is noticed at once, and the first
     // transaction finds a stream.
@@ -340,34 +357,25 @@ void Connection::Settle(v1::GetReceiptRequest request, milliseconds patience, Se
 
 void Connection::AskReceipt(std::shared_ptr<Settling> settling) {
   auto left = std::chrono::duration_cast<milliseconds>(settling->end - steady_clock::now());
-  auto call = std::make_shared<Call<v1::GetReceiptRequest, v1::GetReceiptResponse>>();
+  auto call = std::make_shared<Call<v1::GetReceiptResponse>>();
   call->context.set_wait_for_ready(true);
   call->context.set_deadline(WallDeadline(std::max(milliseconds(1), std::min(left, options_.deadline))));
-  call->request = settling->request;
   {
     absl::MutexLock lock(&mutex_);
     if (stopped_) return;
     calls_.insert(&call->context);
   }
-  stub_->async()->GetReceipt(&call->context, &call->request, &call->response,
-                             [self = shared_from_this(), call, settling](grpc::Status status) {
-                               {
-                                 absl::MutexLock lock(&self->mutex_);
-                                 self->calls_.erase(&call->context);
-                                 self->ended_.Changed();
-                               }
-                               self->OnReceipt(settling, ToStatus(status), std::move(call->response));
-                             });
+  call->reader = stub_->AsyncGetReceipt(&call->context, settling->request, CompletionQueue());
+  Ask<v1::GetReceiptResponse>(call, [this, settling](absl::StatusOr<v1::GetReceiptResponse> receipt) {
+    OnReceipt(settling, std::move(receipt));
+  });
 }
 
-void Connection::OnReceipt(std::shared_ptr<Settling> settling, absl::Status status,
-                           v1::GetReceiptResponse response) {
-  Time now = steady_clock::now();
-  absl::StatusOr<v1::GetReceiptResponse> result;
-  if (status.ok()) {
-    result = std::move(response);
-  } else if (!WorthRetrying(status)) {
-    result = std::move(status);
+void Connection::OnReceipt(std::shared_ptr<Settling> settling,
+                           absl::StatusOr<v1::GetReceiptResponse> result) {
+  const Time now = steady_clock::now();
+  if (result.ok() || !WorthRetrying(result.status())) {
+    // That is the answer.
   } else if (now + settling->backoff < settling->end) {
     timer_->At(now + settling->backoff, [weak = weak_from_this(), settling] {
       if (std::shared_ptr<Connection> self = weak.lock()) self->AskReceipt(settling);
@@ -376,7 +384,7 @@ void Connection::OnReceipt(std::shared_ptr<Settling> settling, absl::Status stat
     return;
   } else {
     result = absl::DeadlineExceededError(
-        absl::StrCat(options_.target, ": the outcome is still unknown: ", status.message()));
+        absl::StrCat(options_.target, ": the outcome is still unknown: ", result.status().message()));
   }
   Post([settling, result = std::move(result)]() mutable { settling->done(std::move(result)); });
 }
@@ -384,9 +392,8 @@ void Connection::OnReceipt(std::shared_ptr<Settling> settling, absl::Status stat
 // --- asking -------------------------------------------------------------------------
 
 void Connection::CheckRecipient(v1::CheckRecipientRequest request, milliseconds patience, CheckDone done) {
-  auto call = std::make_shared<Call<v1::CheckRecipientRequest, v1::CheckRecipientResponse>>();
+  auto call = std::make_shared<Call<v1::CheckRecipientResponse>>();
   call->context.set_deadline(WallDeadline(patience));
-  call->request = std::move(request);
   absl::Status away;
   {
     absl::MutexLock lock(&mutex_);
@@ -398,22 +405,11 @@ void Connection::CheckRecipient(v1::CheckRecipientRequest request, milliseconds 
     }
   }
   if (!away.ok()) return Post([done = std::move(done), away]() mutable { done(away); });
-  // gRPC copies what it calls.
-  auto shared_done = std::make_shared<CheckDone>(std::move(done));
-  stub_->async()->CheckRecipient(&call->context, &call->request, &call->response,
-                                 [self = shared_from_this(), call, shared_done](grpc::Status status) {
-                                   {
-                                     absl::MutexLock lock(&self->mutex_);
-                                     self->calls_.erase(&call->context);
-                                     self->ended_.Changed();
-                                   }
-                                   absl::StatusOr<v1::CheckRecipientResponse> result =
-                                       std::move(call->response);
-                                   if (!status.ok()) result = ToStatus(status);
-                                   self->Post([shared_done, result = std::move(result)]() mutable {
-                                     (*shared_done)(std::move(result));
-                                   });
-                                 });
+  call->reader = stub_->AsyncCheckRecipient(&call->context, request, CompletionQueue());
+  Ask<v1::CheckRecipientResponse>(
+      call, [this, done = std::move(done)](absl::StatusOr<v1::CheckRecipientResponse> result) mutable {
+        Post([done = std::move(done), result = std::move(result)]() mutable { done(std::move(result)); });
+      });
 }
 
 }  // namespace restante::client_internal

@@ -62,6 +62,7 @@ class Connection : public StreamOwner, public std::enable_shared_from_this<Conne
   void Post(absl::AnyInvocable<void()> fn);
   void PostLost(StatePtr transaction, absl::Status why, bool commit_sent);
 
+  void Soon(absl::AnyInvocable<void()> fn) override;
   void OnAnswers(std::vector<std::pair<StatePtr, v1::Answer>> answers) override;
   void OnStreamDone(DeliverStream* stream, absl::Status why, bool answered, std::vector<Lost> lost,
                     std::vector<v1::HandedOver> unsent) override;
@@ -70,7 +71,8 @@ class Connection : public StreamOwner, public std::enable_shared_from_this<Conne
   enum class Link { kConnecting, kStanding, kAway };
   using Time = std::chrono::steady_clock::time_point;
   struct Settling;
-  template <typename Request, typename Response>
+  // A unary call under way.
+  template <typename Response>
   struct Call;
 
   // The stream for a new transaction: one of its own, or the least loaded.
@@ -86,13 +88,16 @@ class Connection : public StreamOwner, public std::enable_shared_from_this<Conne
   void Forget(DeliverStream* stream) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Asks GetCapacity. With `wait` gRPC holds the call until it is connected.
   void Probe(bool wait) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void OnProbed(bool waited, absl::Status status, v1::Capacity capacity);
+  void OnProbed(bool waited, absl::StatusOr<v1::Capacity> capacity);
   void GoAway(absl::Status why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ProbeAfter(std::chrono::milliseconds delay, bool wait) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::chrono::milliseconds NextBackoff() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Sweep();
   void AskReceipt(std::shared_ptr<Settling> settling);
-  void OnReceipt(std::shared_ptr<Settling> settling, absl::Status status, v1::GetReceiptResponse response);
+  void OnReceipt(std::shared_ptr<Settling> settling, absl::StatusOr<v1::GetReceiptResponse> result);
+  // Has `done` called with the end of a call that has begun and is in calls_.
+  template <typename Response>
+  void Ask(std::shared_ptr<Call<Response>> call, absl::AnyInvocable<void(absl::StatusOr<Response>)> done);
 
   const ClientOptions options_;
   const std::shared_ptr<grpc::Channel> channel_;

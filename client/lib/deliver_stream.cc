@@ -21,12 +21,16 @@ DeliverStream::DeliverStream(std::shared_ptr<StreamOwner> owner, bool solo)
 
 void DeliverStream::Start(v1::DeliveryService::Stub* stub) {
   self_ = shared_from_this();
-  stub->async()->Deliver(&context_, this);
-  // Writes start outside of reactions, too: the hold keeps the RPC from being
-  // done meanwhile. EndUse takes it off.
-  AddHold();
-  StartRead(&response_);
-  StartCall();
+  rpc_ = stub->PrepareAsyncDeliver(&context_, CompletionQueue());
+  rpc_->StartCall(&on_started_);
+}
+
+void DeliverStream::OnStarted(bool) {
+  // Without success reading says so, too.
+  rpc_->Read(&response_, &on_read_);
+  absl::MutexLock lock(&mutex_);
+  write_under_way_ = false;
+  Flush();
 }
 
 v1::Event* DeliverStream::Push(TransactionState& transaction, size_t bytes) {
@@ -61,17 +65,12 @@ void DeliverStream::Flush() {
     queue_.pop_front();
     for (const StatePtr& transaction : writing_.commits) transaction->commit_sent = true;
     write_under_way_ = true;
-    StartWrite(&writing_.request);
+    rpc_->Write(writing_.request, &on_written_);
   } else if (solo_ && transactions_.empty() && last_number_ > 0 && !half_closed_) {
     half_closed_ = true;
-    StartWritesDone();
+    write_under_way_ = true;
+    rpc_->WritesDone(&on_written_);
   }
-}
-
-void DeliverStream::EndUse() {
-  if (ended_) return;
-  ended_ = true;
-  RemoveHold();
 }
 
 bool DeliverStream::ended() {
@@ -85,90 +84,108 @@ bool DeliverStream::finished() {
 }
 
 bool DeliverStream::Begin(const StatePtr& transaction, v1::Begin* begin) {
-  absl::MutexLock lock(&mutex_);
-  if (ended_) return false;
-  transaction->number = ++last_number_;
-  transaction->open = true;
-  if (begin->has_declared_size()) transaction->declared_size = begin->declared_size();
-  transactions_.emplace(transaction->number, transaction);
-  load_.store(transactions_.size(), std::memory_order_relaxed);
-  Await(*transaction);
-  Push(*transaction, begin->ByteSizeLong())->mutable_begin()->Swap(begin);
-  Flush();
+  {
+    absl::MutexLock lock(&mutex_);
+    if (ended_) return false;
+    transaction->number = ++last_number_;
+    transaction->open = true;
+    if (begin->has_declared_size()) transaction->declared_size = begin->declared_size();
+    transactions_.emplace(transaction->number, transaction);
+    load_.store(transactions_.size(), std::memory_order_relaxed);
+    Await(*transaction);
+    Push(*transaction, begin->ByteSizeLong())->mutable_begin()->Swap(begin);
+  }
+  FlushSoon();
   return true;
 }
 
 void DeliverStream::Recipient(const StatePtr& transaction, v1::Recipient recipient) {
-  absl::MutexLock lock(&mutex_);
-  if (!transaction->open) return;
-  Await(*transaction);
-  Push(*transaction, recipient.ByteSizeLong())->mutable_recipient()->Swap(&recipient);
-  Flush();
+  {
+    absl::MutexLock lock(&mutex_);
+    if (!transaction->open) return;
+    Await(*transaction);
+    Push(*transaction, recipient.ByteSizeLong())->mutable_recipient()->Swap(&recipient);
+  }
+  FlushSoon();
 }
 
 void DeliverStream::Data(const StatePtr& transaction) {
-  absl::MutexLock lock(&mutex_);
-  if (!transaction->open) return;
-  Await(*transaction);
-  Push(*transaction, 0)->mutable_data();
-  Flush();
+  {
+    absl::MutexLock lock(&mutex_);
+    if (!transaction->open) return;
+    Await(*transaction);
+    Push(*transaction, 0)->mutable_data();
+  }
+  FlushSoon();
 }
 
 bool DeliverStream::Chunk(const StatePtr& transaction, std::string octets) {
-  absl::MutexLock lock(&mutex_);
-  if (!transaction->open || octets.empty()) return true;
-  if (octets.size() > transaction->credit) {
-    PushAbort(*transaction);
-    Close(*transaction);
-    Flush();
-    return false;
-  }
-  transaction->crc32c = ExtendCrc32c(transaction->crc32c, octets);
-  transaction->size += octets.size();
-  if ((transaction->credit -= octets.size()) == 0 && transaction->awaited == 0) {
-    transaction->since = std::chrono::steady_clock::now();
-  }
-  if (octets.size() <= kBatchBytes) {
-    size_t bytes = octets.size();
-    Push(*transaction, bytes)->set_chunk(std::move(octets));
-  } else {
-    for (size_t at = 0; at < octets.size(); at += kBatchBytes) {
-      size_t n = std::min(kBatchBytes, octets.size() - at);
-      Push(*transaction, n)->set_chunk(octets.data() + at, n);
+  const bool granted = octets.size() <= transaction->credit;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (!transaction->open || octets.empty()) return true;
+    if (granted) {
+      PushChunk(*transaction, std::move(octets));
+    } else {
+      PushAbort(*transaction);
+      Close(*transaction);
     }
   }
-  Flush();
-  return true;
+  FlushSoon();
+  return granted;
+}
+
+void DeliverStream::PushChunk(TransactionState& transaction, std::string octets) {
+  transaction.crc32c = ExtendCrc32c(transaction.crc32c, octets);
+  transaction.size += octets.size();
+  if ((transaction.credit -= octets.size()) == 0 && transaction.awaited == 0) {
+    transaction.since = std::chrono::steady_clock::now();
+  }
+  if (octets.size() <= kBatchBytes) {
+    const size_t bytes = octets.size();
+    Push(transaction, bytes)->set_chunk(std::move(octets));
+    return;
+  }
+  for (size_t at = 0; at < octets.size(); at += kBatchBytes) {
+    const size_t n = std::min(kBatchBytes, octets.size() - at);
+    Push(transaction, n)->set_chunk(octets.data() + at, n);
+  }
 }
 
 void DeliverStream::Commit(const StatePtr& transaction, std::string digest) {
-  absl::MutexLock lock(&mutex_);
-  if (!transaction->open || transaction->commit_queued) return;
-  transaction->commit_queued = true;
-  size_t bytes = digest.size();
-  v1::Commit* commit = Push(*transaction, bytes)->mutable_commit();
-  commit->set_size(transaction->size);
-  commit->set_crc32c(transaction->crc32c);
-  commit->set_digest(std::move(digest));
-  queue_.back().commits.push_back(transaction);
-  Flush();
+  {
+    absl::MutexLock lock(&mutex_);
+    if (!transaction->open || transaction->commit_queued) return;
+    transaction->commit_queued = true;
+    const size_t bytes = digest.size();
+    v1::Commit* commit = Push(*transaction, bytes)->mutable_commit();
+    commit->set_size(transaction->size);
+    commit->set_crc32c(transaction->crc32c);
+    commit->set_digest(std::move(digest));
+    queue_.back().commits.push_back(transaction);
+  }
+  FlushSoon();
 }
 
 void DeliverStream::Abort(const StatePtr& transaction) {
-  absl::MutexLock lock(&mutex_);
-  // Once Commit is on its way Abort has neither effect nor answer.
-  if (!transaction->open || transaction->commit_queued) return;
-  Await(*transaction);
-  PushAbort(*transaction);
-  Flush();
+  {
+    absl::MutexLock lock(&mutex_);
+    // Once Commit is on its way Abort has neither effect nor answer.
+    if (!transaction->open || transaction->commit_queued) return;
+    Await(*transaction);
+    PushAbort(*transaction);
+  }
+  FlushSoon();
 }
 
 void DeliverStream::Drop(const StatePtr& transaction) {
-  absl::MutexLock lock(&mutex_);
-  if (!transaction->open) return;
-  if (!transaction->commit_queued) PushAbort(*transaction);
-  Close(*transaction);
-  Flush();
+  {
+    absl::MutexLock lock(&mutex_);
+    if (!transaction->open) return;
+    if (!transaction->commit_queued) PushAbort(*transaction);
+    Close(*transaction);
+  }
+  FlushSoon();
 }
 
 bool DeliverStream::HandedOver(const v1::HandedOver& handed_over) {
@@ -179,8 +196,18 @@ bool DeliverStream::HandedOver(const v1::HandedOver& handed_over) {
   return true;
 }
 
+void DeliverStream::FlushSoon() {
+  {
+    absl::MutexLock lock(&mutex_);
+    // What is written meanwhile flushes when it is done.
+    if (ended_ || write_under_way_ || std::exchange(flush_planned_, true)) return;
+  }
+  owner_->Soon([self = shared_from_this()] { self->WriteQueued(); });
+}
+
 void DeliverStream::WriteQueued() {
   absl::MutexLock lock(&mutex_);
+  flush_planned_ = false;
   Flush();
 }
 
@@ -230,14 +257,17 @@ bool DeliverStream::Apply(TransactionState& transaction, const v1::Answer& answe
   return false;
 }
 
-void DeliverStream::OnReadDone(bool ok) {
+void DeliverStream::OnRead(bool ok) {
+  if (!ok) {
+    {
+      absl::MutexLock lock(&mutex_);
+      ended_ = true;
+    }
+    return rpc_->Finish(&status_, &on_finished_);
+  }
   std::vector<std::pair<StatePtr, v1::Answer>> answers;
   {
     absl::MutexLock lock(&mutex_);
-    if (!ok) {
-      EndUse();
-      return;
-    }
     answered_ = true;
     answers.reserve(response_.answers_size());
     for (v1::Answer& answer : *response_.mutable_answers()) {
@@ -250,23 +280,36 @@ void DeliverStream::OnReadDone(bool ok) {
     Flush();
   }
   if (!answers.empty()) owner_->OnAnswers(std::move(answers));
-  absl::MutexLock lock(&mutex_);
-  if (!ended_) StartRead(&response_);
+  rpc_->Read(&response_, &on_read_);
 }
 
-void DeliverStream::OnWriteDone(bool ok) {
-  absl::MutexLock lock(&mutex_);
-  write_under_way_ = false;
-  if (ok) {
-    writing_ = Batch();
-    Flush();
-  } else {
-    context_.TryCancel();
+void DeliverStream::OnWritten(bool ok) {
+  bool over;
+  {
+    absl::MutexLock lock(&mutex_);
+    write_under_way_ = false;
+    if (ok) {
+      writing_ = Batch();
+      Flush();
+    } else {
+      context_.TryCancel();
+    }
+    over = finished_ && !write_under_way_;
   }
+  if (over) Report();
 }
 
-void DeliverStream::OnDone(const grpc::Status& status) {
-  std::shared_ptr<DeliverStream> keep = std::move(self_);
+void DeliverStream::OnFinished(bool) {
+  {
+    absl::MutexLock lock(&mutex_);
+    finished_ = true;
+    if (write_under_way_) return;
+  }
+  Report();
+}
+
+void DeliverStream::Report() {
+  const std::shared_ptr<DeliverStream> keep = std::move(self_);
   std::vector<Lost> lost;
   std::vector<v1::HandedOver> unsent;
   bool answered;
@@ -289,7 +332,7 @@ void DeliverStream::OnDone(const grpc::Status& status) {
     }
     queue_.clear();
   }
-  absl::Status why = status.ok() ? absl::UnavailableError("the store ended the stream") : ToStatus(status);
+  absl::Status why = status_.ok() ? absl::UnavailableError("the store ended the stream") : ToStatus(status_);
   owner_->OnStreamDone(this, std::move(why), answered, std::move(lost), std::move(unsent));
 }
 

@@ -3,7 +3,7 @@
 #define RESTANTE_CLIENT_LIB_DELIVER_STREAM_H_
 
 #include <grpcpp/client_context.h>
-#include <grpcpp/support/client_callback.h>
+#include <grpcpp/support/async_stream.h>
 
 #include <atomic>
 #include <chrono>
@@ -18,6 +18,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
+#include "client/lib/completion.h"
 #include "client/lib/gate.h"
 #include "restante/delivery.h"
 #include "restante/v1/delivery.grpc.pb.h"
@@ -59,6 +60,8 @@ class DeliverStream;
 class StreamOwner {
  public:
   virtual ~StreamOwner() = default;
+  // Runs `fn` once the caller's event loop has done what it is at, or at once.
+  virtual void Soon(absl::AnyInvocable<void()> fn) = 0;
   // Answers of one response, each with its transaction.
   virtual void OnAnswers(std::vector<std::pair<StatePtr, v1::Answer>> answers) = 0;
   // The stream has ended and is not used any more. `answered`: the store has
@@ -69,8 +72,7 @@ class StreamOwner {
 
 // Any thread may call. Keeps itself and its owner alive from Start until the
 // RPC is over.
-class DeliverStream : public grpc::ClientBidiReactor<v1::DeliverRequest, v1::DeliverResponse>,
-                      public std::enable_shared_from_this<DeliverStream> {
+class DeliverStream : public std::enable_shared_from_this<DeliverStream> {
  public:
   // A stream for a single transaction (`solo`) ends with it.
   DeliverStream(std::shared_ptr<StreamOwner> owner, bool solo);
@@ -113,10 +115,6 @@ class DeliverStream : public grpc::ClientBidiReactor<v1::DeliverRequest, v1::Del
   bool finished();
   std::chrono::steady_clock::time_point started() const { return started_; }
 
-  void OnReadDone(bool ok) override;
-  void OnWriteDone(bool ok) override;
-  void OnDone(const grpc::Status& status) override;
-
  private:
   struct Batch {
     v1::DeliverRequest request;
@@ -124,8 +122,11 @@ class DeliverStream : public grpc::ClientBidiReactor<v1::DeliverRequest, v1::Del
     std::vector<StatePtr> commits;
   };
 
+  // Plans a flush, so that what comes in one breath leaves in one message.
+  void FlushSoon() ABSL_LOCKS_EXCLUDED(mutex_);
   v1::Event* Push(uint64_t number, size_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   v1::Event* Push(TransactionState& transaction, size_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void PushChunk(TransactionState& transaction, std::string octets) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void PushAbort(TransactionState& transaction) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Await(TransactionState& transaction) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Close(TransactionState& transaction) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -133,25 +134,40 @@ class DeliverStream : public grpc::ClientBidiReactor<v1::DeliverRequest, v1::Del
   // Writes what is queued unless a write is under way; ends a solo stream that
   // has nothing more to say.
   void Flush() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void EndUse() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // gRPC's completions.
+  void OnStarted(bool ok);
+  void OnRead(bool ok);
+  void OnWritten(bool ok);
+  void OnFinished(bool ok);
+  // Once nothing is under way any more.
+  void Report();
 
   const std::shared_ptr<StreamOwner> owner_;
   const bool solo_;
   const std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
   std::shared_ptr<DeliverStream> self_;
   grpc::ClientContext context_;
+  std::unique_ptr<grpc::ClientAsyncReaderWriter<v1::DeliverRequest, v1::DeliverResponse>> rpc_;
   v1::DeliverResponse response_;
+  grpc::Status status_;
+  MemberCompletion<DeliverStream> on_started_{this, &DeliverStream::OnStarted};
+  MemberCompletion<DeliverStream> on_read_{this, &DeliverStream::OnRead};
+  MemberCompletion<DeliverStream> on_written_{this, &DeliverStream::OnWritten};
+  MemberCompletion<DeliverStream> on_finished_{this, &DeliverStream::OnFinished};
   std::atomic<size_t> load_{0};
 
   absl::Mutex mutex_;
   absl::flat_hash_map<uint64_t, StatePtr> transactions_ ABSL_GUARDED_BY(mutex_);
   uint64_t last_number_ ABSL_GUARDED_BY(mutex_) = 0;
   std::deque<Batch> queue_ ABSL_GUARDED_BY(mutex_);
-  Batch writing_ ABSL_GUARDED_BY(mutex_);  // Or could not be written.
-  bool write_under_way_ ABSL_GUARDED_BY(mutex_) = false;
+  Batch writing_ ABSL_GUARDED_BY(mutex_);                // Or could not be written.
+  bool write_under_way_ ABSL_GUARDED_BY(mutex_) = true;  // The start is the first.
+  bool flush_planned_ ABSL_GUARDED_BY(mutex_) = false;
   bool half_closed_ ABSL_GUARDED_BY(mutex_) = false;
   // No operation may be started any more.
   bool ended_ ABSL_GUARDED_BY(mutex_) = false;
+  bool finished_ ABSL_GUARDED_BY(mutex_) = false;  // status_ is there.
   bool answered_ ABSL_GUARDED_BY(mutex_) = false;
 };
 

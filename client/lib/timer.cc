@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "client/lib/completion.h"
+
 namespace restante::client_internal {
 
 Timer::Timer() = default;
@@ -32,11 +34,13 @@ void Timer::Arm() {
   rings_at_ = entries_.begin()->first;
   auto wait =
       std::chrono::duration_cast<std::chrono::microseconds>(rings_at_ - std::chrono::steady_clock::now());
-  // A new alarm each time: one cannot be set again from inside its own function.
+  // A new alarm each time: one cannot be set again before it has rung.
   alarm_ = std::make_unique<grpc::Alarm>();
-  alarm_->Set(gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC),
+  alarm_->Set(CompletionQueue(),
+              gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC),
                            gpr_time_from_micros(std::max<int64_t>(wait.count(), 0), GPR_TIMESPAN)),
-              [self = shared_from_this(), generation = ++generation_](bool) { self->Ring(generation); });
+              WhenComplete(
+                  [self = shared_from_this(), generation = ++generation_](bool) { self->Ring(generation); }));
 }
 
 void Timer::Ring(uint64_t generation) {

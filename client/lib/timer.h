@@ -1,4 +1,4 @@
-// Functions to be run later, on gRPC's threads, with one alarm for all of them.
+// Functions to be run later, on the completion queue's thread, with one alarm for all of them.
 #ifndef RESTANTE_CLIENT_LIB_TIMER_H_
 #define RESTANTE_CLIENT_LIB_TIMER_H_
 

@@ -18,6 +18,7 @@
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "client/ops/front_metrics.h"
 #include "client/policy/refusal_log.h"
 #include "client/policy/server.h"
@@ -127,6 +128,8 @@ absl::Status ListenAsTold(const char* name, const std::vector<std::string>& addr
 }  // namespace
 
 int main(int argc, char** argv) {
+  // Debian's Abseil looks for deadlocks at every lock, gRPC's too.
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   restante::smtp::FrontConfig config;
   restante::OptionTable table(
       kProgram, "Takes mail by SMTP and LMTP for a Restante store, and answers other MTAs' questions.");

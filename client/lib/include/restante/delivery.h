@@ -44,11 +44,12 @@ struct ClientOptions {
   std::chrono::milliseconds max_backoff{2'000};
   // Streams that transactions are spread over. Bodies declared above 256 KiB
   // take a stream of their own beside these.
-  int streams = 2;
+  int streams = 1;
   // Runs the handlers' calls, a whole batch as one closure: an event loop posts
-  // it to itself. Closures must run one after another, in order. Default: gRPC's
-  // own threads, one call at a time; a handler must not block there, and may be
-  // called before Begin has returned.
+  // it to itself. Closures must run one after another, in order, and what is sent
+  // leaves behind those that wait already. Default: the one thread of all clients
+  // in the process, one call at a time; a handler must not block there, and may
+  // be called before Begin has returned.
   std::function<void(absl::AnyInvocable<void()>)> executor;
 };
 
