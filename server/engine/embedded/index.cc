@@ -204,6 +204,10 @@ absl::Status Index::WriteCheckpoint(const stored::Checkpoint& checkpoint,
   if (!visited.ok() && !absl::IsDataLoss(visited)) return visited;
   leveldb::WriteOptions options;
   options.sync = true;
+  // The batches first: a power cut may leave later octets of a file without earlier
+  // ones, and a checkpoint without what it covers is a damaged index.
+  leveldb::WriteBatch nothing;
+  RETURN_IF_ERROR(FromLevelDb(db_->get()->Write(options, &nothing)));
   return FromLevelDb(db_->get()->Write(options, &batch));
 }
 
