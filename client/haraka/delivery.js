@@ -61,13 +61,13 @@ class Delivery {
     return this.ask({ data: {} })
   }
 
-  // Sends the text and commits. `lost` here means that the message is not stored,
-  // or that nobody can tell: the sender has to keep it.
-  async store(messageStream) {
+  // Sends the text and commits; `digest` as in Commit. `lost` here means that the
+  // message is not stored, or that nobody can tell: the sender has to keep it.
+  async store(messageStream, digest) {
     const size = await this.text(messageStream)
     if (this.end !== null) return this.end
     this.committing = true
-    const answer = await this.ask({ commit: { size } })
+    const answer = await this.ask({ commit: { size, digest } })
     return answer.kind === 'lost' ? this.settle() : answer
   }
 
@@ -187,6 +187,23 @@ class Delivery {
     }
     return lost(`whether the message is stored is not known after ${this.patience} ms`)
   }
+}
+
+// Tells the store that the sender has the reply to what `receipts` say is stored.
+// Resolves when the store has taken it, or cannot be told in `patience` ms: then it
+// goes on to expect a retry.
+Delivery.handOver = function (client, receipts, patience) {
+  const stored = receipts.receipts.filter((receipt) => receipt.outcome === 'OUTCOME_OK')
+  const handedOver = {
+    transaction_id: receipts.transaction_id,
+    mailboxes: stored.map((receipt) => receipt.mailbox),
+  }
+  return new Promise((resolve) => {
+    const stream = client.Deliver({ deadline: Date.now() + patience })
+    stream.on('error', resolve).on('end', resolve).resume()
+    stream.write({ events: [{ handed_over: handedOver }] })
+    stream.end()
+  })
 }
 
 module.exports = Delivery

@@ -34,6 +34,13 @@ class Haraka:
         (config / "connection.ini").write_text(recipe.replace(connection, "[main]\n", spool))
         self.start()
 
+    def offer_tls(self, certificate, key):
+        """From the next start on."""
+        config = self.directory / "config"
+        shutil.copy(certificate, config / "tls_cert.pem")
+        shutil.copy(key, config / "tls_key.pem")
+        (config / "plugins").write_text("tls\n" + (config / "plugins").read_text())
+
     def start(self):
         with open(self.directory / "haraka.log", "ab") as log:
             self.process = subprocess.Popen([*self._haraka, "-c", self.directory], stdin=subprocess.DEVNULL,

@@ -74,13 +74,13 @@ class Load:
             thread.start()
 
     def _run(self, keys):
-        left = list(keys)
+        left = [letter(key) for key in keys]  # A retry is the same octets.
         try:
             while left:
                 try:
                     with Sender(self.address) as sender:
                         while left:
-                            replies, stored = sender.send([self.recipient], letter(left[0]))
+                            replies, stored = sender.send([self.recipient], left[0])
                             assert (stored or replies[0])[0] in "24", (replies, stored)
                             if stored is None or not stored.startswith("250"):
                                 break  # Not now, or not over this connection.

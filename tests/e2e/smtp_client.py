@@ -85,6 +85,11 @@ class Smtp:
             if line[3:4] != b"-":
                 return Reply(lines)
 
+    def peek(self):
+        """The code of the next reply, which is not read."""
+        assert not self.buffer, self.buffer
+        return self.socket.recv(3, socket.MSG_PEEK)
+
     def command(self, line):
         self.send(line.encode() + b"\r\n")
         return self.reply()

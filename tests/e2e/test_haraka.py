@@ -1,19 +1,28 @@
 """client/haraka: Haraka from npm holds one transaction with the store from MAIL to the reply to the dot."""
 
+import base64
+import codecs
+import hashlib
 import json
 import os
+import pathlib
 import re
 import signal
+import ssl
 import subprocess
 
 import pytest
 
 import hand_over
 import harness
+import smtp_client
 from api import common
 from hand_over import ALICE, MAX_MESSAGE, SMALL
 from haraka import PLUGIN, Haraka
 from letters import Sender, assert_arrived, letter, new_key, send
+from lost_reply import keep, lose, mail
+from smtp_client import Smtp
+from test_tls import make_certificate
 
 
 @pytest.fixture
@@ -88,20 +97,47 @@ def test_refusals_carry_the_stores_codes(haraka, service):
     service.api.await_nothing_reserved(ALICE, SMALL)
 
 
+def in_node(value, script):
+    """`output` of a script in the plugin's folder, given `input`."""
+    script = f"let input = JSON.parse(require('fs').readFileSync(0)), output;{script};console.log(JSON.stringify(output))"
+    done = subprocess.run(["node", "-e", script], cwd=PLUGIN, check=True, input=json.dumps(value).encode(),
+                          stdout=subprocess.PIPE)
+    return json.loads(done.stdout)
+
+
 def test_the_plugin_has_the_front_ends_replies():
     codes = dict(re.findall(r"ReplyCode (k\w+)(\{\d+, \d, \d)", (PLUGIN / "../smtp/reply.h").read_text()))
     rows = re.findall(r'\{v1::(OUTCOME_\w+), (k\w+), "(.*?)"', (PLUGIN / "../smtp/outcome_reply.cc").read_text())
     expected = {outcome: [*map(int, re.findall(r"\d+", codes[code])), text] for outcome, code, text in rows}
     assert len(expected) > 15
-    script = """
+    all_replies = in_node(common.Outcome.keys(), """
       const { forOutcome } = require('./reply')
-      const all = JSON.parse(process.argv[1]).map((outcome) => [outcome, forOutcome(outcome)])
-      console.log(JSON.stringify(all.map(([outcome, { code, reply }]) => [outcome, code, reply])))"""
-    done = subprocess.run(["node", "-e", script, json.dumps(common.Outcome.keys())], cwd=PLUGIN, check=True,
-                          capture_output=True)
-    for outcome, code, text in json.loads(done.stdout):
+      output = input.map((outcome) => [outcome, forOutcome(outcome)]).map(([o, { code, reply }]) => [o, code, reply])""")
+    for outcome, code, text in all_replies:
         major, subject, detail, words = expected.get(outcome, [451, 3, 0, "Temporary failure, try again later"])
         assert (code, text) == (major, f"{major // 100}.{subject}.{detail} {words}"), outcome
+
+
+def test_the_plugin_has_the_front_ends_digests():
+    vectors = (pathlib.Path(__file__).parents[1] / "smtp/content_digest_vectors.txt").read_text().splitlines()
+    cases = [line.split("\t") for line in vectors if not line.startswith("#")]
+    unescaped = [[codecs.decode(column, "unicode_escape").encode("latin-1") for column in columns] for columns in cases]
+    digests = in_node([[who == b"trusted", base64.b64encode(text).decode()] for who, text, _ in unescaped], """
+      const ContentDigest = require('./content_digest')
+      const digest = (trusted, pieces) => {
+        const digest = new ContentDigest(trusted)
+        pieces.forEach((piece) => digest.update(piece))
+        return digest.finish().toString('hex')
+      }
+      output = input.map(([trusted, base64]) => {
+        const text = Buffer.from(base64, 'base64')
+        const cuts = [...text.keys()].map((at) => digest(trusted, [text.subarray(0, at), text.subarray(at)]))
+        return [digest(trusted, [...text].map((octet) => Buffer.of(octet))), ...cuts]
+      })""")
+    assert len(digests) == len(cases) > 20
+    for columns, (_, _, digested), found in zip(cases, unescaped, digests):
+        expected = "" if digested == b"none" else hashlib.sha256(digested).hexdigest()
+        assert set(found) == {expected}, columns
 
 
 def assert_behind_its_trace(text, sent):
@@ -174,9 +210,96 @@ def test_what_comes_while_the_store_is_away_is_kept_by_the_sender(haraka, servic
     hand_over.check_away_and_back(haraka, service, at_rcpt=True, victims=["store"])
 
 
-def test_kill_9_in_the_middle_of_500_letters_loses_none(haraka, service):
-    # A killed Haraka cannot say whether its 250 was handed over, and the plugin does not ask for detection.
-    hand_over.check_kills_in_the_middle(haraka, service, victims=["store", "Haraka"], once=False)
+def test_kill_9_in_the_middle_of_500_letters_makes_each_arrive_once(haraka, service):
+    hand_over.check_kills_in_the_middle(haraka, service, victims=["store", "Haraka"])
+
+
+def test_a_lost_reply_makes_no_second_copy_whatever_is_killed(haraka, service):
+    for number, killed in enumerate((None, "store", "Haraka")):
+        lose(haraka.address, mail(number))
+        if killed:
+            service.kill(killed)
+            service.start_again(killed)
+        keep(haraka.address, mail(number))
+        assert service.stored() == 2 * number + 1, killed
+        # The answer to the retry has arrived, so this is another message.
+        keep(haraka.address, mail(number))
+        assert service.stored() == 2 * number + 2, killed
+
+
+def test_a_retry_is_recognised_whichever_front_end_it_comes_through(haraka, service, front):
+    lose(haraka.address, mail(1) + b".a line\r\n..\r\n")
+    keep(front.smtp, mail(1) + b".a line\r\n..\r\n")
+    assert service.stored() == 1
+    lose(front.smtp, b"Received: from one hop\r\n" + mail(2))
+    keep(haraka.address, b"Received: from another\r\n\tby a third\r\n" + mail(2))
+    assert service.stored() == 2
+
+
+def test_equal_messages_whose_answers_arrived_are_as_many_as_were_sent(haraka, service):
+    for _ in range(10):
+        keep(haraka.address, mail(1))
+    with Smtp(haraka.address) as smtp:
+        for _ in range(50):
+            assert smtp.deliver(ALICE, mail(1)) == 250
+        assert smtp.command("QUIT") == 221
+    assert service.stored() == 60
+
+
+def test_it_is_the_same_in_tls(directory, haraka, service):
+    certificate, key = make_certificate(directory)
+    haraka.kill9()
+    haraka.offer_tls(certificate, key)
+    haraka.start()
+    trust = ssl.create_default_context(cafile=certificate)
+
+    def session():
+        smtp = Smtp(haraka.address)
+        assert smtp.command("STARTTLS") == 220
+        smtp.socket = trust.wrap_socket(smtp.socket, server_hostname="mx.example.org")
+        assert smtp.command("EHLO client.example.net") == 250
+        return smtp
+
+    for _ in range(2):
+        with session() as smtp:
+            for _ in range(3):
+                assert smtp.deliver(ALICE, mail(1)) == 250
+            assert smtp.command("QUIT") == 221
+    assert service.stored() == 6
+    smtp = session()
+    assert smtp.mail() == smtp.rcpt(ALICE) == 250 and smtp.data() == 354
+    smtp.send(smtp_client.stuffed(mail(2)) + b"QUIT\r\n")
+    harness.poll(lambda: service.stored() == 7, "the first attempt")
+    smtp.reset()
+    with session() as smtp:
+        assert smtp.deliver(ALICE, mail(2)) == 250
+    assert service.stored() == 7
+
+
+def test_equal_messages_without_a_message_id_are_two(haraka, service):
+    lose(haraka.address, mail(1, message_id=False))
+    keep(haraka.address, mail(1, message_id=False))
+    assert service.stored() == 2
+
+
+def test_what_was_pipelined_behind_the_dot_proves_nothing(haraka, service):
+    lose(haraka.address, mail(1), behind=b"QUIT\r\n")
+    keep(haraka.address, mail(1))
+    assert service.stored() == 1
+    # It comes while Haraka waits for the store.
+    with Smtp(haraka.address) as smtp:
+        assert smtp.mail() == smtp.rcpt(ALICE) == 250 and smtp.data() == 354
+        service.store.program.freeze()
+        try:
+            smtp.send(smtp_client.stuffed(mail(2)))
+            harness.poll(lambda: "message mid=<2@example.net>" in haraka.log(), "Haraka to have the text")
+            smtp.send(b"MAIL FROM:<sender@example.net>\r\n")
+        finally:
+            os.kill(service.store.program.pid, signal.SIGCONT)
+        assert smtp.peek() == b"250"
+        smtp.reset()
+    keep(haraka.address, mail(2))
+    assert service.stored() == 2
 
 
 class TestLittlePatience:
@@ -186,19 +309,20 @@ class TestLittlePatience:
 
     def test_an_outcome_that_nobody_can_tell_is_temporary(self, haraka, service):
         key = new_key()
+        text = letter(key)
         with Sender(haraka.address) as sender:
             sender.smtp.mail("sender@example.net")
             assert sender.smtp.rcpt(ALICE)[0] == 250
             assert sender.smtp.docmd("DATA")[0] == 354
             service.store.program.freeze()
             try:
-                sender.smtp.send(stuffed(letter(key)))
-                code, text = sender.smtp.getreply()
+                sender.smtp.send(stuffed(text))
+                code, words = sender.smtp.getreply()
             finally:
                 os.kill(service.store.program.pid, signal.SIGCONT)
-            assert code == 450 and text.startswith(b"4.3.0 "), (code, text)
+            assert code == 450 and words.startswith(b"4.3.0 "), (code, words)
         assert "whether the message is stored is not known" in haraka.log()
-        harness.poll(lambda: (send(haraka.address, [ALICE], letter(key))[1] or "").startswith("250 "),
+        harness.poll(lambda: (send(haraka.address, [ALICE], text)[1] or "").startswith("250 "),
                      "the sender's retry")
-        assert_arrived(service.api, ALICE, [key], once=False)
+        assert_arrived(service.api, ALICE, [key], once=True)
         service.api.await_nothing_reserved(ALICE)

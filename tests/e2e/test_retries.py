@@ -2,7 +2,6 @@
 
 import collections
 import random
-import socket
 import threading
 import urllib.request
 
@@ -10,43 +9,11 @@ import pytest
 
 import harness
 from api import Stream, delivery, deliver
-from smtp_client import Smtp, stuffed
+from lost_reply import keep, lose, mail, send
+from smtp_client import Smtp
 
 LOSSES = 1_000
 SENDERS = 8
-
-
-def mail(number, message_id=True):
-    head = f"From: <sender@example.net>\r\nSubject: message {number}\r\n"
-    if message_id:
-        head += f"Message-ID: <{number}@example.net>\r\nDate: Thu, 26 Nov 2026 12:00:00 +0000\r\n"
-    return (head + "\r\nText.\r\n").encode()
-
-
-def send(address, text, recipients=("alice@example.org",), lmtp=False):
-    """A transaction up to the dot; the connection, on which the replies to it are due."""
-    smtp = Smtp(address, lmtp=lmtp)
-    assert smtp.mail() == "250 2.1.0"
-    for recipient in recipients:
-        assert smtp.rcpt(recipient) == "250 2.1.5"
-    assert smtp.data() == 354
-    smtp.send(stuffed(text))
-    return smtp
-
-
-def lose(address, text, *arguments, **more):
-    """The 250 comes as far as the sender's kernel, and the sender does not read it."""
-    smtp = send(address, text, *arguments, **more)
-    assert smtp.socket.recv(3, socket.MSG_PEEK) == b"250"
-    smtp.reset()
-
-
-def keep(address, text, recipients=("alice@example.org",), lmtp=False):
-    """The sender reads its 250s and says QUIT."""
-    with send(address, text, recipients, lmtp) as smtp:
-        for _ in recipients if lmtp else [0]:
-            assert smtp.reply() == "250 2.0.0"
-        assert smtp.command("QUIT") == "221 2.0.0"
 
 
 @pytest.fixture(autouse=True)
@@ -153,7 +120,7 @@ def test_equal_messages_whose_answers_arrived_are_as_many_as_were_sent(api, fron
 def test_a_kill_between_the_reply_and_its_proof_costs_neither_message_nor_a_second_copy(
         api, start, store, front, killed):
     smtp = send(front.smtp, mail(1))
-    assert smtp.socket.recv(3, socket.MSG_PEEK) == b"250"
+    assert smtp.peek() == b"250"
     if killed in ("front", "both"):
         front.program.kill9()
         front = start(harness.Front, store.address)

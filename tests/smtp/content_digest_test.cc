@@ -4,10 +4,13 @@
 #include <gtest/gtest.h>
 #include <openssl/sha.h>
 
+#include <fstream>
 #include <string>
 #include <vector>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 
 namespace restante::smtp {
 namespace {
@@ -100,6 +103,23 @@ TEST(ContentDigest, IsTheSameForEverySplit) {
       }
     }
   }
+}
+
+// The plugin for Haraka is held to the same file.
+TEST(ContentDigest, IsWhatTheSharedVectorsSay) {
+  std::ifstream file(RESTANTE_DIGEST_VECTORS);
+  int cases = 0;
+  for (std::string line; std::getline(file, line);) {
+    if (absl::StartsWith(line, "#")) continue;
+    const std::vector<std::string> columns = absl::StrSplit(line, '\t');
+    ASSERT_EQ(columns.size(), 3u) << line;
+    std::string text, digested;
+    ASSERT_TRUE(absl::CUnescape(columns[1], &text) && absl::CUnescape(columns[2], &digested)) << line;
+    const std::string expected = columns[2] == "none" ? "" : Sha256(digested);
+    EXPECT_EQ(Digest(text, columns[0] == "trusted"), expected) << line;
+    ++cases;
+  }
+  EXPECT_GT(cases, 20);
 }
 
 TEST(ContentDigest, TellsMessagesApart) {
