@@ -18,6 +18,7 @@ constexpr size_t kMaxLine = 2048;
 constexpr size_t kChunk = 32 * 1024;
 constexpr size_t kMaxChunk = 64 * 1024;
 constexpr int64_t kMaxChunkDelayMicros = 5'000'000;
+constexpr size_t kDiscardedIsProgress = 64 * 1024;
 
 bool IsBdat(absl::string_view line) { return ParseCommand(line).verb == Verb::kBdat; }
 
@@ -187,7 +188,11 @@ size_t Session::ConsumeText(absl::string_view in) {
   if (phase_ == Phase::kDiscard) {
     const size_t used = DecodeText(in, 0, nullptr);
     if (in_transaction()) record_->size += used;
-    progress_ += used;
+    // No transaction's time bounds what is thrown away: octet by octet it might take
+    // for ever.
+    discarded_ += used;
+    progress_ += discarded_ / kDiscardedIsProgress;
+    discarded_ %= kDiscardedIsProgress;
     if (text_done()) FinishText();
     return used;
   }

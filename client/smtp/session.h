@@ -151,8 +151,8 @@ class Session : private TransactionHandler {
   // peer sends and however slow the store is.
   size_t buffered() const { return pending_.size() + outgoing_.size() + output_.size(); }
 
-  // Grows with every finished command and all octets of a text: a peer that does
-  // not make it grow is idle.
+  // Grows with every finished command and all octets of a text, or every 64 KiB of one
+  // that is thrown away: a peer that does not make it grow is idle.
   uint64_t progress() const { return progress_; }
 
  private:
@@ -269,6 +269,7 @@ class Session : private TransactionHandler {
   bool draining_ = false;
   std::string output_;
   uint64_t progress_ = 0;
+  size_t discarded_ = 0;  // Since it last was progress.
   uint32_t errors_ = 0;
   uint32_t all_errors_ = 0;
   uint32_t idle_commands_ = 0;

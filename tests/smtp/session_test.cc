@@ -220,6 +220,16 @@ TEST(Session, OctetsOfAnUnfinishedLineAreNoProgress) {
   EXPECT_GT(machine.session().progress(), before);
 }
 
+TEST(Session, ATextThatIsThrownAwayIsProgressByTheBlockOnly) {
+  Machine machine({});
+  machine.Send("EHLO c\r\nBDAT 1000000\r\n");
+  const uint64_t before = machine.session().progress();
+  for (int i = 0; i < 65'535; ++i) machine.Send("x");
+  EXPECT_EQ(machine.session().progress(), before);
+  machine.Send("x");
+  EXPECT_GT(machine.session().progress(), before);
+}
+
 TEST(Session, AStoreThatGrantsNothingStopsTheReading) {
   Machine machine({});
   machine.store().auto_credit = false;
