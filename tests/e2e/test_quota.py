@@ -198,6 +198,8 @@ class TestHoarders:
         with Smtp(front.smtp, source="127.0.0.3") as other:
             assert other.mail(size=4 << 20) == 250
             assert other.rcpt("alice@example.org") == 250
+            assert other.data() == 354
+            assert other.text(message(4 << 20)) == "250 2.0.0"
         for smtp in opened:
             smtp.close()
         api.await_nothing_reserved("alice@example.org")
