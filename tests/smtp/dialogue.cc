@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "client/smtp/proxy_header.h"
 #include "server/base/status_macros.h"
 
 namespace restante::smtp {
@@ -55,6 +56,16 @@ absl::Status ApplyOption(absl::string_view text, Dialogue* dialogue) {
     return absl::OkStatus();
   }
   return absl::InvalidArgumentError(absl::StrCat("unknown option `", text, "`"));
+}
+
+absl::Status ApplyProxy(const std::string& text, Dialogue* dialogue) {
+  ASSIGN_OR_RETURN(dialogue->proxy_header, Unescape(text));
+  const ProxyHeader header = ParseProxyHeader(dialogue->proxy_header);
+  if (header.state != ProxyHeader::State::kComplete || header.length != dialogue->proxy_header.size()) {
+    return absl::InvalidArgumentError("not one whole header");
+  }
+  dialogue->client = header.client.empty() ? "127.0.0.1" : header.client;
+  return absl::OkStatus();
 }
 
 std::string Printable(const std::string& text) {
@@ -146,6 +157,13 @@ absl::StatusOr<Dialogue> ParseDialogue(const std::string& name, const std::strin
       step.kind = Kind::kBegun;
     } else if (key == "handed-over") {
       step.kind = Kind::kHandedOver;
+    } else if (key == "from") {
+      step.kind = Kind::kFrom;
+    } else if (key == "proxy") {
+      if (absl::Status status = ApplyProxy(value, &dialogue); !status.ok()) {
+        return At(dialogue, step, status);
+      }
+      continue;
     } else if (key == "option") {
       if (absl::Status status = ApplyOption(value, &dialogue); !status.ok()) {
         return At(dialogue, step, status);
@@ -270,6 +288,11 @@ absl::Status Check(const DialogueStep& step, DialogueTarget* target) {
       return number(store.begun.size());
     case Kind::kHandedOver:
       return number(store.handed_over.size());
+    case Kind::kFrom: {
+      const std::string client = store.begun.empty() ? "nobody" : store.begun.back().client().address();
+      if (client == step.text) return absl::OkStatus();
+      return absl::FailedPreconditionError(absl::StrCat("is from ", client));
+    }
     case Kind::kText: {
       if (store.stored.empty()) return absl::FailedPreconditionError("nothing is stored");
       // Behind our own header, which is the first and has three folded lines.
@@ -341,7 +364,7 @@ absl::Status Play(const Dialogue& dialogue, bool at_once, DialogueTarget* target
     // What is stored in the middle of a conversation is not to be asked when it is over.
     const bool check = step.kind == Kind::kStored || step.kind == Kind::kText || step.kind == Kind::kLog ||
                        step.kind == Kind::kAborted || step.kind == Kind::kBegun ||
-                       step.kind == Kind::kHandedOver;
+                       step.kind == Kind::kHandedOver || step.kind == Kind::kFrom;
     if (at_once && check) continue;
     if (absl::Status status = PlayStep(step, target); !status.ok()) return At(dialogue, step, status);
     before = &step;

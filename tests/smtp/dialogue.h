@@ -26,7 +26,8 @@ struct DialogueStep {
     kLog,
     kAborted,
     kBegun,
-    kHandedOver
+    kHandedOver,
+    kFrom
   };
   Kind kind;
   int line = 0;
@@ -39,6 +40,9 @@ struct Dialogue {
   SessionOptions options;
   // Whether the client is of a trusted network; that of LMTP is.
   bool trusted = false;
+  // What a proxy puts in front of the client's side; empty: there is none.
+  std::string proxy_header;
+  std::string client = "192.0.2.7";
   std::vector<DialogueStep> steps;
   // Only C, S, `closed` and checks follow the first C: the client's whole side may be
   // sent at once.

@@ -41,7 +41,7 @@ class DialogueTest : public testing::TestWithParam<std::string> {
   }
 
   void PlayWith(std::vector<size_t> splits, size_t piece, bool at_once) {
-    Machine machine(dialogue_.options, std::move(splits), piece, dialogue_.trusted);
+    Machine machine(dialogue_.options, std::move(splits), piece, dialogue_.trusted, dialogue_.client);
     const absl::Status status = Play(dialogue_, at_once, &machine);
     ASSERT_TRUE(status.ok()) << status.message();
     EXPECT_THAT(machine.store().violations, testing::IsEmpty());

@@ -22,14 +22,14 @@ class Machine : public DialogueTarget {
   // Splits what the client sends at these octets of its whole side; or, with
   // `piece`, into pieces of that many octets. The client of LMTP is `trusted` always.
   explicit Machine(SessionOptions options, std::vector<size_t> splits = {}, size_t piece = 0,
-                   bool trusted = false)
+                   bool trusted = false, const std::string& client = "192.0.2.7")
       : options_(std::move(options)), splits_(std::move(splits)), piece_(piece) {
     host_.store = &store_;
     host_.clock = &clock_;
     host_.new_request_id = [this] { return absl::StrCat("request-", 10000000 + ++ids_); };
     host_.on_transaction = [this](const TransactionRecord& record) { records_.push_back(record); };
     session_ = std::make_unique<Session>(&options_, &host_, [this] { ++answers_; });
-    session_->Start({.address = "192.0.2.7", .trusted = trusted || options_.protocol == Protocol::kLmtp});
+    session_->Start({.address = client, .trusted = trusted || options_.protocol == Protocol::kLmtp});
   }
 
   void Send(const std::string& octets) override {

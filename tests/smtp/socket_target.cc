@@ -38,7 +38,10 @@ TlsContext* Tls() {
 ServerOptions OptionsOf(const Dialogue& dialogue) {
   ServerOptions options;
   options.session = dialogue.options;
-  if (!dialogue.trusted && dialogue.options.protocol == Protocol::kSmtp) {
+  const bool trusted = dialogue.trusted || dialogue.options.protocol == Protocol::kLmtp;
+  if (!dialogue.proxy_header.empty()) {
+    options.trusted_networks = *Networks::Parse({"127.0.0.1", trusted ? dialogue.client : "127.0.0.1"});
+  } else if (!trusted) {
     options.trusted_networks = *Networks::Parse({"203.0.113.0/24"});
   }
   if (dialogue.options.offer_tls) options.tls = Tls();
@@ -92,8 +95,11 @@ bool LoopServer::Until(const std::function<bool()>& done) {
 
 SocketTarget::SocketTarget(const Dialogue& dialogue)
     : grace_ends_(HasEvent(dialogue, "shutdown-now")),
-      server_(dialogue.options.protocol, OptionsOf(dialogue)),
-      socket_(server_.Connect()) {}
+      server_(Service{.protocol = dialogue.options.protocol, .proxy_header = !dialogue.proxy_header.empty()},
+              OptionsOf(dialogue)),
+      socket_(server_.Connect()) {
+  if (!dialogue.proxy_header.empty()) Send(dialogue.proxy_header);
+}
 
 SocketTarget::~SocketTarget() { Hangup(); }
 
