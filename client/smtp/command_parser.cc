@@ -22,7 +22,10 @@ constexpr std::pair<absl::string_view, Verb> kVerbs[] = {
     {"AUTH", Verb::kNotOffered},   {"BDAT", Verb::kBdat},       {"STARTTLS", Verb::kStartTls},
     {"ETRN", Verb::kNotOffered},   {"TURN", Verb::kNotOffered}, {"SEND", Verb::kNotOffered},
     {"SOML", Verb::kNotOffered},   {"SAML", Verb::kNotOffered}, {"ATRN", Verb::kNotOffered},
-    {"XFORWARD", Verb::kXforward},
+    {"XFORWARD", Verb::kXforward}, {"GET", Verb::kHttp},        {"POST", Verb::kHttp},
+    {"PUT", Verb::kHttp},          {"HEAD", Verb::kHttp},       {"CONNECT", Verb::kHttp},
+    {"OPTIONS", Verb::kHttp},      {"DELETE", Verb::kHttp},     {"PATCH", Verb::kHttp},
+    {"TRACE", Verb::kHttp},
 };
 
 absl::string_view StripBlanks(absl::string_view text) {

@@ -16,6 +16,8 @@ enum class Verb {
   kUnknown,
   // A verb that some RFC defines and that is not offered here.
   kNotOffered,
+  // A method of HTTP, with which a browser may be made to speak to us.
+  kHttp,
   kHelo,
   kEhlo,
   kLhlo,

@@ -45,6 +45,7 @@ inline constexpr ReplyCode kTooManyConnections{421, 3, 2};
 inline constexpr ReplyCode kTooManyFromClient{421, 7, 0};
 inline constexpr ReplyCode kIdleTooLong{421, 4, 2};
 inline constexpr ReplyCode kTooManyErrors{421, 7, 0};
+inline constexpr ReplyCode kNotSmtp{421, 7, 0};
 inline constexpr ReplyCode kNotTrusted{421, 7, 0};
 
 inline constexpr ReplyCode kBusyMailbox{450, 2, 1};

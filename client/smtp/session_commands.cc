@@ -79,6 +79,11 @@ bool Session::Execute(absl::string_view line) {
     case Verb::kExpn:
       refuse(kNotImplemented, "Command not implemented");
       break;
+    case Verb::kHttp:
+      // What follows may be commands that somebody has put into the body of a form
+      // (RFC 5321, 7.8).
+      CloseForError(kNotSmtp, "HTTP is not spoken here");
+      break;
     case Verb::kHelo:
     case Verb::kEhlo:
     case Verb::kLhlo:
