@@ -10,25 +10,12 @@
 #include "absl/time/time.h"
 #include "server/base/clock.h"
 #include "server/base/units.h"
+#include "server/base/utf8.h"
 
 namespace restante::cli {
 namespace {
 
 constexpr size_t kRowsMeasured = 200;
-
-// Octets of the UTF-8 sequence at the start of `text`; 0 if there is none.
-size_t Utf8Length(absl::string_view text) {
-  auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
-  unsigned char lead = byte(0);
-  size_t length = lead < 0x80 ? 1 : lead >= 0xc2 && lead < 0xe0 ? 2 : (lead & 0xf0) == 0xe0 ? 3 : 4;
-  if ((lead >= 0x80 && lead < 0xc2) || lead > 0xf4 || length > text.size()) return 0;
-  for (size_t i = 1; i < length; ++i) {
-    if ((byte(i) & 0xc0) != 0x80) return 0;
-  }
-  if ((lead == 0xe0 && byte(1) < 0xa0) || (lead == 0xed && byte(1) > 0x9f)) return 0;
-  if ((lead == 0xf0 && byte(1) < 0x90) || (lead == 0xf4 && byte(1) > 0x8f)) return 0;
-  return length;
-}
 
 // Columns that `text` takes, as far as one code point is one column.
 size_t Width(absl::string_view text) {
@@ -46,7 +33,7 @@ std::string Padded(const std::string& text, size_t width) {
 std::string JsonString(absl::string_view text) {
   std::string json = "\"";
   while (!text.empty()) {
-    size_t length = Utf8Length(text);
+    size_t length = DecodeUtf8(text).octets;
     unsigned char c = static_cast<unsigned char>(text[0]);
     if (length == 0) {
       json += "\\ufffd";
@@ -67,11 +54,9 @@ std::string JsonString(absl::string_view text) {
 std::string Printable(absl::string_view text) {
   std::string printable;
   while (!text.empty()) {
-    size_t length = Utf8Length(text);
-    unsigned char c = static_cast<unsigned char>(text[0]);
-    bool c1 = length == 2 && c == 0xc2 && static_cast<unsigned char>(text[1]) < 0xa0;
-    if (length == 0 || c < 0x20 || c == 0x7f || c1) {
-      length = std::max<size_t>(length, 1);
+    const CodePoint c = DecodeUtf8(text);
+    const size_t length = std::max<size_t>(c.octets, 1);
+    if (c.value < 0x20 || (c.value >= 0x7f && c.value < 0xa0)) {
       for (char octet : text.substr(0, length)) {
         absl::StrAppendFormat(&printable, "\\x%02x", static_cast<unsigned char>(octet));
       }

@@ -7,7 +7,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_split.h"
-#include "client/smtp/utf8.h"
+#include "server/base/utf8.h"
 
 namespace restante::smtp {
 namespace {

@@ -5,8 +5,8 @@
 #include "absl/status/status.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
-#include "client/smtp/utf8.h"
 #include "server/base/status_macros.h"
+#include "server/base/utf8.h"
 
 namespace restante::smtp {
 namespace {

@@ -5,7 +5,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
-#include "client/smtp/utf8.h"
+#include "server/base/utf8.h"
 
 namespace restante::smtp {
 namespace {

@@ -8,8 +8,8 @@
 #include "absl/strings/str_cat.h"
 #include "client/smtp/received_header.h"
 #include "client/smtp/session.h"
-#include "client/smtp/utf8.h"
 #include "server/base/clock.h"
+#include "server/base/utf8.h"
 
 namespace restante::smtp {
 namespace {

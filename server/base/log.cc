@@ -10,6 +10,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/time/time.h"
 #include "server/base/clock.h"
+#include "server/base/utf8.h"
 
 namespace restante {
 namespace {
@@ -47,28 +48,6 @@ spdlog::level::level_enum ToSpdlog(LogLevel level) {
   return spdlog::level::err;
 }
 
-// The code point at the front of `text` and how many octets it takes; no octets
-// for what is not UTF-8 (RFC 3629: overlong forms and surrogates are not).
-struct CodePoint {
-  uint32_t value = 0;
-  size_t octets = 0;
-};
-CodePoint Decode(absl::string_view text) {
-  const auto octet = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned char first = octet(0);
-  if (first < 0x80) return {first, 1};
-  const size_t octets = first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : 2;
-  if (first < 0xC2 || first > 0xF4 || text.size() < octets) return {};
-  uint32_t value = first & (0xFF >> (octets + 1));
-  for (size_t i = 1; i < octets; ++i) {
-    if ((octet(i) & 0xC0) != 0x80) return {};
-    value = value << 6 | (octet(i) & 0x3F);
-  }
-  const bool overlong = (octets == 3 && value < 0x800) || (octets == 4 && value < 0x10000);
-  if (overlong || (value >= 0xD800 && value < 0xE000) || value > 0x10FFFF) return {};
-  return {value, octets};
-}
-
 // Control characters, line and paragraph separators, bidirectional controls.
 bool IsHarmful(uint32_t c) {
   return c < 0x20 || (c >= 0x7F && c < 0xA0) || (c >= 0x200E && c <= 0x200F) ||
@@ -79,7 +58,7 @@ bool IsHarmful(uint32_t c) {
 // UTF-8 becomes U+FFFD, in text `\xNN`.
 void AppendEscaped(absl::string_view text, bool json, std::string* out) {
   while (!text.empty()) {
-    const CodePoint c = Decode(text);
+    const CodePoint c = DecodeUtf8(text);
     if (c.octets == 0) {
       if (json) {
         absl::StrAppend(out, "\\ufffd");

@@ -13,8 +13,8 @@
 #include "client/smtp/dsn.h"
 #include "client/smtp/path.h"
 #include "client/smtp/received_header.h"
-#include "client/smtp/utf8.h"
 #include "client/smtp/xforward.h"
+#include "server/base/utf8.h"
 #include "tests/fuzz/check.h"
 
 namespace restante::smtp {
