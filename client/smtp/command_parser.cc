@@ -5,11 +5,13 @@
 #include <limits>
 #include <utility>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "client/smtp/dsn.h"
+#include "server/mail/dsn.h"
 
 namespace restante::smtp {
 namespace {
@@ -74,15 +76,20 @@ Reply Unknown(const Parameter& parameter) {
   return {kUnknownParameter, absl::StrCat("Unknown parameter ", Shorten(parameter.keyword))};
 }
 
-// Sets `field`, or says why not.
-std::optional<Reply> SetOnce(const Parameter& parameter, bool valid, absl::string_view what,
-                             std::string* field) {
-  if (!field->empty()) {
+// Sets `field` to `value`, or says why not. A `field` that is not as it was made was given before.
+template <typename T>
+std::optional<Reply> SetOnce(const Parameter& parameter, std::optional<T> value, absl::string_view what,
+                             T* field) {
+  if (*field != T()) {
     return BadArgument(absl::StrCat(absl::AsciiStrToUpper(parameter.keyword), " given twice"));
   }
-  if (!valid) return BadArgument(what);
-  *field = std::string(parameter.value.value_or(""));
+  if (!value.has_value()) return BadArgument(what);
+  *field = *std::move(value);
   return std::nullopt;
+}
+
+std::optional<std::string> IfOk(const absl::Status& status, absl::string_view value) {
+  return status.ok() ? std::optional<std::string>(value) : std::nullopt;
 }
 
 std::optional<Reply> ApplyToMail(const Parameter& parameter, bool* body_seen, Envelope* envelope) {
@@ -107,10 +114,11 @@ std::optional<Reply> ApplyToMail(const Parameter& parameter, bool* body_seen, En
     envelope->smtputf8 = true;
     return std::nullopt;
   }
-  if (parameter.Is("RET")) return SetOnce(parameter, IsRet(value), "RET takes FULL or HDRS", &envelope->ret);
+  if (parameter.Is("RET"))
+    return SetOnce(parameter, ParseRet(value), "RET takes FULL or HDRS", &envelope->ret);
   if (parameter.Is("ENVID")) {
-    return SetOnce(parameter, IsEnvelopeId(value), "ENVID takes xtext of at most 100 octets",
-                   &envelope->envid);
+    return SetOnce(parameter, IfOk(dsn::CheckEnvelopeId(value), value),
+                   "ENVID takes xtext of at most 100 octets", &envelope->envid);
   }
   return Unknown(parameter);
 }
@@ -119,11 +127,11 @@ std::optional<Reply> ApplyToRecipient(const Parameter& parameter, const Recipien
                                       Envelope* envelope) {
   const absl::string_view value = parameter.value.value_or("");
   if (parameter.Is("NOTIFY")) {
-    return SetOnce(parameter, IsNotify(value), "NOTIFY takes NEVER, or SUCCESS,FAILURE,DELAY",
+    return SetOnce(parameter, ParseNotify(value), "NOTIFY takes NEVER, or SUCCESS,FAILURE,DELAY",
                    &envelope->notify);
   }
   if (parameter.Is("ORCPT")) {
-    return SetOnce(parameter, IsOriginalRecipient(value, rules.smtputf8),
+    return SetOnce(parameter, IfOk(dsn::CheckOriginalRecipient(value, rules.smtputf8), value),
                    "ORCPT takes type;xtext of at most 500 octets", &envelope->orcpt);
   }
   if (parameter.Is("IGNOREQUOTA") && rules.ignore_quota) {

@@ -5,10 +5,12 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/strings/string_view.h"
 #include "client/smtp/path.h"
 #include "client/smtp/reply.h"
+#include "restante/v1/common.pb.h"
 
 namespace restante::smtp {
 
@@ -52,11 +54,11 @@ struct Envelope {
   std::optional<uint64_t> size;
   // SMTPUTF8 was given.
   bool smtputf8 = false;
-  // RET and ENVID of MAIL, NOTIFY and ORCPT of RCPT (RFC 3461), as they were given;
-  // empty if not.
-  std::string ret;
+  // RET and ENVID of MAIL, NOTIFY and ORCPT of RCPT (RFC 3461); empty if they were not
+  // given.
+  v1::Ret ret = v1::RET_UNSPECIFIED;
   std::string envid;
-  std::string notify;
+  std::vector<v1::Notify> notify;
   std::string orcpt;
   // IGNOREQUOTA of RCPT.
   bool ignore_quota = false;

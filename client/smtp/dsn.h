@@ -1,24 +1,22 @@
-// Values of the parameters for delivery status notifications: RFC 3461.
+// Words of the parameters for delivery status notifications: RFC 3461. What ENVID and
+// ORCPT take is in server/mail/dsn.h.
 #ifndef RESTANTE_CLIENT_SMTP_DSN_H_
 #define RESTANTE_CLIENT_SMTP_DSN_H_
 
+#include <optional>
+#include <vector>
+
 #include "absl/strings/string_view.h"
+#include "restante/v1/common.pb.h"
 
 namespace restante::smtp {
 
 // RET (4.3): FULL or HDRS, in any case.
-bool IsRet(absl::string_view value);
-
-// ENVID (4.4): xtext (4) of 1 to 100 octets that stands for printable ASCII.
-bool IsEnvelopeId(absl::string_view value);
+std::optional<v1::Ret> ParseRet(absl::string_view value);
 
 // NOTIFY (4.1), in any case: NEVER alone, or a list of SUCCESS, FAILURE and DELAY,
-// each at most once.
-bool IsNotify(absl::string_view value);
-
-// ORCPT (4.2): `type;xtext` of at most 500 octets in all, the xtext as for ENVID.
-// With `smtputf8` UTF-8 may follow the type `utf-8` as it is (RFC 6533, 3).
-bool IsOriginalRecipient(absl::string_view value, bool smtputf8);
+// each at most once; in the order given.
+std::optional<std::vector<v1::Notify>> ParseNotify(absl::string_view value);
 
 }  // namespace restante::smtp
 

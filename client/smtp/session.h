@@ -1,6 +1,6 @@
 // One SMTP or LMTP conversation without any I/O: octets and the store's answers
 // in, replies and requests to the store out. RFC 5321, 2033, 2920, 1870, 2034, 3030,
-// 3207, 6531, 9422; Postfix's XFORWARD_README.
+// 3207, 3461, 6531, 9422; Postfix's XFORWARD_README.
 //
 // The same octets give the same replies however they are split. The states and
 // what each input does in them stand in README.md beside this file.

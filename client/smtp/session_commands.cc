@@ -197,6 +197,8 @@ void Session::Mail(absl::string_view argument) {
   begin.set_mode(lmtp() ? v1::Begin::PER_RECIPIENT : v1::Begin::ALL_OR_NONE);
   begin.set_sender(record.sender);
   begin.set_detect_retries(true);
+  begin.set_ret(envelope.ret);
+  begin.set_envid(std::move(envelope.envid));
   // Whose mail it is, if it is known: bounds are for the one who sends, not for an
   // MTA that sends for many.
   const Forwarded* const forwarded = record.forwarded.get();
@@ -235,6 +237,8 @@ void Session::Recipient(absl::string_view argument) {
   v1::Recipient recipient;
   recipient.set_address(std::move(envelope.address));
   recipient.set_ignore_quota(envelope.ignore_quota);
+  for (const v1::Notify notify : envelope.notify) recipient.add_notify(notify);
+  recipient.set_orcpt(std::move(envelope.orcpt));
   transaction_->Recipient(std::move(recipient));
 }
 

@@ -7,6 +7,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/mail/deliveries.h"
+#include "server/mail/dsn.h"
+#include "server/mail/dsn_recipients.h"
 #include "server/mail/names.h"
 #include "server/mail/recipient_decision.h"
 #include "server/mail/transaction_id.h"
@@ -106,9 +108,14 @@ void Transaction::OnBegin(const v1::Begin& begin) {
   if (begin.mode() > v1::Begin::PER_RECIPIENT) {
     return Refuse(v1::OUTCOME_INVALID_EVENT, absl::StrCat("mode ", begin.mode(), " is not known"));
   }
+  if (const absl::Status checked = dsn::Check(begin); !checked.ok()) {
+    return Refuse(v1::OUTCOME_INVALID_EVENT, std::string(checked.message()));
+  }
   id_ = MakeTransactionId(caller_, begin.request_id());
   per_recipient_ = begin.mode() == v1::Begin::PER_RECIPIENT;
   sender_ = begin.sender();
+  ret_ = begin.ret();
+  envid_ = begin.envid();
   detect_retries_ = begin.detect_retries();
   if (begin.has_declared_size() && begin.declared_size() > 0) declared_ = begin.declared_size();
   if (!begin.client().address().empty()) client_ = begin.client().address();
@@ -198,6 +205,9 @@ void Transaction::OnOpened(absl::StatusOr<engine::OpenResult> result) {
 // --- RCPT ------------------------------------------------------------------------
 
 void Transaction::OnRecipient(const v1::Recipient& recipient) {
+  if (const absl::Status checked = dsn::Check(recipient); !checked.ok()) {
+    return Refuse(v1::OUTCOME_INVALID_EVENT, std::string(checked.message()));
+  }
   const std::string& address = recipient.address();
   v1::Decision refusal;
   refusal.set_address(address);
@@ -214,20 +224,22 @@ void Transaction::OnRecipient(const v1::Recipient& recipient) {
     return Decide(refusal, 0);
   }
   deliveries_->directory()->Resolve(
-      address, Resume<absl::StatusOr<Resolution>>([address, exempt = recipient.ignore_quota()](
-                                                      Transaction* t, absl::StatusOr<Resolution> result) {
-        if (result.ok() && exempt) result->exempt = true;
-        t->OnResolved(address, std::move(result));
+      address,
+      Resume<absl::StatusOr<Resolution>>([recipient](Transaction* t, absl::StatusOr<Resolution> result) {
+        if (result.ok() && recipient.ignore_quota()) result->exempt = true;
+        t->OnResolved(recipient, std::move(result));
       }));
 }
 
-void Transaction::OnResolved(const std::string& address, absl::StatusOr<Resolution> result) {
-  if (!result.ok()) {
+void Transaction::OnResolved(const v1::Recipient& recipient, absl::StatusOr<Resolution> result) {
+  const std::string& address = recipient.address();
+  const auto refuse = [&](v1::Outcome outcome) {
     v1::Decision refusal;
     refusal.set_address(address);
-    refusal.set_outcome(v1::OUTCOME_UNAVAILABLE);
-    return Decide(refusal, 0);
-  }
+    refusal.set_outcome(outcome);
+    Decide(refusal, 0);
+  };
+  if (!result.ok()) return refuse(v1::OUTCOME_UNAVAILABLE);
   const DeliveryOptions& options = deliveries_->options();
   if (auto decision = DecideWithoutRoom(address, *result, declared_, options.rules))
     return Decide(*decision, 0);
@@ -243,6 +255,9 @@ void Transaction::OnResolved(const std::string& address, absl::StatusOr<Resoluti
   accepted.exempt = result->exempt;
   accepted.permfail = IsPermfail(result->domain);
   accepted.decided = decided_.size();
+  if (!AddDsnRecipient(recipient, same == accepted_.end() ? &accepted.dsn : &same->dsn)) {
+    return refuse(v1::OUTCOME_TOO_MANY_RECIPIENTS);
+  }
   if (same != accepted_.end()) {
     // One copy, charged once: the room is reserved already.
     accepted.repeated = true;

@@ -88,7 +88,9 @@ class Transaction : public std::enable_shared_from_this<Transaction> {
     bool exempt = false;
     // Another recipient of this transaction has the same mailbox before it.
     bool repeated = false;
-    size_t decided = 0;                    // Its place in decided_.
+    size_t decided = 0;  // Its place in decided_.
+    // Of all that have this mailbox; kept by the first.
+    std::vector<stored::DsnRecipient> dsn;
     v1::Outcome outcome = v1::OUTCOME_OK;  // What it would be at Commit.
     std::optional<engine::Shortage> shortage;
   };
@@ -98,7 +100,7 @@ class Transaction : public std::enable_shared_from_this<Transaction> {
   void OnBegin(const v1::Begin& begin);
   void OnOpened(absl::StatusOr<engine::OpenResult> result);
   void OnRecipient(const v1::Recipient& recipient);
-  void OnResolved(const std::string& address, absl::StatusOr<Resolution> result);
+  void OnResolved(const v1::Recipient& recipient, absl::StatusOr<Resolution> result);
   void OnData();
   void OnConfirmed(absl::StatusOr<engine::Confirmed> result);
   void OnChunk(std::string octets);
@@ -151,6 +153,8 @@ class Transaction : public std::enable_shared_from_this<Transaction> {
   bool engine_open_ = false;
   bool per_recipient_ = false;
   std::string sender_;
+  v1::Ret ret_ = v1::RET_UNSPECIFIED;
+  std::string envid_;
   bool detect_retries_ = false;
   std::string retry_key_;  // Of a Commit with a digest.
   std::optional<uint64_t> declared_;

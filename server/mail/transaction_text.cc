@@ -252,8 +252,12 @@ void Transaction::Store(std::unique_ptr<engine::StagedBody> body) {
     stored::Entry entry;
     entry.set_arrival_us(now);
     entry.set_exempt(a.exempt);
-    entry.mutable_envelope()->set_sender(sender_);
-    entry.mutable_envelope()->set_recipient(a.address);
+    stored::Envelope& envelope = *entry.mutable_envelope();
+    envelope.set_sender(sender_);
+    envelope.set_recipient(a.address);
+    envelope.set_ret(ret_);
+    envelope.set_envid(envid_);
+    envelope.mutable_dsn_recipients()->Assign(a.dsn.begin(), a.dsn.end());
     request.entries.emplace_back(a.mailbox, std::move(entry));
   }
   request.receipt = std::move(receipt);

@@ -128,6 +128,14 @@ v1::Message ToApi(const mail::MessageView& view) {
   out.set_transaction_id(absl::BytesToHexString(entry.transaction_id()));
   out.set_modseq(entry.modseq());
   out.set_crc32c(entry.crc32c());
+  out.set_ret(static_cast<v1::Ret>(entry.envelope().ret()));
+  out.set_envid(entry.envelope().envid());
+  for (const stored::v1::DsnRecipient& dsn : entry.envelope().dsn_recipients()) {
+    v1::DsnRecipient& recipient = *out.add_dsn_recipients();
+    recipient.set_address(dsn.address());
+    for (const uint32_t notify : dsn.notify()) recipient.add_notify(static_cast<v1::Notify>(notify));
+    recipient.set_orcpt(dsn.orcpt());
+  }
   return out;
 }
 

@@ -228,6 +228,7 @@ CommitRequest EngineContract::CommitOf(uint64_t tx, const std::string& text,
     entry.set_arrival_us(clock_.WallMicros());
     entry.mutable_envelope()->set_sender("sender@elsewhere.example");
     entry.mutable_envelope()->set_recipient(absl::StrCat("to-", mailbox));
+    entry.mutable_envelope()->set_envid(absl::StrCat("envid-", tx));
     request.entries.emplace_back(mailbox, std::move(entry));
     stored::ReceiptRecipient& recipient = *request.receipt.add_recipients();
     recipient.set_address(absl::StrCat("to-", mailbox));

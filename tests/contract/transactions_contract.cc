@@ -90,6 +90,30 @@ TEST_P(EngineContract, ACommitFillsEntryHeadAndReceipt) {
   ExpectExact({mailbox});
 }
 
+TEST_P(EngineContract, AnEntryKeepsItsEnvelopeToTheLastOctet) {
+  const uint64_t mailbox = CreateMailboxAndDomain();
+  MakeReady(1, 4, {mailbox});
+  CommitRequest request = CommitOf(1, "text", {mailbox});
+  stored::Envelope& envelope = *request.entries[0].second.mutable_envelope();
+  envelope.set_ret(2);
+  envelope.set_envid(std::string(100, 'x'));
+  // As large as they come.
+  for (int i = 0; i < 100; ++i) {
+    stored::DsnRecipient& recipient = *envelope.add_dsn_recipients();
+    recipient.set_address(absl::StrCat(i, std::string(1'000, 'a')));
+    recipient.add_notify(4);
+    recipient.add_notify(2);
+    recipient.set_orcpt(absl::StrCat("rfc822;", std::string(493, 'o')));
+  }
+  const std::string octets = envelope.SerializeAsString();
+  ASSERT_TRUE(Commit(std::move(request)).ok());
+  const auto entries = EntriesOf(mailbox);
+  ASSERT_EQ(entries.size(), 1u);
+  EXPECT_TRUE(entries[0].envelope().SerializeAsString() == octets);
+  EXPECT_EQ(HeadOf(mailbox).used_bytes(), 4u) << "it is not charged";
+  ExpectExact({mailbox});
+}
+
 TEST_P(EngineContract, UidsAndModseqsAscendAndAreNotReused) {
   const uint64_t mailbox = CreateMailboxAndDomain(), other = CreateMailboxAndDomain();
   for (int i = 0; i < 3; ++i) Deliver(absl::StrCat("text ", i), {mailbox});

@@ -38,6 +38,23 @@ class Rebuild : public testing::Test {
   SmallStore store_;
 };
 
+// With all that an envelope may hold.
+stored::Entry EntryWithDsn(engine::TransactionId id) {
+  stored::Entry entry;
+  stored::Envelope& envelope = *entry.mutable_envelope();
+  envelope.set_sender("sender@example.net");
+  envelope.set_recipient("Alice+a@example.org");
+  envelope.set_ret(2);
+  envelope.set_envid(id.ToString());
+  for (const uint32_t notify : {2, 3}) {
+    stored::DsnRecipient& recipient = *envelope.add_dsn_recipients();
+    recipient.set_address("Alice+a@example.org");
+    recipient.add_notify(notify);
+    recipient.set_orcpt("rfc822;alice+2Ba@example.com");
+  }
+  return entry;
+}
+
 TEST_F(Rebuild, ALongHistoryComesBackWhole) {
   const uint64_t seed = std::random_device{}();
   SCOPED_TRACE(testing::Message() << "seed " << seed);
@@ -46,7 +63,7 @@ TEST_F(Rebuild, ALongHistoryComesBackWhole) {
   std::vector<engine::TransactionId> transactions, tombstones;
   for (int i = 0; i < 400; ++i) {
     const engine::TransactionId id = store_.NewTransaction();
-    ASSERT_TRUE(store_.DeliverAs(id, Noise(random() % 8'000, seed + i)).ok());
+    ASSERT_TRUE(store_.DeliverAs(id, Noise(random() % 8'000, seed + i), EntryWithDsn(id)).ok());
     transactions.push_back(id);
     if (i % 3 == 0) {
       ASSERT_TRUE(store_.Touch().ok());

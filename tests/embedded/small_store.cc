@@ -10,6 +10,7 @@
 #include <random>
 #include <sstream>
 #include <thread>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "server/base/status_macros.h"
@@ -113,9 +114,10 @@ absl::StatusOr<stored::Receipt> SmallStore::Deliver(const std::string& text) {
   return DeliverAs(NewTransaction(), text);
 }
 
-absl::StatusOr<stored::Receipt> SmallStore::DeliverAs(engine::TransactionId id, const std::string& text) {
+absl::StatusOr<stored::Receipt> SmallStore::DeliverAs(engine::TransactionId id, const std::string& text,
+                                                      stored::Entry entry) {
   Delivery delivery{.transaction = id, .text = text};
-  delivery.entries.emplace_back(mailbox, stored::Entry());
+  delivery.entries.emplace_back(mailbox, std::move(entry));
   return embedded::Deliver(*engine, std::move(delivery));
 }
 

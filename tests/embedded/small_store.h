@@ -62,8 +62,9 @@ class SmallStore {
 
   // Any thread.
   absl::StatusOr<stored::Receipt> Deliver(const std::string& text);
-  // The same up to Commit, whose answer is returned.
-  absl::StatusOr<stored::Receipt> DeliverAs(engine::TransactionId transaction, const std::string& text);
+  // The same up to Commit, whose answer is returned. The engine completes `entry`.
+  absl::StatusOr<stored::Receipt> DeliverAs(engine::TransactionId transaction, const std::string& text,
+                                            stored::Entry entry = {});
   absl::StatusOr<stored::Receipt> Settle(engine::TransactionId transaction);
   static engine::TransactionId NewTransaction();
   absl::Status Expunge(uint64_t uid);

@@ -10,11 +10,11 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "client/smtp/command_parser.h"
-#include "client/smtp/dsn.h"
 #include "client/smtp/path.h"
 #include "client/smtp/received_header.h"
 #include "client/smtp/xforward.h"
 #include "server/base/utf8.h"
+#include "server/mail/dsn.h"
 #include "tests/fuzz/check.h"
 
 namespace restante::smtp {
@@ -50,10 +50,16 @@ void CheckEnvelope(absl::string_view argument, PathKind kind, bool smtputf8) {
     return;
   }
   CheckAddress(envelope.address, kind, smtputf8 || envelope.smtputf8);
-  Check(envelope.ret.empty() || IsRet(envelope.ret), "RET", envelope.ret);
-  Check(envelope.envid.empty() || IsEnvelopeId(envelope.envid), "ENVID", envelope.envid);
-  Check(envelope.notify.empty() || IsNotify(envelope.notify), "NOTIFY", envelope.notify);
-  Check(envelope.orcpt.empty() || IsOriginalRecipient(envelope.orcpt, smtputf8), "ORCPT", envelope.orcpt);
+  // The store takes them as they are.
+  v1::Begin begin;
+  begin.set_ret(envelope.ret);
+  begin.set_envid(envelope.envid);
+  Check(dsn::Check(begin).ok(), "RET and ENVID", argument);
+  v1::Recipient recipient;
+  for (const v1::Notify notify : envelope.notify) recipient.add_notify(notify);
+  recipient.set_orcpt(envelope.orcpt);
+  Check(dsn::Check(recipient).ok(), "NOTIFY and ORCPT", argument);
+  Check(smtputf8 || IsAscii(envelope.orcpt), "without SMTPUTF8 ORCPT is ASCII", argument);
 }
 
 void CheckChunk(absl::string_view argument) {

@@ -73,6 +73,7 @@ Letter Client::NewLetter() {
   for (uint64_t i = dice_.OneIn(3) ? 1 + dice_.Below(8) : 1; i > 0; --i)
     letter.recipients.push_back(RandomRecipient());
   letter.ignore_quota = dice_.OneIn(16);
+  if (dice_.OneIn(4)) letter.dsn = 1 + static_cast<uint32_t>(dice_.Below(12));
   return letter;
 }
 

@@ -38,6 +38,8 @@ v1::Event Letter::Begin() const {
   begin.mutable_client()->set_address(client);
   if (declared) begin.set_declared_size(*declared);
   begin.set_detect_retries(!digest.empty());
+  begin.set_ret(static_cast<v1::Ret>(dsn % v1::Ret_ARRAYSIZE));
+  if (dsn > 0) begin.set_envid(absl::StrCat("envid-", dsn, "+2B"));
   return event;
 }
 
@@ -45,6 +47,10 @@ v1::Event Letter::Recipient(size_t i) const {
   v1::Event event;
   event.mutable_recipient()->set_address(recipients[i]);
   event.mutable_recipient()->set_ignore_quota(ignore_quota);
+  // Some have all of it, some a part, some nothing.
+  const uint32_t wanted = dsn == 0 ? 0 : dsn + static_cast<uint32_t>(i);
+  if (wanted % 2 == 1) event.mutable_recipient()->add_notify(static_cast<v1::Notify>(1 + wanted % 4));
+  if (wanted % 3 == 1) event.mutable_recipient()->set_orcpt(absl::StrCat("rfc822;", wanted, "@example.com"));
   return event;
 }
 

@@ -26,6 +26,9 @@ struct Letter {
   std::optional<uint64_t> declared;
   std::vector<std::string> recipients;
   bool ignore_quota = false;
+  // What notifications its sender asks for (RFC 3461); told from it for each recipient.
+  // 0: none.
+  uint32_t dsn = 0;
   std::string text;
   // What its retries are recognised by; empty: nothing.
   std::string digest;

@@ -57,6 +57,7 @@ class FakeStore::FakeTransaction : public Transaction {
 
   void Recipient(v1::Recipient recipient) override {
     const std::string& address = recipient.address();
+    store_->asked.push_back(recipient);
     if (state_->ended) return;
     if (state_->ready) store_->violations.push_back("Recipient after Data");
     v1::Answer answer;

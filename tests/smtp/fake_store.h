@@ -59,6 +59,7 @@ class FakeStore : public DeliveryClient {
   // --- what happened ---
   std::vector<Stored> stored;
   std::vector<v1::Begin> begun;
+  std::vector<v1::Recipient> asked;
   size_t open = 0;     // Transactions that have neither ended nor been given up.
   size_t aborted = 0;  // Given up before their end.
   size_t commits = 0;

@@ -19,6 +19,7 @@ namespace restante::smtp {
 namespace {
 
 using testing::AllOf;
+using testing::ElementsAre;
 using testing::EndsWith;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -180,6 +181,34 @@ TEST(Session, TheHeaderSaysThatAddressesMayBeUtf8) {
     EXPECT_EQ(stored.begin.declared_size(), stored.text.size());
     EXPECT_EQ(stored.begin.sender(), "j\xc3\xb6rg@b.c");
     EXPECT_EQ(machine.records().back().protocol, name);
+  }
+}
+
+TEST(Session, WhatIsSaidAboutNotificationsReachesTheStore) {
+  for (const Protocol protocol : {Protocol::kSmtp, Protocol::kLmtp}) {
+    SessionOptions options;
+    options.protocol = protocol;
+    Machine machine(options);
+    machine.Send(absl::StrCat(protocol == Protocol::kLmtp ? "LHLO" : "EHLO",
+                              " c\r\n"
+                              "MAIL FROM:<a@b.c> ret=hdrs ENVID=QQ+2B1\r\n"
+                              "RCPT TO:<d@e.f> ORCPT=rfc822;D+2Be@e.f NOTIFY=delay,Success\r\n"
+                              "RCPT TO:<g@e.f> NOTIFY=NEVER\r\n"
+                              "RCPT TO:<h@e.f>\r\n"
+                              "RSET\r\nMAIL FROM:<a@b.c>\r\n"));
+    ASSERT_EQ(machine.store().begun.size(), 2u);
+    EXPECT_EQ(machine.store().begun[0].ret(), v1::RET_HDRS);
+    EXPECT_EQ(machine.store().begun[0].envid(), "QQ+2B1");
+    EXPECT_EQ(machine.store().begun[1].ret(), v1::RET_UNSPECIFIED);
+    EXPECT_EQ(machine.store().begun[1].envid(), "");
+    const std::vector<v1::Recipient>& asked = machine.store().asked;
+    ASSERT_EQ(asked.size(), 3u);
+    EXPECT_THAT(asked[0].notify(), ElementsAre(v1::NOTIFY_DELAY, v1::NOTIFY_SUCCESS));
+    EXPECT_EQ(asked[0].orcpt(), "rfc822;D+2Be@e.f");
+    EXPECT_THAT(asked[1].notify(), ElementsAre(v1::NOTIFY_NEVER));
+    EXPECT_EQ(asked[1].orcpt(), "");
+    EXPECT_THAT(asked[2].notify(), IsEmpty());
+    EXPECT_EQ(asked[2].orcpt(), "");
   }
 }
 

@@ -24,6 +24,7 @@
 
 namespace restante {
 
+// What else Begin and Recipient can say (DSN, for one) goes by restante/delivery.h.
 struct Envelope {
   // Reverse path without angle brackets; empty: the null reverse path.
   std::string sender;
