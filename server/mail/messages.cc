@@ -13,6 +13,12 @@ namespace {
 
 using engine::PartitionId;
 
+// A message to 100 recipients with parameters of DSN has an entry of up to 150 KiB; a
+// page of such has to fit into what gRPC takes (4 MiB by default).
+constexpr size_t kPageOctets = 1024 * 1024;
+// Entries that are read at once.
+constexpr size_t kScanned = 100;
+
 std::string NameOfFolder(const stored::MailboxHead& head, uint32_t id) {
   for (const stored::Folder& folder : head.folders()) {
     if (folder.id() == id) return folder.name();
@@ -43,19 +49,32 @@ Task<absl::StatusOr<MessagePage>> Messages::List(ParentRef parent, uint64_t afte
   }
   MessagePage page;
   if (after == UINT64_MAX) co_return std::move(page);
-  CO_ASSIGN_OR_RETURN(engine::ScanPage scan, co_await Scan(engine_, PartitionId::Mailbox(found.number),
-                                                           engine::EntryKey(after + 1), kEntriesTo, limit));
-  for (const auto& [key, value] : scan.items) {
-    CO_ASSIGN_OR_RETURN(stored::Entry entry, ParseEntry(value));
-    if (scan.more) page.next = entry.uid();
-    if (folder && entry.folder() != *folder) continue;
-    if (arrived_before_us && entry.arrival_us() >= *arrived_before_us) continue;
-    MessageView view;
-    view.mailbox = head.address();
-    view.folder = NameOfFolder(head, entry.folder());
-    view.entry = std::move(entry);
-    page.items.push_back(std::move(view));
+  size_t octets = 0;
+  bool more = true;
+  while (more && limit > 0) {
+    CO_ASSIGN_OR_RETURN(engine::ScanPage scan,
+                        co_await Scan(engine_, PartitionId::Mailbox(found.number),
+                                      engine::EntryKey(after + 1), kEntriesTo, std::min(limit, kScanned)));
+    more = scan.more;
+    limit -= std::min(limit, scan.items.size());
+    for (const auto& [key, value] : scan.items) {
+      if (octets >= kPageOctets) {
+        page.next = after;
+        co_return std::move(page);
+      }
+      CO_ASSIGN_OR_RETURN(stored::Entry entry, ParseEntry(value));
+      after = entry.uid();
+      octets += value.size();
+      if (folder && entry.folder() != *folder) continue;
+      if (arrived_before_us && entry.arrival_us() >= *arrived_before_us) continue;
+      MessageView view;
+      view.mailbox = head.address();
+      view.folder = NameOfFolder(head, entry.folder());
+      view.entry = std::move(entry);
+      page.items.push_back(std::move(view));
+    }
   }
+  if (more) page.next = after;
   co_return std::move(page);
 }
 

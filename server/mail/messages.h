@@ -44,8 +44,8 @@ class Messages {
   Messages(engine::Engine* engine, uint64_t max_message, const Clock* clock);
 
   // In ascending order of UID, from the first above `after`. `arrived_before_us`
-  // (wall clock): only those. Looks at `limit` messages, so that a page can be
-  // short, or empty, before the last.
+  // (wall clock): only those. Looks at `limit` messages, or as many as have 1 MiB of
+  // what is known about them, so that a page can be short, or empty, before the last.
   Task<absl::StatusOr<MessagePage>> List(ParentRef parent, uint64_t after, size_t limit,
                                          std::optional<int64_t> arrived_before_us);
   Task<absl::StatusOr<MessageView>> Get(MessageRef ref);

@@ -249,5 +249,36 @@ TEST_F(DsnTest, WhatCannotBeMeantFailsTheTransactionAndIsNamed) {
   EXPECT_EQ(ReservedIn(bob_), 0u);
 }
 
+TEST_F(DsnTest, APageOfMessagesEndsWhereItHasGrownLarge) {
+  // 100 recipients with all that they may bring.
+  std::vector<v1::Recipient> recipients;
+  for (size_t i = 0; i < kMaxDsnRecipients; ++i) {
+    recipients.push_back(To(absl::StrCat("alice+", i, std::string(50, 'x'), "@example.org"),
+                            {v1::NOTIFY_NEVER}, absl::StrCat("rfc822;", std::string(493, 'x'))));
+  }
+  constexpr size_t kMessages = 30;
+  for (size_t i = 0; i < kMessages; ++i) {
+    ASSERT_TRUE(Deliver(From("x", static_cast<char>('A' + i)), recipients).back().receipts().committed());
+  }
+  mail::Messages messages(engine_.get(), 1 << 20, &clock_);
+  std::vector<size_t> pages;
+  size_t seen = 0;
+  uint64_t after = 0;
+  do {
+    const auto page = Get(messages.List({At("alice@example.org"), std::nullopt}, after, 1000, std::nullopt));
+    ASSERT_TRUE(page.ok()) << page.status();
+    size_t octets = 0;
+    for (const MessageView& view : page->items) {
+      EXPECT_EQ(view.entry.uid(), ++seen);
+      octets += view.entry.ByteSizeLong();
+    }
+    EXPECT_LT(octets, 1'300'000u);
+    pages.push_back(page->items.size());
+    after = page->next;
+  } while (after != 0);
+  EXPECT_EQ(seen, kMessages);
+  EXPECT_GT(pages.size(), 1u) << "no page was large";
+}
+
 }  // namespace
 }  // namespace restante::mail
