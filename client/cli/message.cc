@@ -5,6 +5,8 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
 #include "client/cli/context.h"
 #include "client/cli/names.h"
 #include "client/cli/output.h"
@@ -19,6 +21,28 @@ struct MessageOptions {
   std::vector<uint64_t> uids;
 };
 
+// The words of RFC 3461.
+std::string WordOf(v1::Ret ret) {
+  if (ret == v1::RET_UNSPECIFIED) return "";
+  return std::string(absl::StripPrefix(v1::Ret_Name(ret), "RET_"));
+}
+std::string WordsOf(const google::protobuf::RepeatedField<int>& notify) {
+  return absl::StrJoin(notify, ",", [](std::string* out, int value) {
+    absl::StrAppend(out, absl::StripPrefix(v1::Notify_Name(static_cast<v1::Notify>(value)), "NOTIFY_"));
+  });
+}
+
+std::string DsnRecipientsJson(const v1::Message& message) {
+  const auto append = [](std::string* out, const v1::DsnRecipient& recipient) {
+    absl::StrAppend(out, Record()
+                             .Text("address", recipient.address())
+                             .Text("notify", WordsOf(recipient.notify()))
+                             .Text("orcpt", recipient.orcpt())
+                             .ToJson());
+  };
+  return absl::StrCat("[", absl::StrJoin(message.dsn_recipients(), ",", append), "]");
+}
+
 Record ToRecord(const v1::Message& message) {
   Record record;
   record.Number("uid", message.uid())
@@ -29,8 +53,23 @@ Record ToRecord(const v1::Message& message) {
       .Json("name", JsonString(message.name()))
       .Json("transaction_id", JsonString(message.transaction_id()))
       .Json("modseq", absl::StrCat(message.modseq()))
-      .Json("crc32c", absl::StrCat(message.crc32c()));
+      .Json("crc32c", absl::StrCat(message.crc32c()))
+      .Json("ret", JsonString(WordOf(message.ret())))
+      .Json("envid", JsonString(message.envid()))
+      .Json("dsn_recipients", DsnRecipientsJson(message));
   return record;
+}
+
+// What was asked for in the way of notifications, for people, who seldom meet any.
+void ShowDsn(const v1::Message& message, Record* record) {
+  if (message.ret() != v1::RET_UNSPECIFIED) record->Text("ret", WordOf(message.ret()));
+  if (!message.envid().empty()) record->Text("envid", message.envid());
+  for (const v1::DsnRecipient& recipient : message.dsn_recipients()) {
+    std::string text = absl::StrCat("<", recipient.address(), ">");
+    if (!recipient.notify().empty()) absl::StrAppend(&text, " NOTIFY=", WordsOf(recipient.notify()));
+    if (!recipient.orcpt().empty()) absl::StrAppend(&text, " ORCPT=", recipient.orcpt());
+    record->Text("dsn", text);
+  }
 }
 
 absl::Status List(Context& context, const MessageOptions& options) {
@@ -53,7 +92,9 @@ absl::Status Show(Context& context, const MessageOptions& options) {
   Printer printer(context.out, context.json());
   for (uint64_t uid : options.uids) {
     ASSIGN_OR_RETURN(v1::Message message, Get(context, options, uid));
-    printer.One(ToRecord(message));
+    Record record = ToRecord(message);
+    if (!context.json()) ShowDsn(message, &record);
+    printer.One(record);
   }
   return absl::OkStatus();
 }

@@ -154,6 +154,43 @@ TEST_F(CommandLineTest, DeletingAFullMailboxSaysHowManyMessagesAndWithMail) {
   EXPECT_EQ(Run({"mailbox", "delete", "alice@example.org", "--with-mail"}), kDone);
 }
 
+TEST_F(CommandLineTest, WhatNotificationsWereAskedForIsShownWhereItWas) {
+  auto& box = store.Add("alice@example.org");
+  store.AddMessage(box, "one\r\n");
+  store.AddMessage(box, "two\r\n");
+  v1::Message& message = box.messages[2].first;
+  message.set_ret(v1::RET_HDRS);
+  message.set_envid("QQ+2B1");
+  v1::DsnRecipient& first = *message.add_dsn_recipients();
+  first.set_address("alice+x@example.org");
+  first.add_notify(v1::NOTIFY_DELAY);
+  first.add_notify(v1::NOTIFY_SUCCESS);
+  first.set_orcpt("rfc822;a+2Bx@example.com");
+  message.add_dsn_recipients()->set_address("info@example.org");
+  message.mutable_dsn_recipients(1)->add_notify(v1::NOTIFY_NEVER);
+
+  EXPECT_EQ(Run({"message", "show", "alice@example.org", "2"}), kDone) << err;
+  EXPECT_THAT(out, HasSubstr("ret        HDRS\n"
+                             "envid      QQ+2B1\n"
+                             "dsn        <alice+x@example.org> NOTIFY=DELAY,SUCCESS "
+                             "ORCPT=rfc822;a+2Bx@example.com\n"
+                             "dsn        <info@example.org> NOTIFY=NEVER\n"));
+  const std::string json =
+      "\"ret\":\"HDRS\",\"envid\":\"QQ+2B1\",\"dsn_recipients\":[{\"address\":\"alice+x@example.org\","
+      "\"notify\":\"DELAY,SUCCESS\",\"orcpt\":\"rfc822;a+2Bx@example.com\"},{\"address\":\"info@example."
+      "org\","
+      "\"notify\":\"NEVER\",\"orcpt\":\"\"}]}\n";
+  EXPECT_EQ(Run({"message", "show", "alice@example.org", "2", "--output", "json"}), kDone);
+  EXPECT_THAT(out, testing::EndsWith(json));
+  EXPECT_EQ(Run({"message", "list", "alice@example.org", "--output", "json"}), kDone);
+  EXPECT_THAT(out, testing::EndsWith(json));
+  EXPECT_EQ(Run({"message", "show", "alice@example.org", "1"}), kDone);
+  EXPECT_THAT(out, testing::Not(HasSubstr("dsn")));
+  EXPECT_THAT(out, testing::Not(HasSubstr("envid")));
+  EXPECT_EQ(Run({"message", "show", "alice@example.org", "1", "--output", "json"}), kDone);
+  EXPECT_THAT(out, testing::EndsWith("\"ret\":\"\",\"envid\":\"\",\"dsn_recipients\":[]}\n"));
+}
+
 TEST_F(CommandLineTest, CatWritesEveryOctetAndDeleteCountsWhatIsMissing) {
   auto& box = store.Add("alice@example.org");
   std::string text("Subject: x\r\n\r\n\0\xff\rbare\n", 23);

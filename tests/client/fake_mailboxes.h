@@ -135,6 +135,17 @@ class FakeMailboxes : public v1::MailboxService::Service,
     if (at == messages.end()) response->clear_next_page_token();
     return grpc::Status::OK;
   }
+  grpc::Status GetMessage(grpc::ServerContext*, const v1::GetMessageRequest* request,
+                          v1::Message* response) override {
+    for (const auto& [name, box] : boxes) {
+      for (const auto& [uid, entry] : box.messages) {
+        if (entry.first.name() != request->name()) continue;
+        *response = entry.first;
+        return grpc::Status::OK;
+      }
+    }
+    return Error(grpc::StatusCode::NOT_FOUND, request->name() + ": no such message", "NO_SUCH_MESSAGE");
+  }
   grpc::Status ReadMessage(grpc::ServerContext*, const v1::ReadMessageRequest* request,
                            grpc::ServerWriter<v1::ReadMessageResponse>* writer) override {
     for (auto& [name, box] : boxes) {
