@@ -71,6 +71,10 @@ void FrontConfig::Register(OptionTable& options) {
                  "What to do with a text that has a bare CR, a bare LF or NUL.");
   options.Choice("unknown-recipient", &unknown_recipient, {"reject", "tempfail"},
                  "Whether unknown mailboxes and domains get 550 or 450.");
+  options.Bool(
+      "advertise-dsn", &advertise_dsn,
+      "Offers DSN: whoever reads the messages sends their senders the notifications that they asked for. "
+      "What was asked is kept with a message in any case.");
   options.Choice("reply-detail", &reply_detail, {"trusted", "none"},
                  "Who is told with a refusal whose limit was met and how much is missing: "
                  "--trusted-networks, or nobody.");

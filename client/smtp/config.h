@@ -46,6 +46,7 @@ struct FrontConfig {
   absl::Duration settle_timeout = absl::Minutes(5);
   std::string bare_newline = "keep";
   std::string unknown_recipient = "reject";
+  bool advertise_dsn = false;
   std::string reply_detail = "trusted";
   std::string policy_unavailable = "dunno";
   std::string log_format = "text";

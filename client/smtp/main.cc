@@ -83,6 +83,7 @@ restante::smtp::ServerOptions ToServerOptions(const restante::smtp::FrontConfig&
   options.session.unknown_recipient = config.unknown_recipient == "reject"
                                           ? restante::smtp::UnknownRecipient::kReject
                                           : restante::smtp::UnknownRecipient::kTempfail;
+  options.session.advertise_dsn = config.advertise_dsn;
   options.session.reply_detail = config.reply_detail == "trusted";
   options.max_connections = config.max_connections;
   options.client_bounds = {.connections = config.client_connections,

@@ -65,6 +65,8 @@ struct SessionOptions {
   BareNewline bare_newline = BareNewline::kKeep;
   // STARTTLS is there for who asks.
   bool offer_tls = false;
+  // Tells hosts that notifications (RFC 3461) are seen to here.
+  bool advertise_dsn = false;
   UnknownRecipient unknown_recipient = UnknownRecipient::kReject;
 };
 

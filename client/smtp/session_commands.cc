@@ -166,6 +166,7 @@ void Session::Hello(Verb verb, absl::string_view argument) {
         options_->hostname, "PIPELINING", max > header ? absl::StrCat("SIZE ", max - header) : "SIZE",
         "8BITMIME",         "CHUNKING",   absl::StrCat("LIMITS RCPTMAX=", recipients),
         "SMTPUTF8"};
+    if (options_->advertise_dsn) lines.emplace_back("DSN");
     if (peer_.trusted) lines.emplace_back("XFORWARD NAME ADDR PORT PROTO HELO IDENT SOURCE");
     if (offers_ignore_quota()) lines.emplace_back("IGNOREQUOTA");
     lines.emplace_back("ENHANCEDSTATUSCODES");

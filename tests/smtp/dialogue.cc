@@ -51,6 +51,10 @@ absl::Status ApplyOption(absl::string_view text, Dialogue* dialogue) {
       return absl::OkStatus();
     }
   }
+  if (text == "advertise-dsn") {
+    options->advertise_dsn = true;
+    return absl::OkStatus();
+  }
   if (text == "starttls") {
     options->offer_tls = true;
     return absl::OkStatus();

@@ -185,9 +185,12 @@ TEST(Session, TheHeaderSaysThatAddressesMayBeUtf8) {
 }
 
 TEST(Session, WhatIsSaidAboutNotificationsReachesTheStore) {
-  for (const Protocol protocol : {Protocol::kSmtp, Protocol::kLmtp}) {
+  for (const auto& [protocol, advertised] :
+       {std::pair(Protocol::kSmtp, false), std::pair(Protocol::kSmtp, true),
+        std::pair(Protocol::kLmtp, false)}) {
     SessionOptions options;
     options.protocol = protocol;
+    options.advertise_dsn = advertised;
     Machine machine(options);
     machine.Send(absl::StrCat(protocol == Protocol::kLmtp ? "LHLO" : "EHLO",
                               " c\r\n"
