@@ -108,6 +108,40 @@ TEST_P(Formats, TheStoreGoesOn) {
   }
 }
 
+TEST_P(Formats, RetriesOfWhatWasLeftOpenAreRecognised) {
+  const auto mailboxes =
+      Await<absl::StatusOr<std::vector<std::pair<uint64_t, stored::Head>>>>([&](auto done) {
+        engine_->ListPartitions(engine::PartitionId::Kind::kMailbox, 0, 100, std::move(done));
+      });
+  ASSERT_TRUE(mailboxes.ok()) << mailboxes.status();
+  size_t recognised = 0;
+  for (const auto& [number, head] : *mailboxes) {
+    const auto open = Await<absl::StatusOr<engine::ScanPage>>([&](auto done) {
+      engine_->Scan(engine::PartitionId::Mailbox(number), engine::kOpenReceiptsFrom, engine::kOpenReceiptsTo,
+                    100, std::move(done));
+    });
+    ASSERT_TRUE(open.ok()) << open.status();
+    for (const auto& [key, value] : open->items) {
+      stored::OpenReceipt left;
+      ASSERT_TRUE(left.ParseFromString(value));
+      Delivery retry{.transaction = SmallStore::NewTransaction(), .text = "text", .retry_key = key.substr(2)};
+      retry.entries.emplace_back(number, stored::Entry());
+      const auto receipt = Deliver(*engine_, std::move(retry));
+      ASSERT_TRUE(receipt.ok()) << receipt.status();
+      EXPECT_EQ(receipt->recipients(0).uid(), left.uid());
+      EXPECT_EQ(receipt->recipients(0).stored_by(), left.transaction_id());
+      ++recognised;
+    }
+    const auto read = Await<absl::StatusOr<engine::ReadResult>>(
+        [&](auto done) { engine_->Read(engine::PartitionId::Mailbox(number), {}, std::move(done)); });
+    ASSERT_TRUE(read.ok() && read->head);
+    EXPECT_EQ(read->head->SerializeAsString(), head.SerializeAsString()) << "nothing was stored";
+  }
+  // Those of before had none.
+  EXPECT_EQ(recognised, GetParam() == "format-2-dsn" ? 6u : 0u);
+  EXPECT_THAT(VerifyMail(*engine_), IsEmpty());
+}
+
 INSTANTIATE_TEST_SUITE_P(Every, Formats, testing::ValuesIn(FixtureNames()), [](const auto& fixture) {
   std::string name = fixture.param;
   std::replace(name.begin(), name.end(), '-', '_');

@@ -1,7 +1,7 @@
 // Makes a fixture of the present format: a data directory with a bit of
 // everything, and what it contains. fixtures/README.md says when and how.
 //
-//   make_fixture tests/embedded/fixtures/format-2
+//   make_fixture tests/embedded/fixtures/format-3
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
@@ -112,8 +112,11 @@ class Maker {
 
   // `boxes` get one message; returns the UID in the first.
   uint64_t Put(std::vector<uint64_t> boxes, std::string text, const stored::Entry& like = {},
-               std::optional<uint64_t> expected = {}) {
-    Delivery delivery{.transaction = Id(1, ++deliveries_), .text = std::move(text), .expected = expected};
+               std::optional<uint64_t> expected = {}, std::string retry_key = "") {
+    Delivery delivery{.transaction = Id(1, ++deliveries_),
+                      .text = std::move(text),
+                      .expected = expected,
+                      .retry_key = std::move(retry_key)};
     delivery.receipt.set_sender("sender@example.com");
     delivery.receipt.set_size(delivery.text.size());
     for (const uint64_t box : boxes) {
@@ -172,13 +175,33 @@ class Maker {
                           ended.Notify();
                         });
     AwaitOrDie(ended);
+    AddDelivery(Prose(400, 60), "first key, first");
+    AddDelivery(Prose(400, 61), "second key, 2nd.");
     const auto tombstone = Await<absl::StatusOr<stored::Receipt>>(
         [&](auto done) { engine_->Settle(Id(2, 1), {alice_}, std::move(done)); });
     Check(tombstone.status(), "settle");
   }
 
+  // Messages whose retries would be recognised, and to whose senders' wishes about
+  // notifications somebody may see: two in the index and one behind its checkpoint.
+  void AddDelivery(const std::string& text, const std::string& retry_key) {
+    stored::Entry entry;
+    stored::Envelope& envelope = *entry.mutable_envelope();
+    envelope.set_ret(v1::RET_HDRS);
+    envelope.set_envid(absl::StrCat("QQ+2B", retry_key.substr(0, 1)));
+    for (const char* detail : {"a", "b"}) {
+      stored::DsnRecipient& recipient = *envelope.add_dsn_recipients();
+      recipient.set_address(absl::StrCat("alice+", detail, "@example.org"));
+      recipient.add_notify(v1::NOTIFY_DELAY);
+      recipient.add_notify(v1::NOTIFY_SUCCESS);
+      recipient.set_orcpt(absl::StrCat("rfc822;alice+2B", detail, "@example.com"));
+    }
+    Put({alice_, carol_}, text, entry, {}, retry_key);
+  }
+
   // The log's end, behind the last checkpoint.
   void AddTail() {
+    AddDelivery(Prose(400, 202), "third key, third");
     Put({alice_, bob_}, Noise(2'000, 200));
     Check(Expunge(*engine_, bob_, 13), "expunge");
     Put({carol_}, Prose(5'000, 201));

@@ -87,8 +87,13 @@ void AddPartition(engine::Engine& engine, PartitionId partition, const std::stri
       continue;
     }
     std::string text = absl::CHexEscape(value);
-    if (absl::StartsWith(key, "a/")) text = Parsed<stored::DirectoryAddress>(value);
-    if (absl::StartsWith(key, "d/")) text = Parsed<stored::DirectoryDomain>(value);
+    if (partition.kind == PartitionId::Kind::kMailbox) {
+      text = Parsed<stored::OpenReceipt>(value);
+    } else if (absl::StartsWith(key, "a/")) {
+      text = Parsed<stored::DirectoryAddress>(value);
+    } else if (absl::StartsWith(key, "d/")) {
+      text = Parsed<stored::DirectoryDomain>(value);
+    }
     lines->push_back(absl::StrCat(name, " ", absl::CHexEscape(key), ": ", text));
   }
 }
