@@ -86,6 +86,7 @@ def check_waits_for_room(mta, service):
     harness.poll(lambda: service.stored() == len(keys), "the good one's copies")
     mta.flush()
     harness.poll(lambda: mta.queued() == len(keys), "nothing but the full one's mail in the queue")
+    harness.poll(lambda: f"<{FULL}> 452 4.2.2" in service.front.program.log_text(), "the hop's refusal")
     assert service.stored(FULL) == 0
     harness.Cli(service.store.address)("mailbox", "set", FULL, "--messages", "10")
     drain(mta, service, lambda: service.stored(FULL) == len(keys))
