@@ -9,7 +9,7 @@ class Exim:
     """Listens on a port of its own. Needs root."""
 
     def __init__(self, directory, addresses, cutthrough=False):
-        self.root = PackageRoot(directory, "exim4-daemon-light", ["usr/sbin/exim4"], ["Debian-exim"])
+        self.root = PackageRoot(directory, ["exim4-daemon-light"], ["usr/sbin/exim4"], ["Debian-exim"])
         text = recipe.read("exim/exim.conf", addresses)
         if cutthrough:
             text = recipe.replace(text, "# CUTTHROUGH = yes", "CUTTHROUGH = yes")

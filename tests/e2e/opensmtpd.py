@@ -15,7 +15,7 @@ class OpenSmtpd:
     """Listens on a port of its own. Needs root."""
 
     def __init__(self, directory, addresses, store_address, max_message="48M"):
-        self.root = PackageRoot(directory, "opensmtpd", PROGRAMS, ["opensmtpd", "opensmtpq"])
+        self.root = PackageRoot(directory, ["opensmtpd"], PROGRAMS, ["opensmtpd", "opensmtpq"])
         smtpctl = self.root.path / "usr/sbin/smtpctl"
         os.chown(smtpctl, 0, self.root.ids["opensmtpq"])  # As the package's installation does.
         smtpctl.chmod(0o2755)

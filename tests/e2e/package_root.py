@@ -17,13 +17,19 @@ PATHS = {"PATH": "/usr/sbin:/usr/bin:/bin"}
 
 
 class PackageRoot:
-    """A directory for chroot: the package, the libraries and users that it needs, nothing else."""
+    """A directory for chroot: the packages, the libraries and users that they need, nothing else."""
 
-    def __init__(self, directory, package, programs, users):
-        self.path = pathlib.Path(directory) / package
-        unpacked = harness.BUILD_DIR / "mta" / package
-        assert unpacked.is_dir(), f"{unpacked} is missing; ./dev test puts it there"
-        shutil.copytree(unpacked, self.path, symlinks=True)
+    def __init__(self, directory, packages, programs, users, library_path=()):
+        """Named after the first of `packages`. `programs`: what is run or loaded in there, relative.
+
+        `library_path`: folders of the packages where they keep libraries of their own.
+        """
+        self.path = pathlib.Path(directory) / packages[0]
+        self._library_path = ":".join(str(self.path / folder) for folder in library_path)
+        for package in packages:
+            unpacked = harness.BUILD_DIR / "mta" / package
+            assert unpacked.is_dir(), f"{unpacked} is missing; ./dev puts it there"
+            shutil.copytree(unpacked, self.path, symlinks=True, dirs_exist_ok=True)
         for name in ("bin", "dev", "etc", "run", "tmp", "var/log", "var/run", "var/spool"):
             (self.path / name).mkdir(parents=True, exist_ok=True)
         (self.path / "tmp").chmod(0o1777)
@@ -32,7 +38,7 @@ class PackageRoot:
             (self.path / "dev" / name).chmod(0o666)
         self._copy("/bin/sh")
         for program in ("bin/sh", *programs):
-            self._copy_libraries(self.path / program)
+            self.copy_libraries(self.path / program)
         self.ids = ids = {"root": 0, "nobody": 65534, **{user: 64900 + i for i, user in enumerate(users)}}
         self.write("etc/passwd", "".join(f"{u}:x:{i}:{i}::/nonexistent:/bin/sh\n" for u, i in ids.items()))
         self.write("etc/group", "mail:x:8:\n" + "".join(f"{u}:x:{i}:\n" for u, i in ids.items()))
@@ -44,11 +50,14 @@ class PackageRoot:
             inside.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(os.path.realpath(path), inside)
 
-    def _copy_libraries(self, program):
-        needed = subprocess.run(["ldd", program], check=True, capture_output=True, text=True).stdout
+    def copy_libraries(self, program):
+        """What a program or module in here is linked with."""
+        needed = subprocess.run(["ldd", program], check=True, capture_output=True, text=True,
+                                env={**PATHS, "LD_LIBRARY_PATH": self._library_path}).stdout
         assert "not found" not in needed, f"{program}:\n{needed}"
         for library in re.findall(r"(/\S+) \(0x", needed):
-            self._copy(library)
+            if not pathlib.Path(library).is_relative_to(self.path):
+                self._copy(library)
 
     def make_directory(self, path, user):
         (self.path / path).mkdir(parents=True)
@@ -75,6 +84,11 @@ class PackageRoot:
                               stdin=subprocess.DEVNULL, timeout=harness.PATIENCE * 2, env=PATHS)
         assert done.returncode == 0, f"{command}: {done}\n{self.read('output.log')}"
         return done.stdout
+
+    @property
+    def pid(self):
+        """Of what was started."""
+        return self._started.pid
 
     def processes(self):
         """All that run in here, by pid."""

@@ -10,23 +10,11 @@ import subprocess
 import pytest
 
 import harness
+from certificate import make_certificate
 from postfix import Postfix
 from smtp_client import message
 
 TEXT = "Subject: in TLS\r\n\r\ntext\r\n"
-
-
-def make_certificate(directory, name="mx.example.org", key="ec"):
-    """A pair of its own at each call; returns the certificate's file and the key's."""
-    kind = ["ec", "-pkeyopt", "ec_paramgen_curve:P-256"] if key == "ec" else ["rsa:2048"]
-    certificate, secret = directory / "certificate.pem", directory / "key.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", *kind, "-nodes", "-keyout", f"{secret}.new", "-out",
-         f"{certificate}.new", "-days", "2", "-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}"],
-        check=True, capture_output=True)
-    os.rename(f"{certificate}.new", certificate)
-    os.rename(f"{secret}.new", secret)
-    return certificate, secret
 
 
 @pytest.fixture
