@@ -13,6 +13,8 @@ def number(value, digits=3):
         return "-"
     if isinstance(value, str):
         return value
+    if isinstance(value, int):
+        return f"{value:,}"
     magnitude = abs(value)
     decimals = 0
     while magnitude and magnitude < 10 ** (digits - 1) and decimals < 4:
@@ -58,7 +60,9 @@ class Goal:
 class Report:
     def __init__(self, options):
         self.tables, self.notes, self.goals = [], [], []
-        self.figures = {"machine": {"cores": os.cpu_count(), "kernel": platform.release(), "load": os.getloadavg()[0]},
+        load = os.getloadavg()[0]
+        print(f"{os.cpu_count()} cores, Linux {platform.release()}, load {load:.1f} at the start", flush=True)
+        self.figures = {"machine": {"cores": os.cpu_count(), "kernel": platform.release(), "load": load},
                         "when": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
                         "options": {k: str(v) for k, v in vars(options).items() if v}}
 

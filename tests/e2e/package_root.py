@@ -60,7 +60,7 @@ class PackageRoot:
                 self._copy(library)
 
     def make_directory(self, path, user):
-        (self.path / path).mkdir(parents=True)
+        (self.path / path).mkdir(parents=True, exist_ok=True)
         os.chown(self.path / path, self.ids[user], self.ids[user])
 
     def write(self, path, text):

@@ -47,13 +47,12 @@ inline double OwnCpuSeconds() {
   return seconds(used.ru_utime) + seconds(used.ru_stime);
 }
 
-// What every load generator reports, as one line of JSON on standard output. `more`
-// is put behind it, as `, "name": value`.
-inline void Report(Latencies& latencies, Steady::duration took, const char* more = "") {
+// What every load generator reports, as one line of JSON on standard output: `count`
+// were done, in `took`.
+inline void Report(size_t count, Latencies& latencies, Steady::duration took) {
   std::printf(
-      "{\"count\": %zu, \"seconds\": %.6f, \"p50_us\": %.1f, \"p99_us\": %.1f, \"cpu_seconds\": %.3f%s}\n",
-      latencies.count(), Seconds(took), latencies.Percentile(0.5), latencies.Percentile(0.99),
-      OwnCpuSeconds(), more);
+      "{\"count\": %zu, \"seconds\": %.6f, \"p50_us\": %.1f, \"p99_us\": %.1f, \"cpu_seconds\": %.3f}\n",
+      count, Seconds(took), latencies.Percentile(0.5), latencies.Percentile(0.99), OwnCpuSeconds());
 }
 
 }  // namespace restante::bench

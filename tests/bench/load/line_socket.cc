@@ -38,7 +38,12 @@ LineSocket::LineSocket(const std::string& address) {
   fcntl(fd_, F_SETFL, fcntl(fd_, F_GETFL) | O_NONBLOCK);
 }
 
-LineSocket::~LineSocket() { close(fd_); }
+LineSocket::~LineSocket() { Close(); }
+
+void LineSocket::Close() {
+  if (fd_ >= 0) close(fd_);
+  fd_ = -1;
+}
 
 void LineSocket::Send(std::string_view octets) {
   unsent_ = octets;
@@ -103,7 +108,7 @@ void Poller::RunUntil(const std::function<bool()>& done) {
       const bool open = (events[i].events & EPOLLIN) == 0 || entry.socket->Read();
       if (!entry.socket->written()) entry.socket->Flush();
       entry.on_event();
-      if (!open && !done()) Die("the server has closed the connection");
+      if (!open && entry.socket->fd_ >= 0) Die("the server has closed the connection");
     }
   }
 }

@@ -27,6 +27,9 @@ class LineSocket {
   // Sends `octets`, which stay where they are until written() is true again.
   void Send(std::string_view octets);
 
+  // The peer may close, too.
+  void Close();
+
   // Whether the kernel has taken all that was sent.
   bool written() const { return unsent_.empty(); }
 

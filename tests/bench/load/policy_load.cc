@@ -63,7 +63,7 @@ void Run(const std::string& address, int connections, double seconds, const std:
   }
   for (const auto& asker : askers) ask(*asker, Steady::now());
   poller.RunUntil([&] { return waiting == 0; });
-  Report(latencies, Steady::now() - begin);
+  Report(latencies.count(), latencies, Steady::now() - begin);
 }
 
 }  // namespace

@@ -100,7 +100,7 @@ def run(bench):
     figures, reused = {}, 0
     # Each kind has a server of its own: memory that one has left behind would serve the next.
     for kind, context in (("plain", None), ("TLS", tls)):
-        with bench.started(Restante, [], *options) as server:
+        with bench.peer(Restante, [], *options) as server:
             address = server.front.program.addresses["smtps"] if context else server.smtp
             figures[kind] = cost(bench, server, Clients(address, context), count, progress, kind)
             if context:

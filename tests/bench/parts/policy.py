@@ -9,7 +9,11 @@ USER = "alice@example.org"
 
 
 def run(bench):
-    peers = bench.start(Restante, Dovecot, addresses=[USER])
+    with bench.peers(Restante, Dovecot, addresses=[USER]) as peers:
+        measure(bench, peers)
+
+
+def measure(bench, peers):
     progress = bench.progress(len(peers) * (bench.rounds + 1))
 
     def sample(peer):

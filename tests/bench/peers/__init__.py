@@ -5,6 +5,7 @@ What a part of the bench uses of them:
     smtp, lmtp      addresses, where it speaks that
     policy          the address of its Postfix policy service
     pids()          the processes that a tree of the server's processes grows from
-    stored(mailbox) messages that are there
+    stored()        messages that are there, one in two mailboxes counted twice; None: it keeps none
+    needs_root      whether it can be started as root only
     stop()          ends it and all that it has started
 """

@@ -54,6 +54,7 @@ service quota-status {{
 
 class Dovecot:
     name = "dovecot"
+    smtp = None
     needs_root = True
 
     def __init__(self, directory, addresses):
@@ -78,9 +79,9 @@ class Dovecot:
     def pids(self):
         return [self.root.pid]
 
-    def stored(self, mailbox):
-        line = self.root.run("/usr/bin/doveadm", "mailbox", "status", "-u", mailbox, "messages", "INBOX")
-        return int(line.rsplit("=", 1)[1])
+    def stored(self):
+        lines = self.root.run("/usr/bin/doveadm", "mailbox", "status", "-A", "messages", "INBOX").splitlines()
+        return sum(int(line.rsplit("=", 1)[1]) for line in lines)
 
     def stop(self):
         self.root.close()

@@ -21,8 +21,8 @@ class Restante:
     def pids(self):
         return [self.store.program.pid, self.front.program.pid]
 
-    def stored(self, mailbox):
-        return self.api.usage(mailbox).messages
+    def stored(self):
+        return self.api.domain_usage().messages
 
     def stop(self):
         self.api.close()
