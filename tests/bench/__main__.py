@@ -18,10 +18,12 @@ import signal
 import sys
 import tempfile
 
-from bench import report
+from bench import TESTS, plot, readme, report
 
 PARTS = {
     "smtp": "mail by SMTP and LMTP, beside Dovecot, Cyrus, smtp-sink and the bare disk",
+    "alone": "one session: from the final dot to 250, beside one sync and two round trips",
+    "grpc": "the API without SMTP: Deliver beside the bare disk, CheckRecipient, list, read, delete",
     "policy": "Postfix policy answers at 16 connections, beside Dovecot's quota-status",
     "idle": "memory of the front end for 10,000 idle connections, plain and TLS; sessions resumed",
 }
@@ -38,6 +40,8 @@ def parse(arguments):
     parser.add_argument("--seconds", type=float, help="that a round of one server takes, about (3; quick: 1)")
     parser.add_argument("--quick", action="store_true", help="little of everything: whether it works, not how well")
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write all figures there")
+    parser.add_argument("--plot", type=pathlib.Path, metavar="FILE", help="draw what the part smtp found (PNG)")
+    parser.add_argument("--update-readme", action="store_true", help="write its table into README.md")
     options = parser.parse_args(arguments)
     for part in options.parts:
         if part not in (*PARTS, "all"):
@@ -45,6 +49,8 @@ def parse(arguments):
     if "all" in options.parts:
         options.parts = list(PARTS)
     options.parts = options.parts or ["smtp"]
+    if (options.plot or options.update_readme) and "smtp" not in options.parts:
+        parser.error("--plot and --update-readme are of the part smtp")
     return options
 
 
@@ -105,6 +111,10 @@ def main():
             bench.run(part)
         if options.json:
             bench.report.write_json(options.json)
+        if options.plot:
+            plot.draw(bench.report.cases, options.plot)
+        if options.update_readme:
+            readme.update(TESTS.parent / "README.md", bench.report.summary.markdown())
     finally:
         shutil.rmtree(directory)
 

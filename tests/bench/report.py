@@ -1,6 +1,7 @@
 """What a run has found: tables, notes and goals for people, and all figures for programs."""
 
 import json
+import operator
 import os
 import platform
 import sys
@@ -40,15 +41,18 @@ class Table:
 
 
 class Goal:
-    """`measured` is None where there was nothing to compare with."""
+    """A bound, and whether it is kept; `measured` is None where there was nothing to compare with."""
 
-    def __init__(self, what, measured, unit="", at_least=None, below=None):
+    KEPT = {"at least": operator.ge, "at most": operator.le, "below": operator.lt}
+
+    def __init__(self, what, measured, unit="", **bound):
+        """`bound`: one of at_least, at_most, below."""
+        (kind, value), = bound.items()
+        kind = kind.replace("_", " ")
         self.what, self.measured = what, measured
-        self.bound = f"at least {number(at_least, 1)}" if below is None else f"below {number(below, 1)}"
+        self.bound = f"{kind} {number(value, 1)}"
         self.unit = f" {unit}" if unit else ""
-        self.reached = None
-        if measured is not None:
-            self.reached = measured >= at_least if below is None else measured < below
+        self.reached = None if measured is None else self.KEPT[kind](measured, value)
 
     def text(self):
         if self.reached is None:
@@ -57,9 +61,16 @@ class Goal:
         return f"goal: {self.what}: {self.bound}{self.unit}; measured {number(self.measured)}: {verdict}"
 
 
+SUMMARY_COLUMNS = ["", "restante", "of Dovecot's", "of Cyrus'", "of smtp-sink's", "of the bare disk's",
+                   "CPU, of Dovecot's", "p50 ms", "p99 ms"]
+
+
 class Report:
     def __init__(self, options):
         self.tables, self.notes, self.goals = [], [], []
+        # Of the part `smtp`: the table for README, and what the picture shows.
+        self.summary = Table("", SUMMARY_COLUMNS, [])
+        self.cases = {}
         load = os.getloadavg()[0]
         print(f"{os.cpu_count()} cores, Linux {platform.release()}, load {load:.1f} at the start", flush=True)
         self.figures = {"machine": {"cores": os.cpu_count(), "kernel": platform.release(), "load": load},
@@ -77,6 +88,9 @@ class Report:
     def goal(self, *args, **more):
         self.goals.append(Goal(*args, **more))
         print(f"  {self.goals[-1].text()}", flush=True)
+
+    def summarize(self, row):
+        self.summary.rows.append([number(cell) for cell in row])
 
     def keep(self, part, figures):
         """For --json."""

@@ -23,30 +23,31 @@ class Sample:
         return self.count / self.seconds
 
 
-def measure(peer, load):
-    """Runs `load`, which returns a generator's report, and looks at what `peer` used for it."""
-    cpu, written = processes.cpu_seconds(peer.pids()), processes.written_bytes(peer.pids())
+def measure(pids, load):
+    """Runs `load`, which returns a generator's report, and looks at what those processes used for it."""
+    cpu, written = processes.cpu_seconds(pids), processes.written_bytes(pids)
     begin = time.monotonic()
     report = load()
     seconds = report.get("seconds", time.monotonic() - begin)
-    return Sample(report["count"], seconds, processes.cpu_seconds(peer.pids()) - cpu,
-                  processes.written_bytes(peer.pids()) - written, report["cpu_seconds"],
+    return Sample(report["count"], seconds, processes.cpu_seconds(pids) - cpu,
+                  processes.written_bytes(pids) - written, report["cpu_seconds"],
                   report.get("p50_us"), report.get("p99_us"))
 
 
-def interleave(peers, rounds, sample, progress):
-    """{name: [Sample]}; `sample(peer)` is called in turn, each round begins with another one.
+def interleave(samplers, rounds, progress):
+    """{name: [Sample]} of {name: function that takes one}; each round begins with another one.
 
     A round before the first warms caches and connections, and is not counted.
     """
-    samples = {peer.name: [] for peer in peers}
+    names = list(samplers)
+    samples = {name: [] for name in names}
     for number in range(rounds + 1):
-        for i in range(len(peers)):
-            peer = peers[(number + i) % len(peers)]
-            progress.step(f"{peer.name}, " + (f"round {number} of {rounds}" if number else "warming up"))
-            found = sample(peer)
+        for i in range(len(names)):
+            name = names[(number + i) % len(names)]
+            progress.step(f"{name}, " + (f"round {number} of {rounds}" if number else "warming up"))
+            found = samplers[name]()
             if number:
-                samples[peer.name].append(found)
+                samples[name].append(found)
     return samples
 
 

@@ -1,5 +1,7 @@
 """Postfix's policy protocol: answers a second, beside Dovecot's quota-status."""
 
+import functools
+
 from bench import load, processes, rounds
 from bench.peers.dovecot import Dovecot
 from bench.peers.restante import Restante
@@ -17,9 +19,9 @@ def measure(bench, peers):
     progress = bench.progress(len(peers) * (bench.rounds + 1))
 
     def sample(peer):
-        return rounds.measure(peer, lambda: load.run("policy_load", peer.policy, CONNECTIONS, bench.seconds, USER))
+        return rounds.measure(peer.pids(), lambda: load.run("policy_load", peer.policy, CONNECTIONS, bench.seconds, USER))
 
-    samples = rounds.interleave(peers, bench.rounds, sample, progress)
+    samples = rounds.interleave({peer.name: functools.partial(sample, peer) for peer in peers}, bench.rounds, progress)
     progress.end()
     ours = samples["restante"]
     ratios = {name: rounds.ratio(ours, of) for name, of in samples.items()}

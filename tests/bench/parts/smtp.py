@@ -1,6 +1,7 @@
 """Mail by SMTP and LMTP: messages a second, and what they cost, beside other servers."""
 
 import dataclasses
+import functools
 
 from bench import load, processes, rounds
 from bench.load.smtp_source import Source, letter
@@ -61,6 +62,9 @@ class Run:
         self.acknowledged[peer.name] += report["count"]
         return report
 
+    def interleave(self, peers, sample, progress):
+        return rounds.interleave({p.name: functools.partial(sample, p) for p in peers}, self.bench.rounds, progress)
+
     def rates(self, peers, source, progress):
         """Rounds of smtp-source that take about as long for each peer, however fast it is."""
         sizes = {}
@@ -71,23 +75,23 @@ class Run:
                 found.count *= self.case.recipients
                 return found
             messages = sizes.get(peer.name, 4 * SESSIONS)
-            found = rounds.measure(peer, lambda: self.counted(peer, source.run(peer, messages)))
+            found = rounds.measure(peer.pids(), lambda: self.counted(peer, source.run(peer, messages)))
             if peer.name not in sizes:  # In the round that is not counted.
                 wanted = found.rate / self.case.recipients * self.bench.seconds
                 sizes[peer.name] = max(SESSIONS, round(wanted / SESSIONS) * SESSIONS)
             return found
 
-        return rounds.interleave(peers, self.bench.rounds, sample, progress)
+        return self.interleave(peers, sample, progress)
 
     def latencies(self, progress):
         """Rounds of smtp_load, which looks at every message, as smtp-source does not."""
         def sample(peer):
             lmtp = self.case.lmtp or peer.smtp is None
-            return rounds.measure(peer, lambda: self.counted(peer, load.run(
+            return rounds.measure(peer.pids(), lambda: self.counted(peer, load.run(
                 "smtp_load", peer.lmtp if lmtp else peer.smtp, "lmtp" if lmtp else "smtp", SESSIONS,
                 self.bench.seconds, self.case.size, self.case.recipients, self.addresses)))
 
-        return rounds.interleave(self.peers, self.bench.rounds, sample, progress)
+        return self.interleave(self.peers, sample, progress)
 
     def check(self):
         """What was acknowledged has to be there."""
@@ -139,10 +143,17 @@ class Run:
         for (title, name), least in GOALS.items():
             if title == case.title:
                 report.goal(f"{title}: rate of restante, of {name}'s", ratios.get(name), unit="times", at_least=least)
+        cpu = rounds.cpu_ratio(ours, samples["dovecot"]) if "dovecot" in samples else None
         if case is CASES[0]:
-            cpu = rounds.cpu_ratio(ours, samples["dovecot"]) if "dovecot" in samples else None
             report.goal(f"{case.title}: processor time of the servers for a message, of Dovecot's", cpu,
                         unit="times", below=CPU_GOAL)
+        report.summarize([f"{case.title}: {unit}/s", round(rounds.median(ours, "rate")),
+                          *(ratios.get(name) for name in ("dovecot", "cyrus", "smtp-sink", "append and sync")), cpu,
+                          rounds.median(late["restante"], "p50_us") / 1000,
+                          rounds.median(late["restante"], "p99_us") / 1000])
+        report.cases[f"{case.title}, {unit}"] = {
+            f"{name}, {len(source.mailboxes())} mailboxes" if len(driven) > 1 and name in memory else name: of
+            for source, of_all in driven for name, of in of_all.items()}
         report.keep(f"smtp {case.title}", {
             "smtp-source": {f"{name}, {len(source.mailboxes())} mailboxes": [vars(s) for s in of]
                             for source, samples in driven for name, of in samples.items()},
