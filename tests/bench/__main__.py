@@ -20,20 +20,28 @@ import tempfile
 
 from bench import TESTS, plot, readme, report
 
+# The module under parts/ that measures it, and what it is.
 PARTS = {
-    "smtp": "mail by SMTP and LMTP, beside Dovecot, Cyrus, smtp-sink and the bare disk",
-    "alone": "one session: from the final dot to 250, beside one sync and two round trips",
-    "grpc": "the API without SMTP: Deliver beside the bare disk, CheckRecipient, list, read, delete",
-    "policy": "Postfix policy answers at 16 connections, beside Dovecot's quota-status",
-    "idle": "memory of the front end for 10,000 idle connections, plain and TLS; sessions resumed",
+    "smtp": ("smtp", "mail by SMTP and LMTP, beside Dovecot, Cyrus, smtp-sink and the bare disk"),
+    "alone": ("alone", "one session: from the final dot to 250, beside one sync and two round trips"),
+    "grpc": ("grpc", "the API without SMTP: Deliver beside the bare disk, CheckRecipient, list, read, delete"),
+    "sessions": ("sessions", "growth: 1 to 256 sessions, and 1 to 100 recipients"),
+    "messages": ("contents", "growth: 1,000 to 1,000,000 messages in a mailbox: rate, list, read, start, memory"),
+    "mailboxes": ("contents", "growth: 1,000 to 100,000 mailboxes with ten messages each: the same"),
+    "writes": ("writes", "what the store writes for 200,000 messages, compactions included"),
+    "size": ("size", "growth: rate in a store of 1 to 20 GB"),
+    "policy": ("policy", "Postfix policy answers at 16 connections, beside Dovecot's quota-status"),
+    "idle": ("idle", "memory of the front end for 10,000 idle connections, plain and TLS; sessions resumed"),
 }
+GROUPS = {"growth": ["sessions", "messages", "mailboxes", "writes", "size"], "all": list(PARTS)}
 
 
 def parse(arguments):
-    parts = "\n".join(f"  {name:<8} {what}" for name, what in PARTS.items())
-    parser = argparse.ArgumentParser(prog="./dev bench", description=f"{__doc__}\nparts:\n{parts}",
+    parts = "\n".join(f"  {name:<10} {what}" for name, (_, what) in PARTS.items())
+    groups = "\n".join(f"  {name:<10} {', '.join(of)}" for name, of in GROUPS.items())
+    parser = argparse.ArgumentParser(prog="./dev bench", description=f"{__doc__}\nparts:\n{parts}\nand several:\n{groups}",
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", metavar="PART", help="one of the above, or all (default: smtp)")
+    parser.add_argument("parts", nargs="*", metavar="PART", help="any of the above (default: smtp)")
     parser.add_argument("--peers", type=lambda names: names.split(","), metavar="NAME,...",
                         help="beside restante only these, instead of all that the part compares")
     parser.add_argument("--rounds", type=int, help="that count, after one to warm up (3; quick: 1)")
@@ -43,12 +51,11 @@ def parse(arguments):
     parser.add_argument("--plot", type=pathlib.Path, metavar="FILE", help="draw what the part smtp found (PNG)")
     parser.add_argument("--update-readme", action="store_true", help="write its table into README.md")
     options = parser.parse_args(arguments)
-    for part in options.parts:
-        if part not in (*PARTS, "all"):
-            parser.error(f"`{part}` is none of {', '.join(PARTS)}, all")
-    if "all" in options.parts:
-        options.parts = list(PARTS)
-    options.parts = options.parts or ["smtp"]
+    wanted = options.parts or ["smtp"]
+    for name in wanted:
+        if name not in (*PARTS, *GROUPS):
+            parser.error(f"`{name}` is none of {', '.join([*PARTS, *GROUPS])}")
+    options.parts = [part for name in wanted for part in GROUPS.get(name, [name])]
     if (options.plot or options.update_readme) and "smtp" not in options.parts:
         parser.error("--plot and --update-readme are of the part smtp")
     return options
@@ -71,11 +78,11 @@ class Bench:
         return report.Progress(steps)
 
     @contextlib.contextmanager
-    def peer(self, kind, addresses, *options):
+    def peer(self, kind, addresses, *options, **more):
         """One server that has these mailboxes, for a while."""
         place = self.directory / f"{kind.__name__.lower()}-{next(self._numbers)}"
         place.mkdir()
-        peer = kind(place, addresses, *options)
+        peer = kind(place, addresses, *options, **more)
         try:
             yield peer
         finally:
@@ -95,7 +102,8 @@ class Bench:
             yield peers
 
     def run(self, part):
-        importlib.import_module(f"bench.parts.{part}").run(self)
+        module = importlib.import_module(f"bench.parts.{PARTS[part][0]}")
+        getattr(module, part if hasattr(module, part) else "run")(self)
 
 
 def main():

@@ -50,7 +50,7 @@ class Goal:
         (kind, value), = bound.items()
         kind = kind.replace("_", " ")
         self.what, self.measured = what, measured
-        self.bound = f"{kind} {number(value, 1)}"
+        self.bound = f"{kind} {value:,.10g}"
         self.unit = f" {unit}" if unit else ""
         self.reached = None if measured is None else self.KEPT[kind](measured, value)
 

@@ -49,6 +49,7 @@ def test_goals_say_what_was_measured_and_whether_it_is_enough():
     assert report.Goal("cost", 24576.0, unit="bytes", below=24576).text() == \
         "goal: cost: below 24,576 bytes; measured 24,576: NOT REACHED"
     assert report.Goal("p50", 1.0, at_most=1).reached
+    assert report.Goal("writes", 1.4, below=1.5).text() == "goal: writes: below 1.5; measured 1.40: reached"
     assert report.Goal("rate", None, at_least=10).text() == "goal: rate: at least 10; not measured"
 
 

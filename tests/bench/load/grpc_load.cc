@@ -4,9 +4,9 @@
 //                                                            library's own number of streams
 //     grpc_load TARGET empty SECONDS             transactions that are begun and aborted: two round trips
 //     grpc_load TARGET check FILE IN_FLIGHT SECONDS          CheckRecipient of the addresses in FILE
-//     grpc_load TARGET list ADDRESS SECONDS      the first 1,000 messages of a mailbox, again and again
-//     grpc_load TARGET read ADDRESS SECONDS      single ones of them
-//     grpc_load TARGET delete ADDRESS SECONDS    single ones, until none is left
+//     grpc_load TARGET list ADDRESS SECONDS      1,000 messages of a mailbox from any full page on
+//     grpc_load TARGET read ADDRESS SECONDS      single ones of the last 1,000
+//     grpc_load TARGET delete ADDRESS SECONDS    single ones of them, until none is left
 //
 // Anything but success ends it with an error.
 #include <cstdio>
@@ -238,15 +238,36 @@ void Check(const std::string& target, const char* file, int in_flight, double se
   run.Finish();
 }
 
-std::vector<std::string> FirstThousand(Client& client, const std::string& address) {
+// The messages of a mailbox, a thousand a page.
+v1::ListMessagesResponse Page(Client& client, const std::string& address, const std::string& token) {
   v1::ListMessagesRequest request;
   request.set_parent(absl::StrCat("mailboxes/", address));
   request.set_page_size(1000);
-  const absl::StatusOr<v1::ListMessagesResponse> page = client.ListMessages(request);
+  request.set_page_token(token);
+  absl::StatusOr<v1::ListMessagesResponse> page = client.ListMessages(request);
   if (!page.ok()) Die(page.status().ToString());
-  std::vector<std::string> names;
-  for (const v1::Message& message : page->messages()) names.push_back(message.name());
-  return names;
+  return *std::move(page);
+}
+
+struct Pages {
+  // Of those that are full.
+  std::vector<std::string> tokens;
+  // The names of the last messages, a thousand at most.
+  std::vector<std::string> last;
+};
+
+Pages AllPages(Client& client, const std::string& address) {
+  Pages pages;
+  std::string token;
+  do {
+    v1::ListMessagesResponse page = Page(client, address, token);
+    if (page.messages_size() == 1000) pages.tokens.push_back(token);
+    for (const v1::Message& message : page.messages()) pages.last.push_back(message.name());
+    if (pages.last.size() > 1000) pages.last.erase(pages.last.begin(), pages.last.end() - 1000);
+    token = page.next_page_token();
+  } while (!token.empty());
+  if (pages.last.empty()) Die(absl::StrCat(address, ": no message"));
+  return pages;
 }
 
 // Calls `one` again and again, until the time is up or it returns false.
@@ -262,19 +283,20 @@ void Repeat(double seconds, const std::function<bool()>& one) {
 }
 
 void List(Client& client, const std::string& address, double seconds) {
-  if (const size_t found = FirstThousand(client, address).size(); found != 1000) {
-    Die(absl::StrCat(address, ": ", found, " messages on the first page"));
-  }
-  Repeat(seconds, [&] { return FirstThousand(client, address).size() == 1000; });
+  const Pages pages = AllPages(client, address);
+  if (pages.tokens.empty()) Die(absl::StrCat(address, ": less than 1,000 messages"));
+  std::minstd_rand random(1);
+  Repeat(seconds, [&] {
+    return Page(client, address, pages.tokens[random() % pages.tokens.size()]).messages_size() == 1000;
+  });
 }
 
 void Read(Client& client, const std::string& address, double seconds) {
-  const std::vector<std::string> names = FirstThousand(client, address);
-  if (names.empty()) Die(absl::StrCat(address, ": no message"));
+  const Pages pages = AllPages(client, address);
   std::minstd_rand random(1);
   Repeat(seconds, [&] {
     v1::ReadMessageRequest request;
-    request.set_name(names[random() % names.size()]);
+    request.set_name(pages.last[random() % pages.last.size()]);
     const absl::Status done = client.ReadMessage(request, [](absl::string_view) { return absl::OkStatus(); });
     if (!done.ok()) Die(done.ToString());
     return true;
@@ -282,12 +304,12 @@ void Read(Client& client, const std::string& address, double seconds) {
 }
 
 void Delete(Client& client, const std::string& address, double seconds) {
-  std::vector<std::string> names = FirstThousand(client, address);
+  Pages pages = AllPages(client, address);
   Repeat(seconds, [&] {
-    if (names.empty()) return false;
+    if (pages.last.empty()) return false;
     v1::DeleteMessageRequest request;
-    request.set_name(names.back());
-    names.pop_back();
+    request.set_name(pages.last.back());
+    pages.last.pop_back();
     const absl::Status done = client.DeleteMessage(request);
     if (!done.ok()) Die(done.ToString());
     return true;

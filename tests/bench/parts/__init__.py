@@ -1,1 +1,4 @@
-"""The parts of the bench: each has run(bench), which measures, prints its tables and judges its goals."""
+"""The parts of the bench: each measures, prints its tables and judges its goals, in run(bench).
+
+A module of two parts has a function of each one's name instead.
+"""

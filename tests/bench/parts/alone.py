@@ -1,6 +1,7 @@
 """One session alone: how long its 250 takes, beside what the disk and two round trips to the store take."""
 
 from bench import load, rounds
+from bench.load import addresses
 from bench.peers.append_sync import AppendSync
 from bench.peers.restante import Restante
 
@@ -9,8 +10,7 @@ USER = "alice@example.org"
 
 
 def run(bench):
-    file = bench.directory / "addresses"
-    file.write_text(USER + "\n")
+    file = addresses.write(bench.directory, [USER])
     with bench.peer(Restante, [USER]) as server, bench.peer(AppendSync, []) as disk:
         dot, sync, trips = "SMTP, final dot to 250", "append and sync one", "gRPC, two empty round trips"
         progress = bench.progress(3 * (bench.rounds + 1))

@@ -3,6 +3,7 @@
 import functools
 
 from bench import load, rounds
+from bench.load import addresses
 from bench.peers.append_sync import AppendSync
 from bench.peers.restante import Restante
 
@@ -16,7 +17,7 @@ IN_FLIGHT = 256
 # Stored before messages are listed, read and deleted.
 LISTED = 1_000
 READER = "reader@example.org"
-MAILBOXES = [f"m{i}@example.org" for i in range(IN_FLIGHT)]
+MAILBOXES = addresses.numbered(IN_FLIGHT)
 
 
 def deliver(store, file, in_flight, size, seconds):
@@ -24,8 +25,7 @@ def deliver(store, file, in_flight, size, seconds):
 
 
 def deliveries(bench, server, disk):
-    file = bench.directory / "addresses"
-    file.write_text("".join(f"{address}\n" for address in MAILBOXES))
+    file = addresses.write(bench.directory, MAILBOXES)
     store = [server.store.program.pid]
     pairs = [d for d in DELIVERIES if not bench.quick or d[0] == "4 KB"]
     progress = bench.progress(2 * len(pairs) * (bench.rounds + 1))
@@ -61,9 +61,7 @@ def calls(bench, server):
     """One kind of call after another: they do not compete with anybody else's."""
     address, seconds = server.store.address, bench.seconds
     store = [server.store.program.pid]
-    reader = bench.directory / "reader"
-    reader.write_text(READER + "\n")
-    everybody = bench.directory / "addresses"
+    reader, everybody = (addresses.write(bench.directory, of) for of in ([READER], MAILBOXES))
 
     def filled(sample):
         """There are LISTED messages at least, whatever was deleted before."""

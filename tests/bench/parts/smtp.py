@@ -4,6 +4,7 @@ import dataclasses
 import functools
 
 from bench import load, processes, rounds
+from bench.load import addresses
 from bench.load.smtp_source import Source, letter
 from bench.peers.append_sync import AppendSync
 from bench.peers.cyrus import Cyrus
@@ -52,8 +53,7 @@ class Run:
         self.bench, self.case = bench, case
         self.one, self.many = one, many
         self.disk, self.peers = peers[-1], peers[:-1]
-        self.addresses = bench.directory / "addresses"
-        self.addresses.write_text("".join(f"{address}\n" for address in many.mailboxes()))
+        self.addresses = addresses.write(bench.directory, many.mailboxes())
         self.acknowledged = dict.fromkeys((peer.name for peer in self.peers), 0)
 
     def counted(self, peer, report):

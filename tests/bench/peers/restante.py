@@ -1,5 +1,7 @@
 """Restante: both programs, as they are without any option but addresses."""
 
+import subprocess
+
 import api
 import harness
 
@@ -8,12 +10,17 @@ class Restante:
     name = "restante"
     needs_root = False
 
-    def __init__(self, directory, addresses, *front_options):
+    def __init__(self, directory, addresses, *front_options, filled=None):
+        """`filled`: so many small messages in so many mailboxes, m0@example.org and so on, before it starts."""
+        if filled:
+            subprocess.run([harness.BUILD_DIR / "tests/soak/fill_store", directory / "data", *map(str, filled)],
+                           check=True)
         self.store = harness.Store(directory)
         self.front = harness.Front(directory, self.store.address, *front_options)
         self.api = api.Api(self.store.address)
         self.api.ready()
-        self.api.create_domain()
+        if not filled:
+            self.api.create_domain()
         for address in addresses:
             self.api.create_mailbox(address)
         self.smtp, self.lmtp, self.policy = self.front.smtp, self.front.lmtp, self.front.policy
