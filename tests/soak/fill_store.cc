@@ -4,7 +4,7 @@
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
+#include <functional>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -27,15 +27,37 @@ struct Mailbox {
   std::string name;
 };
 
+// Calls `one` with each number below `count`, kAtOnce of them at a time, until one fails.
+absl::Status ForEach(uint64_t count, const std::function<absl::Status(uint64_t)>& one) {
+  std::atomic<uint64_t> next{0};
+  absl::Mutex mutex;
+  absl::Status failed;
+  std::vector<std::thread> threads;
+  for (int t = 0; t < kAtOnce; ++t) {
+    threads.emplace_back([&] {
+      for (uint64_t i = next++; i < count; i = next++) {
+        const absl::Status done = one(i);
+        if (done.ok()) continue;
+        next = count;
+        absl::MutexLock lock(&mutex);
+        failed.Update(done);
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  return failed;
+}
+
 absl::StatusOr<std::vector<Mailbox>> MakeMailboxes(model::World& world, uint64_t count) {
   RETURN_IF_ERROR(model::Get(world.provisioning().CreateDomain("example.org", {}, "")).status());
-  std::vector<Mailbox> mailboxes;
-  for (uint64_t i = 0; i < count; ++i) {
+  std::vector<Mailbox> mailboxes(count);
+  RETURN_IF_ERROR(ForEach(count, [&](uint64_t i) -> absl::Status {
     const mail::Address address{absl::StrCat("m", i), "example.org"};
     ASSIGN_OR_RETURN(const mail::MailboxView view,
                      model::Get(world.provisioning().CreateMailbox(address, {}, "")));
-    mailboxes.push_back({.number = view.number, .name = mail::MailboxName(address)});
-  }
+    mailboxes[i] = {.number = view.number, .name = mail::MailboxName(address)};
+    return absl::OkStatus();
+  }));
   return mailboxes;
 }
 
@@ -87,22 +109,8 @@ absl::Status Fill(const std::string& directory, uint64_t messages, uint64_t mail
       {}, Clock::System());
   RETURN_IF_ERROR(world.Open());
   ASSIGN_OR_RETURN(const std::vector<Mailbox> all, MakeMailboxes(world, mailboxes));
-  std::atomic<uint64_t> next{0};
-  absl::Mutex mutex;
-  absl::Status failed;
-  std::vector<std::thread> threads;
-  for (int t = 0; t < kAtOnce; ++t) {
-    threads.emplace_back([&] {
-      for (uint64_t i = next++; i < messages; i = next++) {
-        const absl::Status stored = Deliver(world.engine(), all[i % all.size()], i);
-        if (stored.ok()) continue;
-        next = messages;
-        absl::MutexLock lock(&mutex);
-        failed.Update(stored);
-      }
-    });
-  }
-  for (std::thread& thread : threads) thread.join();
+  const absl::Status failed =
+      ForEach(messages, [&](uint64_t i) { return Deliver(world.engine(), all[i % all.size()], i); });
   world.Close();
   return failed;
 }
