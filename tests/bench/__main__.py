@@ -117,6 +117,7 @@ def main():
         bench = Bench(options, directory)
         for part in options.parts:
             bench.run(part)
+        bench.report.recapitulate()
         if options.json:
             bench.report.write_json(options.json)
         if options.plot:

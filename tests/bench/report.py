@@ -89,6 +89,13 @@ class Report:
         self.goals.append(Goal(*args, **more))
         print(f"  {self.goals[-1].text()}", flush=True)
 
+    def recapitulate(self):
+        """All goals once more, at the end of several parts."""
+        judged = [g for g in self.goals if g.reached is not None]
+        print(f"{sum(g.reached for g in judged)} of {len(judged)} goals reached")
+        for goal in self.goals:
+            print(f"  {goal.text()}")
+
     def summarize(self, row):
         self.summary.rows.append([number(cell) for cell in row])
 

@@ -43,7 +43,7 @@ def sources(bench, case):
     """One smtp-source, which sends to the same mailboxes, and one for each session with mailboxes of its own."""
     text = bench.directory / f"letter-{case.size}"
     text.write_bytes(letter(case.size))
-    return [Source(text, SESSIONS, processes, case.recipients, case.lmtp) for processes in (1, SESSIONS)]
+    return [Source(text, SESSIONS, count, case.recipients, case.lmtp) for count in (1, SESSIONS)]
 
 
 class Run:
@@ -67,7 +67,7 @@ class Run:
 
     def rates(self, peers, source, progress):
         """Rounds of smtp-source that take about as long for each peer, however fast it is."""
-        sizes = {}
+        sizes = {}  # Messages of the next round.
 
         def sample(peer):
             if peer is self.disk:
@@ -76,9 +76,8 @@ class Run:
                 return found
             messages = sizes.get(peer.name, 4 * SESSIONS)
             found = rounds.measure(peer.pids(), lambda: self.counted(peer, source.run(peer, messages)))
-            if peer.name not in sizes:  # In the round that is not counted.
-                wanted = found.rate / self.case.recipients * self.bench.seconds
-                sizes[peer.name] = max(SESSIONS, round(wanted / SESSIONS) * SESSIONS)
+            wanted = found.rate / self.case.recipients * self.bench.seconds
+            sizes[peer.name] = max(SESSIONS, round(wanted / SESSIONS) * SESSIONS)
             return found
 
         return self.interleave(peers, sample, progress)
