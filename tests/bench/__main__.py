@@ -39,8 +39,8 @@ GROUPS = {"growth": ["sessions", "messages", "mailboxes", "writes", "size"], "al
 def parse(arguments):
     parts = "\n".join(f"  {name:<10} {what}" for name, (_, what) in PARTS.items())
     groups = "\n".join(f"  {name:<10} {', '.join(of)}" for name, of in GROUPS.items())
-    parser = argparse.ArgumentParser(prog="./dev bench", description=f"{__doc__}\nparts:\n{parts}\nand several:\n{groups}",
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(prog="./dev bench", formatter_class=argparse.RawDescriptionHelpFormatter,
+                                     description=f"{__doc__}\nparts:\n{parts}\nand several:\n{groups}")
     parser.add_argument("parts", nargs="*", metavar="PART", help="any of the above (default: smtp)")
     parser.add_argument("--peers", type=lambda names: names.split(","), metavar="NAME,...",
                         help="beside restante only these, instead of all that the part compares")
@@ -109,7 +109,8 @@ class Bench:
 def main():
     options = parse(sys.argv[1:])
     # What was started has to be ended then, too.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda caught, _: sys.exit(128 + caught))
     directory = pathlib.Path(tempfile.mkdtemp(prefix="restante-bench-", dir=os.environ.get("TMPDIR", "/var/tmp")))
     try:
         # The servers' own users have to get through.
@@ -117,7 +118,8 @@ def main():
         bench = Bench(options, directory)
         for part in options.parts:
             bench.run(part)
-        bench.report.recapitulate()
+        if len(options.parts) > 1:
+            bench.report.recapitulate()
         if options.json:
             bench.report.write_json(options.json)
         if options.plot:

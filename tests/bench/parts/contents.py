@@ -1,6 +1,5 @@
 """What is stored already: messages in one mailbox, or mailboxes, beside an empty store in the same rounds."""
 
-import functools
 import statistics
 import time
 
@@ -10,8 +9,9 @@ from bench.peers.restante import Restante
 
 SIZE, SESSIONS = 4096, 16
 STARTS = 3
-COLUMNS = ["messages", "mailboxes", "4 KB, messages/s", "of the empty store's", "list 1,000 ms", "read one ms",
-           "start ms", "after kill -9 ms", "store's memory MB"]
+# What a point's figures are called.
+RATE, RATIO, LIST, READ = "4 KB, messages/s", "of the empty store's", "list 1,000 ms", "read one ms"
+START, RECOVERY, MEMORY = "start ms", "after kill -9 ms", "store's memory MB"
 
 
 def started(store, end):
@@ -36,9 +36,9 @@ def calls(bench, server):
 
 
 def point(bench, messages, mailboxes, spread):
-    """One row, and the figures that goals judge: rate of the empty store's, list, read, start, memory.
+    """The figures of a store with so much in it, by name, and the samples behind its rate.
 
-    `spread`: how many mailboxes are delivered to, in either store.
+    `spread`: how many mailboxes are delivered to; in the empty store no more than there are sessions.
     """
     progress = bench.progress(2 + 2 * (bench.rounds + 1))
     progress.step(f"filling {mailboxes:,} mailboxes with {messages:,} messages")
@@ -51,8 +51,8 @@ def point(bench, messages, mailboxes, spread):
             return rounds.measure(server.pids(), lambda: load.run(
                 "smtp_load", server.smtp, "smtp", SESSIONS, bench.seconds, SIZE, 1, files[server]))
 
-        samples = rounds.interleave({"full": functools.partial(sample, full), "empty": functools.partial(sample, empty)},
-                                    bench.rounds, progress)
+        samplers = {"full": lambda: sample(full), "empty": lambda: sample(empty)}
+        samples = rounds.interleave(samplers, bench.rounds, progress)
         ratio = rounds.ratio(samples["full"], samples["empty"])
         progress.step("lists, reads, starts")
         memory = processes.resident_bytes([full.store.program.pid]) / 1e6
@@ -66,38 +66,38 @@ def point(bench, messages, mailboxes, spread):
         clean = started(full.store, lambda: full.store.program.stop()) * 1000
         killed = started(full.store, kill) * 1000
         progress.end()
-    rate = rounds.median(samples["full"], "rate")
-    return [messages, mailboxes, rate, ratio, listed, read, clean, killed, memory], samples
+    return {"messages": messages, "mailboxes": mailboxes, RATE: rounds.median(samples["full"], "rate"), RATIO: ratio,
+            LIST: listed, READ: read, START: clean, RECOVERY: killed, MEMORY: memory}, samples
 
 
 def measure(bench, name, points):
-    """Rows for `points`, triples of point(); the last one is judged."""
-    rows = []
+    """Measures `points`, triples of point(), and returns the figures of the last."""
+    found = []
     for of in points:
-        row, samples = point(bench, *of)
-        rows.append(row)
-        bench.report.keep(f"{name} {of[0]} in {of[1]}", {k: [vars(s) for s in v] for k, v in samples.items()})
-    bench.report.table(f"What is stored, {SESSIONS} sessions by SMTP: {bench.rounds} rounds of {bench.seconds:g} s, medians",
-                       COLUMNS, rows)
-    bench.report.keep(name, [dict(zip(COLUMNS, row)) for row in rows])
-    return rows[-1]
+        figures, samples = point(bench, *of)
+        found.append(figures)
+        bench.report.keep(f"{name}: {of[0]} in {of[1]}",
+                          {**figures, "samples": {k: [vars(s) for s in v] for k, v in samples.items()}})
+    bench.report.table(
+        f"What is stored, {SESSIONS} sessions by SMTP: {bench.rounds} rounds of {bench.seconds:g} s, medians",
+        list(found[0]), [list(figures.values()) for figures in found])
+    return found[-1]
 
 
 def messages(bench):
     most = 10_000 if bench.quick else 1_000_000
-    points = [(n, 1, 1) for n in (1_000, 10_000, 100_000, 1_000_000) if n <= most]
-    _, _, _, ratio, listed, read, _, killed, _ = measure(bench, "messages", points)
-    bench.report.goal(f"mailbox with {most:,} messages: rate, of the empty store's", ratio, unit="times", at_least=0.9)
-    bench.report.goal(f"list 1,000 of {most:,} messages", listed, unit="ms", below=10)
-    bench.report.goal("read one of 4 KB", read, unit="ms", below=1)
-    bench.report.goal(f"start-up with {most:,} messages, after kill -9", killed, unit="ms", below=1000)
+    last = measure(bench, "messages", [(n, 1, 1) for n in (1_000, 10_000, 100_000, 1_000_000) if n <= most])
+    goal = bench.report.goal
+    goal(f"mailbox with {most:,} messages: rate, of the empty store's", last[RATIO], unit="times", at_least=0.9)
+    goal(f"list 1,000 of {most:,} messages", last[LIST], unit="ms", below=10)
+    goal("read one of 4 KB", last[READ], unit="ms", below=1)
+    goal(f"start-up with {most:,} messages, after kill -9", last[RECOVERY], unit="ms", below=1000)
 
 
 def mailboxes(bench):
     most = 1_000 if bench.quick else 100_000
-    points = [(10 * n, n, n) for n in (1_000, 10_000, 100_000) if n <= most]
-    _, _, _, ratio, _, _, _, killed, memory = measure(bench, "mailboxes", points)
-    bench.report.goal(f"store with {most:,} mailboxes: rate, of the empty store's", ratio, unit="times", at_least=0.9)
-    bench.report.goal(f"start-up with {10 * most:,} messages in {most:,} mailboxes, after kill -9", killed, unit="ms",
-                      below=1000)
-    bench.report.goal(f"memory of the store with {10 * most:,} messages, {most:,} mailboxes", memory, unit="MB", below=256)
+    last = measure(bench, "mailboxes", [(10 * n, n, n) for n in (1_000, 10_000, 100_000) if n <= most])
+    goal, what = bench.report.goal, f"{10 * most:,} messages in {most:,} mailboxes"
+    goal(f"store with {what}: rate, of the empty store's", last[RATIO], unit="times", at_least=0.9)
+    goal(f"start-up with {what}, after kill -9", last[RECOVERY], unit="ms", below=1000)
+    goal(f"memory of the store with {what}", last[MEMORY], unit="MB", below=256)

@@ -113,4 +113,5 @@ def run(bench):
         bench.report.goal(f"memory of the front end for each of {count:,} idle connections, {kind}", each,
                           unit="bytes", below=GOAL_BYTES)
     bench.report.goal(f"TLS sessions resumed, of {RESUMED}", reused, at_least=RESUMED)
-    bench.report.keep("idle", {"connections": count, "bytes_each": figures, "tls_resumed": reused, "tls_tried": RESUMED})
+    bench.report.keep("idle", {"connections": count, "bytes_each": figures, "tls_resumed": reused,
+                               "tls_tried": RESUMED})

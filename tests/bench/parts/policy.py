@@ -19,9 +19,11 @@ def measure(bench, peers):
     progress = bench.progress(len(peers) * (bench.rounds + 1))
 
     def sample(peer):
-        return rounds.measure(peer.pids(), lambda: load.run("policy_load", peer.policy, CONNECTIONS, bench.seconds, USER))
+        return rounds.measure(peer.pids(), lambda: load.run(
+            "policy_load", peer.policy, CONNECTIONS, bench.seconds, USER))
 
-    samples = rounds.interleave({peer.name: functools.partial(sample, peer) for peer in peers}, bench.rounds, progress)
+    samples = rounds.interleave({peer.name: functools.partial(sample, peer) for peer in peers}, bench.rounds,
+                                progress)
     progress.end()
     ours = samples["restante"]
     ratios = {name: rounds.ratio(ours, of) for name, of in samples.items()}

@@ -28,8 +28,8 @@ def run(bench):
             samples = rounds.interleave({"full": lambda: sample(full), "empty": lambda: sample(empty)}, bench.rounds,
                                         progress)
             last = rounds.ratio(samples["full"], samples["empty"])
-            rows.append([f"{size} GB", rounds.median(samples["full"], "rate"), last,
-                         rounds.median(samples["full"], "p50_us") / 1000, rounds.median(samples["full"], "p99_us") / 1000,
+            p50, p99 = (rounds.median(samples["full"], figure) / 1000 for figure in ("p50_us", "p99_us"))
+            rows.append([f"{size} GB", rounds.median(samples["full"], "rate"), last, p50, p99,
                          processes.resident_bytes([full.store.program.pid]) / 1e6])
             bench.report.keep(f"size {size} GB", {k: [vars(s) for s in v] for k, v in samples.items()})
     progress.end()

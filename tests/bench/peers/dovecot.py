@@ -59,7 +59,8 @@ class Dovecot:
 
     def __init__(self, directory, addresses):
         self.root = PackageRoot(directory, ["dovecot-core", "dovecot-lmtpd"], PROGRAMS,
-                                ["vmail", "dovecot", "dovenull"], library_path=[LIBRARIES, f"{LIBRARIES}/modules/old-stats"])
+                                ["vmail", "dovecot", "dovenull"],
+                                library_path=[LIBRARIES, f"{LIBRARIES}/modules/old-stats"])
         lmtp, policy = harness.free_port(), harness.free_port()
         self.root.write("etc/dovecot/dovecot.conf", SETTINGS.format(lmtp=lmtp, policy=policy))
         vmail = self.root.ids["vmail"]
