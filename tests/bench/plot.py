@@ -20,6 +20,7 @@ def draw(cases, path):
         field.bar(range(len(names)), middle, yerr=spread, color=colors, capsize=3)
         field.set_xticks(range(len(names)), names, rotation=40, ha="right", fontsize=8)
         field.set_yscale("log")
+        field.set_ylim(1, 3 * max(s.rate for of in samples.values() for s in of))
         field.set_title(title, fontsize=10)
         for x, value in enumerate(middle):
             field.annotate(f"{value:,.0f}", (x, value), ha="center", va="bottom", fontsize=8)

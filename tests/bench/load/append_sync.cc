@@ -10,24 +10,16 @@
 
 #include <cstdio>
 #include <cstdlib>
-#include <random>
-#include <vector>
+#include <string>
 
+#include "tests/bench/load/inputs.h"
 #include "tests/bench/load/latencies.h"
 
 namespace restante::bench {
 namespace {
 
-// Octets that do not compress.
-std::vector<char> Noise(size_t size) {
-  std::vector<char> octets(size);
-  std::minstd_rand random(1);
-  for (char& octet : octets) octet = static_cast<char>(random() >> 8);
-  return octets;
-}
-
 int Run(const char* file, size_t size, size_t group, double seconds) {
-  const std::vector<char> octets = Noise(size * group);
+  const std::string octets = Noise(size * group);
   const int fd = open(file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
   if (fd < 0) return std::perror(file), 1;
   Latencies latencies;

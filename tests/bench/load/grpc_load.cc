@@ -12,7 +12,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <deque>
-#include <fstream>
 #include <functional>
 #include <memory>
 #include <random>
@@ -26,33 +25,13 @@
 #include "absl/synchronization/mutex.h"
 #include "restante/client.h"
 #include "restante/delivery.h"
+#include "tests/bench/load/inputs.h"
 #include "tests/bench/load/latencies.h"
 
 namespace restante::bench {
 namespace {
 
 constexpr size_t kPiece = 64 * 1024;
-
-[[noreturn]] void Die(absl::string_view why) {
-  std::fprintf(stderr, "%s\n", std::string(why).c_str());
-  std::exit(1);
-}
-
-std::vector<std::string> Lines(const char* file) {
-  std::ifstream in(file);
-  std::vector<std::string> lines;
-  for (std::string line; std::getline(in, line);) lines.push_back(line);
-  if (lines.empty()) Die(absl::StrCat(file, ": no line in it"));
-  return lines;
-}
-
-// Octets that do not compress.
-std::string Noise(size_t size) {
-  std::minstd_rand random(1);
-  std::string octets(size, '\0');
-  for (char& octet : octets) octet = static_cast<char>(random() >> 8);
-  return octets;
-}
 
 // Runs what is posted on the thread that calls RunUntil.
 class Loop {

@@ -10,16 +10,12 @@
 
 #include <array>
 #include <cerrno>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 
-namespace restante::bench {
+#include "tests/bench/load/inputs.h"
 
-void Die(const std::string& why) {
-  std::fprintf(stderr, "%s\n", why.c_str());
-  std::exit(1);
-}
+namespace restante::bench {
 
 LineSocket::LineSocket(const std::string& address) {
   const size_t colon = address.rfind(':');

@@ -12,10 +12,6 @@
 
 namespace restante::bench {
 
-// Ends the program with a line on standard error: a measurement with a failure in it
-// is none.
-[[noreturn]] void Die(const std::string& why);
-
 class LineSocket {
  public:
   // Connects to `HOST:PORT` (an IPv4 address), and waits for it.

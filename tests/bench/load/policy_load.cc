@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/bench/load/inputs.h"
 #include "tests/bench/load/latencies.h"
 #include "tests/bench/load/line_socket.h"
 

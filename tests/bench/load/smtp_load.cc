@@ -3,18 +3,19 @@
 //
 //     smtp_load ADDRESS smtp|lmtp SESSIONS SECONDS SIZE RECIPIENTS FILE
 //
-// Each message goes to the next RECIPIENTS of the addresses in FILE, one a line. Each has a Message-ID of its
-// own, and a Date. Commands are not pipelined, as with smtp-source. A refusal ends it with an error.
+// Each message goes to the next RECIPIENTS of the addresses in FILE, one a line, and has a
+// Message-ID of its own, and a Date. Commands are not pipelined, as with smtp-source. A
+// refusal ends it with an error.
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
-#include <fstream>
 #include <memory>
 #include <random>
 #include <string>
 #include <vector>
 
+#include "tests/bench/load/inputs.h"
 #include "tests/bench/load/latencies.h"
 #include "tests/bench/load/line_socket.h"
 
@@ -33,25 +34,17 @@ struct Plan {
 
 // Lines of octets that do not compress.
 std::string Body(size_t size) {
-  std::minstd_rand random(1);
-  std::string body;
-  while (body.size() + 2 < size) {
-    const size_t column = body.size() % 78;
-    char octet = static_cast<char>(random() >> 8);
+  std::string body = Noise(size < 2 ? 0 : size - 2);
+  for (size_t i = 0; i < body.size(); ++i) {
+    const size_t column = i % 78;
+    char& octet = body[i];
     if (octet == '\0' || octet == '\r' || octet == '\n' || octet == '.') octet = ',';
-    body.push_back(column == 76 ? '\r' : column == 77 ? '\n' : octet);
+    if (column == 76) octet = '\r';
+    if (column == 77) octet = '\n';
   }
   // The cut may have gone through a line end.
   if (!body.empty() && body.back() == '\r') body.back() = 'x';
   return body + "\r\n";
-}
-
-std::vector<std::string> Lines(const char* file) {
-  std::ifstream in(file);
-  std::vector<std::string> lines;
-  for (std::string line; std::getline(in, line);) lines.push_back(line);
-  if (lines.empty()) Die(std::string(file) + ": no line in it");
-  return lines;
 }
 
 // What the sessions share.
@@ -74,14 +67,14 @@ struct Run {
   const Plan& plan;
   std::string date, tag, body;
   Latencies latencies;
-  uint64_t messages = 0;
+  uint64_t number = 0;    // Of messages begun.
+  uint64_t messages = 0;  // Acknowledged.
   uint64_t recipients = 0;
   int open = 0;
   Steady::time_point begin, end;
 };
 
-// One connection: what it waits for is told by how many replies are due, and what it
-// sends behind them by its step.
+// One connection. It waits for the replies that are due; its step is what it sends then.
 class Session {
  public:
   explicit Session(Run* run) : run_(run), socket_(run->plan.address) { ++run_->open; }
@@ -101,7 +94,7 @@ class Session {
  private:
   enum class Step { kHello, kMail, kRecipient, kData, kText, kStored, kEnd };
 
-  // The last line of a reply has come; its code is the one that is expected.
+  // Whether a whole reply has come; its code has to begin with what is expected.
   bool TakeReply() {
     while (true) {
       const std::string_view input = socket_.input();
@@ -149,7 +142,7 @@ class Session {
       case Step::kText:
         step_ = Step::kStored;
         timing_ = true;
-        Say(run_->Head(++number_) + run_->body + ".\r\n", '2', plan.lmtp ? plan.recipients : 1);
+        Say(run_->Head(++run_->number) + run_->body + ".\r\n", '2', plan.lmtp ? plan.recipients : 1);
         if (socket_.written()) {
           dot_ = Steady::now();
           timed_ = true;
@@ -162,8 +155,6 @@ class Session {
     }
   }
 
-  static inline uint64_t number_ = 0;
-
   Run* const run_;
   LineSocket socket_;
   std::string out_;
@@ -172,6 +163,7 @@ class Session {
   char expected_ = '2';
   int due_ = 1;
   int left_ = 0;
+  // The text is on its way; the dot has been sent, at dot_.
   bool timing_ = false, timed_ = false;
   Steady::time_point dot_;
 };

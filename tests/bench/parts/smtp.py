@@ -46,6 +46,11 @@ def sources(bench, case):
     return [Source(text, SESSIONS, count, case.recipients, case.lmtp) for count in (1, SESSIONS)]
 
 
+def mailboxes(source):
+    count = len(source.mailboxes())
+    return f"{count} mailboxes" if count > 1 else "1 mailbox"
+
+
 class Run:
     """One case with servers of its own."""
 
@@ -101,10 +106,10 @@ class Run:
         kept = ", ".join(f"{name} {count:,}" for name, count in stored.items())
         self.bench.report.note(f"all that was acknowledged is stored: {kept}")
 
-    def row(self, name, mailboxes, samples, ours, late, memory):
-        """`late`: the samples whose latencies count."""
+    def row(self, name, count, samples, ours, late, memory):
+        """`count`: mailboxes; `late`: the samples whose latencies count."""
         each = rounds.median(samples, lambda s: s.written_bytes / s.count) / 1024
-        return [name, mailboxes, rounds.median(samples, "rate"), min(s.rate for s in samples),
+        return [name, count, rounds.median(samples, "rate"), min(s.rate for s in samples),
                 max(s.rate for s in samples), f"{rounds.ratio(ours, samples):.2f} times",
                 rounds.median(samples, lambda s: s.cpu_seconds / s.count * 1000), each,
                 rounds.median(late, "p50_us") / 1000, rounds.median(late, "p99_us") / 1000, memory]
@@ -127,12 +132,12 @@ class Run:
         for source, samples in driven:
             ours = samples["restante"]
             for name, of in samples.items():
-                mailboxes = len(source.mailboxes()) if name in memory else None
-                rows.append(self.row(name, mailboxes, of, ours, late.get(name, of), memory.get(name)))
+                count = len(source.mailboxes()) if name in memory else None
+                rows.append(self.row(name, count, of, ours, late.get(name, of), memory.get(name)))
                 ratios[name] = rounds.ratio(ours, of)
                 if name in memory:
                     share = rounds.median(of, lambda s: s.load_cpu_seconds / s.seconds)
-                    shares.append(f"{share:.2f} for {name} ({mailboxes})")
+                    shares.append(f"{share:.2f} for {name} ({mailboxes(source)})")
         unit = "deliveries" if case.recipients > 1 else "messages"
         report.table(
             f"{case.title}: {SESSIONS} sessions, {self.bench.rounds} rounds of {self.bench.seconds:g} s, medians",
@@ -151,10 +156,10 @@ class Run:
                           rounds.median(late["restante"], "p50_us") / 1000,
                           rounds.median(late["restante"], "p99_us") / 1000])
         report.cases[f"{case.title}, {unit}"] = {
-            f"{name}, {len(source.mailboxes())} mailboxes" if len(driven) > 1 and name in memory else name: of
+            f"{name}, {mailboxes(source)}" if len(driven) > 1 and name in memory else name: of
             for source, of_all in driven for name, of in of_all.items()}
         report.keep(f"smtp {case.title}", {
-            "smtp-source": {f"{name}, {len(source.mailboxes())} mailboxes": [vars(s) for s in of]
+            "smtp-source": {f"{name}, {mailboxes(source)}": [vars(s) for s in of]
                             for source, samples in driven for name, of in samples.items()},
             "smtp_load": {name: [vars(s) for s in of] for name, of in late.items()}})
 
