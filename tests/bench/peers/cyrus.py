@@ -1,6 +1,7 @@
 """Cyrus: LMTP, as Debian configures it; it syncs every message by default."""
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import harness
 from package_root import PackageRoot
@@ -37,6 +38,8 @@ EVENTS {{
 DIRECTORIES = ["var/lib/cyrus", *(f"var/lib/cyrus/{name}" for name in (
     "db", "proc", "socket", "log", "msg", "user", "quota", "lock")), "run/cyrus", "run/cyrus/proc", "run/cyrus/lock",
     "run/cyrus/socket", "var/spool/cyrus/mail", "var/spool/cyrus/mail/stage.", "var/spool/sieve"]
+# At the same time, mailboxes of their own.
+CREATORS = 16
 
 
 class Cyrus:
@@ -68,10 +71,14 @@ class Cyrus:
         return [self.root.pid]
 
     def _create(self, addresses):
-        """One after another: two first messages at once get in each other's way."""
-        with Smtp(self.lmtp, lmtp=True) as client:
-            for address in addresses:
-                assert client.deliver(address, b"Subject: the first\r\n\r\n") == 250
+        """Delivers the first message of each: two at once to a mailbox that is not there get in each other's way."""
+        def create(some):
+            with Smtp(self.lmtp, lmtp=True) as client:
+                for address in some:
+                    assert client.deliver(address, b"Subject: the first\r\n\r\n") == 250
+
+        with ThreadPoolExecutor(CREATORS) as pool:
+            list(pool.map(create, (addresses[i::CREATORS] for i in range(CREATORS))))
 
     def stored(self):
         """Its message files, one for each in each mailbox, but for those that have created them."""
