@@ -49,7 +49,7 @@ def deliveries(bench, server, disk):
             judged = ratio
     progress.end()
     bench.report.table(
-        f"Deliver over gRPC, append and sync in groups of as many: {bench.rounds} rounds of {bench.seconds:g} s, medians",
+        f"Deliver by gRPC, append and sync in groups of as many: {bench.rounds} rounds of {bench.seconds:g} s, medians",
         ["size", "in flight", "messages/s", "append and sync", "ratio", "CPU s per 1,000", "client's",
          "octets written per octet", "p50 ms", "p99 ms"], rows)
     bench.report.goal(f"Deliver, {IN_FLIGHT} in flight, 4 KB: rate, of the bare program's", judged, unit="times",
