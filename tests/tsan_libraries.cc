@@ -1,8 +1,10 @@
-// For builds under ThreadSanitizer only: Debian's Abseil is not instrumented, so
-// TSan does not see that its Mutex and Notification order anything, and reports a
-// race for whatever they guard. These definitions stand in front of the library's
-// own (a program's symbols come first), call them, and tell TSan.
+// For builds under ThreadSanitizer only: Debian's Abseil and gRPC are not
+// instrumented, so TSan does not see that a Mutex, a Notification or a completion
+// queue orders anything, and reports a race for whatever they guard. These
+// definitions stand in front of the libraries' own (a program's symbols come first),
+// call them, and tell TSan.
 #include <dlfcn.h>
+#include <grpc/grpc.h>
 
 #include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
@@ -22,6 +24,9 @@ class IgnoreReads {
   IgnoreReads() { AnnotateIgnoreReadsBegin(__FILE__, __LINE__); }
   ~IgnoreReads() { AnnotateIgnoreReadsEnd(__FILE__, __LINE__); }
 };
+
+// What comes out of a completion queue is behind whatever began an operation.
+char operations;
 
 template <typename Function>
 Function Library(const char* mangled_name) {
@@ -133,3 +138,33 @@ bool Notification::WaitForNotificationWithTimeout(absl::Duration timeout) const 
 
 ABSL_NAMESPACE_END
 }  // namespace absl
+
+extern "C" {
+
+grpc_call_error grpc_call_start_batch(grpc_call* call, const grpc_op* ops, size_t count, void* tag,
+                                      void* reserved) {
+  static const auto library = Library<decltype(&grpc_call_start_batch)>("grpc_call_start_batch");
+  __tsan_release(&operations);
+  return library(call, ops, count, tag, reserved);
+}
+
+// grpc::Alarm::SetInternal(CompletionQueue*, gpr_timespec, void*).
+void _ZN4grpc5Alarm11SetInternalEPNS_15CompletionQueueE12gpr_timespecPv(void* alarm, void* queue,
+                                                                        gpr_timespec deadline, void* tag) {
+  static const auto library = Library<void (*)(void*, void*, gpr_timespec, void*)>(
+      "_ZN4grpc5Alarm11SetInternalEPNS_15CompletionQueueE12gpr_timespecPv");
+  __tsan_release(&operations);
+  library(alarm, queue, deadline, tag);
+}
+
+// grpc::CompletionQueue::AsyncNextInternal(void**, bool*, gpr_timespec).
+int _ZN4grpc15CompletionQueue17AsyncNextInternalEPPvPb12gpr_timespec(void* queue, void** tag, bool* ok,
+                                                                     gpr_timespec deadline) {
+  static const auto library = Library<int (*)(void*, void**, bool*, gpr_timespec)>(
+      "_ZN4grpc15CompletionQueue17AsyncNextInternalEPPvPb12gpr_timespec");
+  const int got = library(queue, tag, ok, deadline);
+  __tsan_acquire(&operations);
+  return got;
+}
+
+}  // extern "C"
