@@ -7,9 +7,11 @@ function(run)
     message(FATAL_ERROR "${ARGN}\n${output}")
   endif()
 endfunction()
+# What the thread sanitizer has to know is in objects; else there are none.
+file(WRITE ${WORK}/sanitizer.cmake "link_libraries(${OBJECTS})")
 run(${CMAKE_COMMAND} --install ${BUILD} --component client --prefix ${WORK}/prefix)
 run(${CMAKE_COMMAND} -G ${GENERATOR} -S ${SOURCE}/package -B ${WORK}/build -DCMAKE_PREFIX_PATH=${WORK}/prefix
-  -DCMAKE_CXX_FLAGS=${FLAGS} -DCMAKE_EXPORT_NO_PACKAGE_REGISTRY=ON -DCMAKE_FIND_USE_PACKAGE_REGISTRY=OFF)
+  -DCMAKE_CXX_FLAGS=${FLAGS} -DCMAKE_PROJECT_INCLUDE=${WORK}/sanitizer.cmake -DCMAKE_EXPORT_NO_PACKAGE_REGISTRY=ON -DCMAKE_FIND_USE_PACKAGE_REGISTRY=OFF)
 run(${CMAKE_COMMAND} --build ${WORK}/build)
 # Nobody listens on port 1: the program says so and ends.
 file(WRITE ${WORK}/message "Subject: x\r\n\r\n")
