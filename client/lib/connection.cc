@@ -162,7 +162,7 @@ void Connection::HandedOver(v1::HandedOver handed_over) {
     stream = QueueHandedOver();
   }
   // Most often the next transaction begins in the same breath: one message for both.
-  if (stream != nullptr) Post([stream] { stream->WriteQueued(); });
+  if (stream != nullptr) Soon([stream] { stream->WriteQueued(); });
 }
 
 void Connection::KeepHandedOver(v1::HandedOver handed_over) {

@@ -1,7 +1,7 @@
 // Delivering messages to a Restante store, many at a time, without threads.
 //
 // For MTAs and front ends. One DeliveryClient interleaves any number of
-// transactions over a few `Deliver` streams and sends what has gathered since
+// transactions over one `Deliver` stream or a few and sends what has gathered since
 // its last write in one gRPC message. It reconnects by itself, with back-off.
 //
 //     auto client = restante::DeliveryClient::Connect({.target = "127.0.0.1:8354"});
