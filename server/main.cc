@@ -3,10 +3,6 @@
 // Exit status: 0 after SIGTERM or SIGINT, 1 when the store cannot be opened or
 // the address not be had, 2 for wrong usage. With --restore: 0 when it is done, 1
 // when it cannot be.
-#include <grpcpp/ext/channelz_service_plugin.h>
-#include <grpcpp/ext/proto_server_reflection_plugin.h>
-#include <grpcpp/grpcpp.h>
-#include <grpcpp/health_check_service_interface.h>
 #include <signal.h>
 
 #include <chrono>
@@ -33,16 +29,12 @@
 #include "server/ops/operations_server.h"
 #include "server/ops/store_metrics.h"
 #include "server/restore.h"
-#include "server/rpc/delivery_service.h"
-#include "server/rpc/mailbox_service.h"
-#include "server/rpc/message_service.h"
-#include "server/rpc/store_service.h"
+#include "server/rpc/methods.h"
+#include "server/rpc/server.h"
 
 namespace restante {
 namespace {
 
-// One gRPC message of a Deliver stream; other calls stay far below.
-constexpr int kMaxGrpcMessage = 1 << 20;
 // Together below the 10 s after which container runtimes kill.
 constexpr auto kStreamGrace = std::chrono::seconds(5);
 constexpr auto kCommitGrace = std::chrono::seconds(3);
@@ -113,24 +105,6 @@ int Fail(const absl::Status& status, int exit_status) {
   return exit_status;
 }
 
-std::unique_ptr<grpc::Server> Listen(const StoreConfig& config, const std::vector<grpc::Service*>& services,
-                                     int* port) {
-  grpc::EnableDefaultHealthCheckService(true);
-  grpc::reflection::InitProtoReflectionServerBuilderPlugin();
-  grpc::channelz::experimental::InitChannelzService();
-  grpc::ServerBuilder builder;
-  builder.AddListeningPort(config.listen, grpc::InsecureServerCredentials(), port);
-  builder.SetMaxReceiveMessageSize(kMaxGrpcMessage);
-  // Two stores on one address would share its callers at random.
-  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
-  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 20'000);
-  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
-  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
-  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 5'000);
-  for (grpc::Service* service : services) builder.RegisterService(service);
-  return builder.BuildAndStart();
-}
-
 int Run(const StoreConfig& config) {
   // Before any thread starts: all inherit the mask, and sigwait takes them.
   sigset_t ends;
@@ -164,19 +138,12 @@ int Run(const StoreConfig& config) {
     if (!status.ok()) return Fail(Annotate(status, "finishing interrupted changes"), 1);
   }
 
-  rpc::DeliveryService delivery_service(&deliveries);
-  rpc::MailboxService mailbox_service(&provisioning, &messages);
-  rpc::MessageService message_service(&messages, config.transaction_idle);
-  rpc::StoreService store_service(engine.get(), &provisioning, &messages, &deliveries);
-
-  int port = 0;
-  auto server =
-      Listen(config, {&delivery_service, &mailbox_service, &message_service, &store_service}, &port);
-  if (!server || port == 0) {
-    return Fail(absl::UnavailableError(absl::StrCat(
-                    "--listen ", config.listen, ": the address cannot be had; is another program using it?")),
-                1);
+  rpc::Api api(engine.get(), &deliveries, &provisioning, &messages, config.transaction_idle);
+  auto started = rpc::Server::Start({.listen = config.listen}, api.methods());
+  if (!started.ok()) {
+    return Fail(absl::UnavailableError(absl::StrCat("--listen ", started.status().message())), 1);
   }
+  std::unique_ptr<rpc::Server> server = *std::move(started);
   const ops::StoreMetrics metrics(engine.get(), &provisioning, &deliveries);
   auto operations = ops::OperationsServer::ListenAsTold(
       config.ops_listen, kDefaultOpsAddress,
@@ -185,7 +152,7 @@ int Run(const StoreConfig& config) {
   const std::string address =
       absl::StrContains(config.listen, "unix:")
           ? config.listen
-          : absl::StrCat(config.listen.substr(0, config.listen.rfind(':')), ":", port);
+          : absl::StrCat(config.listen.substr(0, config.listen.rfind(':')), ":", server->port());
   std::printf("listening grpc %s\n", address.c_str());
   if (*operations) std::printf("listening ops %s\n", (*operations)->address().c_str());
   std::fflush(stdout);
@@ -196,7 +163,7 @@ int Run(const StoreConfig& config) {
   sigwait(&ends, &taken);
   Log(LogLevel::kInfo, "stopping", {{"signal", taken == SIGTERM ? "SIGTERM" : "SIGINT"}});
   if (*operations) (*operations)->Stopping();
-  server->GetHealthCheckService()->SetServingStatus(false);
+  api.health().Stop();
   server->Shutdown(std::chrono::system_clock::now() + kStreamGrace);
   server.reset();
   // Commits that were read are finished: their senders may ask for them later.

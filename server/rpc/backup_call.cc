@@ -42,15 +42,16 @@ Task<absl::StatusOr<v1::BackupResponse>> Backup(engine::Engine* engine, engine::
 
 }  // namespace
 
-grpc::ServerWriteReactor<v1::BackupResponse>* StartBackup(engine::Engine* engine,
-                                                          const v1::BackupRequest& request) {
-  engine::BackupOptions options{.directory = request.directory(),
-                                .verify_kept = request.verify_kept(),
-                                .bytes_per_second = request.max_bytes_per_second()};
-  return ProgressCall<v1::BackupResponse>::Start(
-      [engine, options = std::move(options)](Report<v1::BackupResponse> report) {
+Task<absl::Status> ServeBackup(engine::Engine* engine, Call& call, const v1::BackupRequest* request) {
+  engine::BackupOptions options{.directory = request->directory(),
+                                .verify_kept = request->verify_kept(),
+                                .bytes_per_second = request->max_bytes_per_second()};
+  auto run = ProgressCall<v1::BackupResponse>::Run(
+      call, [engine, options = std::move(options)](Report<v1::BackupResponse> report) {
         return Backup(engine, options, std::move(report));
       });
+  absl::Status status = co_await run;
+  co_return std::move(status);
 }
 
 }  // namespace restante::rpc

@@ -2,15 +2,14 @@
 #ifndef RESTANTE_SERVER_RPC_BACKUP_CALL_H_
 #define RESTANTE_SERVER_RPC_BACKUP_CALL_H_
 
-#include <grpcpp/grpcpp.h>
-
+#include "absl/status/status.h"
 #include "restante/v1/store.pb.h"
 #include "server/engine/engine.h"
+#include "server/rpc/call.h"
 
 namespace restante::rpc {
 
-grpc::ServerWriteReactor<v1::BackupResponse>* StartBackup(engine::Engine* engine,
-                                                          const v1::BackupRequest& request);
+Task<absl::Status> ServeBackup(engine::Engine* engine, Call& call, const v1::BackupRequest* request);
 
 }  // namespace restante::rpc
 

@@ -24,9 +24,11 @@ Task<absl::StatusOr<v1::CompactResponse>> Compact(engine::Engine* engine,
 
 }  // namespace
 
-grpc::ServerWriteReactor<v1::CompactResponse>* StartCompact(engine::Engine* engine) {
-  return ProgressCall<v1::CompactResponse>::Start(
-      [engine](Report<v1::CompactResponse> report) { return Compact(engine, std::move(report)); });
+Task<absl::Status> ServeCompact(engine::Engine* engine, Call& call, const v1::CompactRequest*) {
+  auto run = ProgressCall<v1::CompactResponse>::Run(
+      call, [engine](Report<v1::CompactResponse> report) { return Compact(engine, std::move(report)); });
+  absl::Status status = co_await run;
+  co_return std::move(status);
 }
 
 }  // namespace restante::rpc

@@ -2,14 +2,14 @@
 #ifndef RESTANTE_SERVER_RPC_COMPACT_CALL_H_
 #define RESTANTE_SERVER_RPC_COMPACT_CALL_H_
 
-#include <grpcpp/grpcpp.h>
-
+#include "absl/status/status.h"
 #include "restante/v1/store.pb.h"
 #include "server/engine/engine.h"
+#include "server/rpc/call.h"
 
 namespace restante::rpc {
 
-grpc::ServerWriteReactor<v1::CompactResponse>* StartCompact(engine::Engine* engine);
+Task<absl::Status> ServeCompact(engine::Engine* engine, Call& call, const v1::CompactRequest* request);
 
 }  // namespace restante::rpc
 

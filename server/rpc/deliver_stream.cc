@@ -34,45 +34,28 @@ bool SeenNumbers::Contains(uint64_t number) const {
   return any_ && ((number >= first_ && number <= last_) || sparse_.contains(number));
 }
 
-// gRPC's reactions, each passed on to the strand. gRPC calls OnDone last, when no
-// operation is left; the stream has let go of the bridge by then, in Pump.
-class DeliverStream::Bridge final : public Reactor {
- public:
-  static Bridge* Start(mail::Deliveries* deliveries, std::string caller, std::string peer) {
-    auto* const bridge = new Bridge;
-    bridge->stream_ = std::shared_ptr<DeliverStream>(
-        new DeliverStream(deliveries, std::move(caller), std::move(peer), bridge));
-    bridge->StartRead(&bridge->stream_->request_);
-    return bridge;
-  }
+Task<absl::Status> DeliverStream::Serve(mail::Deliveries* deliveries, Call& call) {
+  absl::Status status = co_await Await<absl::Status>([&](auto done) {
+    const std::shared_ptr<DeliverStream> stream(new DeliverStream(deliveries, &call, std::move(done)));
+    stream->Post([stream] { stream->Pump(); });
+  });
+  co_return std::move(status);
+}
 
-  void OnReadDone(bool ok) override {
-    stream_->Post([stream = stream_, ok] { stream->OnRead(ok); });
-  }
-  void OnWriteDone(bool ok) override {
-    stream_->Post([stream = stream_, ok] { stream->OnWritten(ok); });
-  }
-  void OnCancel() override {
-    stream_->Post([stream = stream_] { stream->OnCancelled(); });
-  }
-  void OnDone() override { delete this; }
-
- private:
-  std::shared_ptr<DeliverStream> stream_;
-};
-
-DeliverStream::Reactor* DeliverStream::Start(mail::Deliveries* deliveries, std::string caller,
-                                             std::string peer) {
-  return Bridge::Start(deliveries, std::move(caller), std::move(peer));
+void DeliverStream::Read() {
+  reading_ = true;
+  call_->Read(&request_,
+              [stream = shared_from_this()](bool ok) { stream->Post([stream, ok] { stream->OnRead(ok); }); });
 }
 
 void DeliverStream::OnRead(bool ok) {
   reading_ = false;
-  if (!bridge_ || cancelled_) return;  // Nobody is there to answer.
+  if (!call_) return;  // Nobody is there to answer.
   if (!ok) {
-    // Half-closed, or broken: nobody will end what is open. What was committed
-    // is still answered.
+    // Half-closed, or gone: nobody will end what is open. What was committed is
+    // still answered, to whoever has only half-closed.
     reads_ended_ = true;
+    gone_ = gone_ || call_->over();
     AbandonAll();
     return Pump();
   }
@@ -93,14 +76,13 @@ void DeliverStream::Take(v1::Event event) {
       case SeenNumbers::Result::kNew:
         break;
       case SeenNumbers::Result::kSeen:
-        end_ =
-            grpc::Status(grpc::StatusCode::INVALID_ARGUMENT,
-                         absl::StrCat("transaction ", number, ": the number was used before on this stream"));
+        end_ = absl::InvalidArgumentError(
+            absl::StrCat("transaction ", number, ": the number was used before on this stream"));
         return AbandonAll();
       case SeenNumbers::Result::kTooMany:
-        end_ = grpc::Status(grpc::StatusCode::INVALID_ARGUMENT,
-                            absl::StrCat("transaction ", number, ": more than ", SeenNumbers::kMaxSparse,
-                                         " numbers out of order; use ascending numbers"));
+        end_ = absl::InvalidArgumentError(absl::StrCat("transaction ", number, ": more than ",
+                                                       SeenNumbers::kMaxSparse,
+                                                       " numbers out of order; use ascending numbers"));
         return AbandonAll();
     }
     it = live_
@@ -129,7 +111,7 @@ void DeliverStream::Take(v1::Event event) {
 }
 
 void DeliverStream::Send(v1::Answer answer) {
-  if (!bridge_ || cancelled_) return;
+  if (!call_ || gone_) return;
   *gathered_.add_answers() = std::move(answer);
   // Written when the strand comes to it: answers of one batch go together.
   if (gathered_.answers_size() == 1) {
@@ -145,7 +127,7 @@ void DeliverStream::Ended(uint64_t number) {
 }
 
 void DeliverStream::OutcomeUnknown(absl::Status why) {
-  if (end_.ok()) end_ = grpc::Status(grpc::StatusCode::UNAVAILABLE, std::string(why.message()));
+  if (end_.ok()) end_ = absl::UnavailableError(why.message());
   AbandonAll();
 }
 
@@ -158,36 +140,30 @@ void DeliverStream::AbandonAll() {
 
 void DeliverStream::OnWritten(bool ok) {
   writing_ = false;
-  written_.Clear();
-  if (!ok) cancelled_ = true;
-  Pump();
-}
-
-void DeliverStream::OnCancelled() {
-  cancelled_ = true;
-  reads_ended_ = true;
-  AbandonAll();
+  if (!ok) {
+    gone_ = true;
+    AbandonAll();
+  }
   Pump();
 }
 
 void DeliverStream::Pump() {
-  if (!bridge_) return;
-  if (cancelled_) gathered_.Clear();
+  if (!call_) return;
+  if (gone_) gathered_.Clear();
   if (!writing_ && gathered_.answers_size() > 0) {
     writing_ = true;
-    written_.Swap(&gathered_);
-    bridge_->StartWrite(&written_);
+    call_->Write(gathered_, [stream = shared_from_this()](bool ok) {
+      stream->Post([stream, ok] { stream->OnWritten(ok); });
+    });
+    gathered_.Clear();
   }
-  if (!reading_ && !reads_ended_ && end_.ok() && gathered_.answers_size() < kMaxGathered) {
-    reading_ = true;
-    bridge_->StartRead(&request_);
-  }
+  if (!reading_ && !reads_ended_ && end_.ok() && gathered_.answers_size() < kMaxGathered) Read();
   if (writing_) return;
-  const bool over = cancelled_ || !end_.ok() || (reads_ended_ && live_.empty());
+  const bool over = gone_ || !end_.ok() || (reads_ended_ && live_.empty());
   if (!over) return;
-  // A read under way ends with the stream; the bridge lives until it has.
-  bridge_->Finish(end_);
-  bridge_ = nullptr;
+  // A read under way ends with the stream.
+  call_ = nullptr;
+  std::exchange(done_, nullptr)(end_);
 }
 
 }  // namespace restante::rpc

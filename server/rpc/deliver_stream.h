@@ -3,18 +3,18 @@
 #ifndef RESTANTE_SERVER_RPC_DELIVER_STREAM_H_
 #define RESTANTE_SERVER_RPC_DELIVER_STREAM_H_
 
-#include <grpcpp/grpcpp.h>
-
 #include <cstdint>
 #include <memory>
 #include <string>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
+#include "absl/functional/any_invocable.h"
 #include "restante/v1/delivery.pb.h"
 #include "server/base/strand.h"
 #include "server/mail/deliveries.h"
 #include "server/mail/transaction.h"
+#include "server/rpc/call.h"
 
 namespace restante::rpc {
 
@@ -38,10 +38,8 @@ class SeenNumbers {
 // engine answers both come in over the strand, and all state belongs to it.
 class DeliverStream final : public mail::TransactionSink, public std::enable_shared_from_this<DeliverStream> {
  public:
-  using Reactor = grpc::ServerBidiReactor<v1::DeliverRequest, v1::DeliverResponse>;
-
-  // Makes the reactor of a new stream; it deletes itself.
-  static Reactor* Start(mail::Deliveries* deliveries, std::string caller, std::string peer);
+  // Serves a new stream, to its end.
+  static Task<absl::Status> Serve(mail::Deliveries* deliveries, Call& call);
 
   void Post(absl::AnyInvocable<void()> fn) override { strand_.Post(std::move(fn)); }
   void Send(v1::Answer answer) override;
@@ -49,15 +47,17 @@ class DeliverStream final : public mail::TransactionSink, public std::enable_sha
   void OutcomeUnknown(absl::Status why) override;
 
  private:
-  class Bridge;  // The reactor.
-
-  DeliverStream(mail::Deliveries* deliveries, std::string caller, std::string peer, Bridge* bridge)
-      : deliveries_(deliveries), caller_(std::move(caller)), peer_(std::move(peer)), bridge_(bridge) {}
+  DeliverStream(mail::Deliveries* deliveries, Call* call, absl::AnyInvocable<void(absl::Status)> done)
+      : deliveries_(deliveries),
+        caller_(call->caller()),
+        peer_(call->peer_address()),
+        call_(call),
+        done_(std::move(done)) {}
 
   // On the strand.
+  void Read();
   void OnRead(bool ok);
   void OnWritten(bool ok);
-  void OnCancelled();
   void Take(v1::Event event);
   void AbandonAll();
   void Pump();  // Writes, reads or finishes, whatever is due.
@@ -67,14 +67,15 @@ class DeliverStream final : public mail::TransactionSink, public std::enable_sha
   const std::string peer_;
   Strand strand_;
 
-  Bridge* bridge_;  // Null once the stream is finished.
-  bool reading_ = true;
+  Call* call_;  // Null once the stream is finished.
+  absl::AnyInvocable<void(absl::Status)> done_;
+  bool reading_ = false;
   bool reads_ended_ = false;
   bool writing_ = false;
-  bool cancelled_ = false;
-  grpc::Status end_;  // Not OK: the stream is to end with it.
+  bool gone_ = false;  // The caller.
+  absl::Status end_;   // Not OK: the stream is to end with it.
   v1::DeliverRequest request_;
-  v1::DeliverResponse gathered_, written_;
+  v1::DeliverResponse gathered_;
 
   SeenNumbers seen_;
   absl::flat_hash_map<uint64_t, std::shared_ptr<mail::Transaction>> live_;

@@ -1,24 +1,26 @@
-// The streaming methods of MessageService. Each call is one task that reads or
-// writes one gRPC message at a time; the reactor deletes itself when it is done. An
-// append whose caller sends nothing for `idle` is cancelled, and with it what it
-// has reserved.
+// The streaming methods of MessageService. Each reads or writes one gRPC message at a
+// time.
 #ifndef RESTANTE_SERVER_RPC_MESSAGE_STREAMS_H_
 #define RESTANTE_SERVER_RPC_MESSAGE_STREAMS_H_
 
-#include <grpcpp/grpcpp.h>
-
+#include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "restante/v1/message.pb.h"
+#include "server/base/task.h"
 #include "server/mail/messages.h"
+#include "server/rpc/call.h"
 
 namespace restante::rpc {
 
-grpc::ServerWriteReactor<v1::ReadMessageResponse>* StartReadMessage(mail::Messages* messages,
-                                                                    const v1::ReadMessageRequest* request);
-grpc::ServerReadReactor<v1::AppendMessageRequest>* StartAppendMessage(mail::Messages* messages,
-                                                                      grpc::CallbackServerContext* context,
-                                                                      absl::Duration idle,
-                                                                      v1::Message* response);
+struct AppendOptions {
+  mail::Messages* messages = nullptr;
+  // An append whose caller sends nothing for so long is cancelled, and with it what
+  // it has reserved (`--transaction-idle`).
+  absl::Duration idle = absl::Minutes(10);
+};
+
+Task<absl::Status> ReadMessage(mail::Messages* messages, Call& call, const v1::ReadMessageRequest* request);
+Task<absl::Status> AppendMessage(const AppendOptions* options, Call& call, v1::Message* response);
 
 }  // namespace restante::rpc
 

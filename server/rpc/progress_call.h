@@ -8,18 +8,19 @@
 #define RESTANTE_SERVER_RPC_PROGRESS_CALL_H_
 
 #include <grpcpp/alarm.h>
-#include <grpcpp/grpcpp.h>
 
 #include <chrono>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "server/base/task.h"
-#include "server/rpc/errors.h"
+#include "server/rpc/call.h"
 #include "server/rpc/progress_findings.h"
 
 namespace restante::rpc {
@@ -30,49 +31,43 @@ namespace restante::rpc {
 template <typename Response>
 using Report = std::function<bool(Response)>;
 
-// Three things run at once: the work, a write, and the alarm. The call is finished
-// when all have ended; whoever ends last finishes it. Deletes itself then.
+// Three things run at once: the work, a write, and the alarm. The call has ended
+// when all have; whoever ends last says so. Deletes itself then.
 template <typename Response>
-class ProgressCall final : public grpc::ServerWriteReactor<Response> {
+class ProgressCall {
  public:
+  using Work = std::function<Task<absl::StatusOr<Response>>(Report<Response>)>;
+
   // Starts `work`; what it returns becomes part of the last response. An error is
   // told behind the findings.
-  static grpc::ServerWriteReactor<Response>* Start(
-      const std::function<Task<absl::StatusOr<Response>>(Report<Response>)>& work) {
-    auto* call = new ProgressCall;
-    {
-      absl::MutexLock lock(&call->mutex_);
-      call->SetAlarm();
-    }
-    restante::Start<absl::StatusOr<Response>>(
-        work([call](Response news) { return call->Tell(news); }),
-        [call](absl::StatusOr<Response> result) { call->Ended(std::move(result)); });
-    return call;
+  //
+  // Is put into a variable before it is awaited: GCC 12 destroys a lambda twice whose
+  // captures have destructors and that stands in the awaited expression itself.
+  [[nodiscard]] static Await<absl::Status> Run(Call& call, Work work) {
+    return Await<absl::Status>([&call, work = std::move(work)](auto done) {
+      auto* self = new ProgressCall(call, std::move(done));
+      {
+        absl::MutexLock lock(&self->mutex_);
+        self->SetAlarm();
+      }
+      Start<absl::StatusOr<Response>>(
+          work([self](Response news) { return self->Tell(news); }),
+          [self](absl::StatusOr<Response> result) { self->Ended(std::move(result)); });
+    });
   }
-
-  void OnWriteDone(bool ok) override {
-    absl::ReleasableMutexLock lock(&mutex_);
-    writing_ = false;
-    if (!ok) cancelled_ = true;
-    Go(lock);
-  }
-  void OnCancel() override {
-    absl::MutexLock lock(&mutex_);
-    cancelled_ = true;
-  }
-  void OnDone() override { delete this; }
 
  private:
   static constexpr auto kTick = std::chrono::milliseconds(500);
 
-  ProgressCall() = default;
+  ProgressCall(Call& call, absl::AnyInvocable<void(absl::Status)> done)
+      : call_(call), done_(std::move(done)) {}
 
   bool Tell(const Response& news) {
     absl::ReleasableMutexLock lock(&mutex_);
     if (!untold_.TooMany()) untold_.Add(news);
     // For good: some may be read until the work has ended.
     unread_ |= untold_.TooMany();
-    const bool go_on = !cancelled_ && !unread_;
+    const bool go_on = !call_.over() && !unread_;
     Go(lock);
     return go_on;
   }
@@ -87,9 +82,16 @@ class ProgressCall final : public grpc::ServerWriteReactor<Response> {
     Go(lock);
   }
 
+  void Written() {
+    absl::ReleasableMutexLock lock(&mutex_);
+    writing_ = false;
+    Go(lock);
+  }
+
   void SetAlarm() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     alarm_set_ = true;
-    alarm_.Set(std::chrono::system_clock::now() + kTick, [this](bool) { Tick(); });
+    alarm_.Set(call_.queue(), std::chrono::system_clock::now() + kTick,
+               new FunctionCompletion([this](bool) { Tick(); }));
   }
 
   void Tick() {
@@ -100,39 +102,39 @@ class ProgressCall final : public grpc::ServerWriteReactor<Response> {
     Go(lock);
   }
 
-  // Writes what is due, or finishes; *this may be gone when it returns.
+  // Writes what is due, or ends; *this may be gone when it returns.
   void Go(absl::ReleasableMutexLock& lock) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     if (writing_) return;
     const bool last = result_ && result_->ok();
-    if (!cancelled_ && !last_written_ && (untold_.Any() || last || (due_ && !result_))) {
-      response_ = untold_.Take();
+    if (!call_.over() && !last_written_ && (untold_.Any() || last || (due_ && !result_))) {
+      Response response = untold_.Take();
       last_written_ = last && !untold_.Any();
-      if (last_written_) response_.MergeFrom(**result_);
-      response_.set_done(last_written_);
+      if (last_written_) response.MergeFrom(**result_);
+      response.set_done(last_written_);
       due_ = false;
       writing_ = true;
-      this->StartWrite(&response_);
+      call_.Write(response, [this](bool) { Written(); });
       return;
     }
-    if (!result_ || alarm_set_ || finished_) return;
-    finished_ = true;
-    const absl::Status status = cancelled_ ? absl::CancelledError("the caller went away") : result_->status();
-    lock.Release();  // Finish may end in the deletion of *this at once.
-    this->Finish(ToGrpcStatus(status));
+    if (!result_ || alarm_set_) return;
+    absl::Status status = call_.over() ? absl::CancelledError("the caller went away") : result_->status();
+    lock.Release();
+    const std::unique_ptr<ProgressCall> self(this);
+    done_(std::move(status));
   }
+
+  Call& call_;
+  absl::AnyInvocable<void(absl::Status)> done_;
+  grpc::Alarm alarm_;
 
   absl::Mutex mutex_;
   Untold<Response> untold_ ABSL_GUARDED_BY(mutex_);
   std::optional<absl::StatusOr<Response>> result_ ABSL_GUARDED_BY(mutex_);
-  Response response_ ABSL_GUARDED_BY(mutex_);
   bool unread_ ABSL_GUARDED_BY(mutex_) = false;  // More was found than may wait.
   bool due_ ABSL_GUARDED_BY(mutex_) = false;
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;
   bool last_written_ ABSL_GUARDED_BY(mutex_) = false;
   bool alarm_set_ ABSL_GUARDED_BY(mutex_) = false;
-  bool cancelled_ ABSL_GUARDED_BY(mutex_) = false;
-  bool finished_ ABSL_GUARDED_BY(mutex_) = false;
-  grpc::Alarm alarm_;
 };
 
 }  // namespace restante::rpc

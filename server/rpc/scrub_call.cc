@@ -51,9 +51,13 @@ v1::Damage ToApi(mail::NamedDamage damage) {
   return out;
 }
 
-grpc::ServerWriteReactor<v1::ScrubResponse>* StartScrub(engine::Engine* engine, uint64_t bytes_per_second) {
-  return ProgressCall<v1::ScrubResponse>::Start(
-      [=](Report<v1::ScrubResponse> report) { return Scrub(engine, bytes_per_second, std::move(report)); });
+Task<absl::Status> ServeScrub(engine::Engine* engine, Call& call, const v1::ScrubRequest* request) {
+  auto run = ProgressCall<v1::ScrubResponse>::Run(
+      call, [engine, rate = request->max_bytes_per_second()](Report<v1::ScrubResponse> report) {
+        return Scrub(engine, rate, std::move(report));
+      });
+  absl::Status status = co_await run;
+  co_return std::move(status);
 }
 
 }  // namespace restante::rpc

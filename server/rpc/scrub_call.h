@@ -2,17 +2,17 @@
 #ifndef RESTANTE_SERVER_RPC_SCRUB_CALL_H_
 #define RESTANTE_SERVER_RPC_SCRUB_CALL_H_
 
-#include <grpcpp/grpcpp.h>
-
+#include "absl/status/status.h"
 #include "restante/v1/store.pb.h"
 #include "server/engine/engine.h"
 #include "server/mail/scrub.h"
+#include "server/rpc/call.h"
 
 namespace restante::rpc {
 
 v1::Damage ToApi(mail::NamedDamage damage);
 
-grpc::ServerWriteReactor<v1::ScrubResponse>* StartScrub(engine::Engine* engine, uint64_t bytes_per_second);
+Task<absl::Status> ServeScrub(engine::Engine* engine, Call& call, const v1::ScrubRequest* request);
 
 }  // namespace restante::rpc
 

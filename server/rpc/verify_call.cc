@@ -37,9 +37,13 @@ Task<absl::StatusOr<v1::VerifyResponse>> Verify(engine::Engine* engine, bool rep
 
 }  // namespace
 
-grpc::ServerWriteReactor<v1::VerifyResponse>* StartVerify(engine::Engine* engine, bool repair) {
-  return ProgressCall<v1::VerifyResponse>::Start(
-      [=](Report<v1::VerifyResponse> report) { return Verify(engine, repair, std::move(report)); });
+Task<absl::Status> ServeVerify(engine::Engine* engine, Call& call, const v1::VerifyRequest* request) {
+  auto run = ProgressCall<v1::VerifyResponse>::Run(
+      call, [engine, repair = request->repair()](Report<v1::VerifyResponse> report) {
+        return Verify(engine, repair, std::move(report));
+      });
+  absl::Status status = co_await run;
+  co_return std::move(status);
 }
 
 }  // namespace restante::rpc

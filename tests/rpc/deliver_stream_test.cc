@@ -11,7 +11,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "restante/v1/delivery.grpc.pb.h"
-#include "server/rpc/delivery_service.h"
+#include "server/mail/provisioning.h"
+#include "server/rpc/methods.h"
+#include "server/rpc/server.h"
 #include "tests/mail/small_store.h"
 
 namespace restante::rpc {
@@ -27,16 +29,12 @@ std::string Id(uint32_t n) {
 
 class DeliverStreamTest : public ::testing::Test, protected mail::SmallStore {
  protected:
-  DeliverStreamTest() : service_(deliveries_.get()) {
-    grpc::ServerBuilder builder;
-    builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port_);
-    builder.RegisterService(&service_);
-    server_ = builder.BuildAndStart();
+  DeliverStreamTest() {
+    server_ = *Server::Start({.listen = "127.0.0.1:0"}, api_.methods());
     stub_ = v1::DeliveryService::NewStub(
-        grpc::CreateChannel(absl::StrCat("127.0.0.1:", port_), grpc::InsecureChannelCredentials()));
+        grpc::CreateChannel(absl::StrCat("127.0.0.1:", server_->port()), grpc::InsecureChannelCredentials()));
   }
   ~DeliverStreamTest() override {
-    server_->Shutdown(std::chrono::system_clock::now());
     server_.reset();
     EXPECT_TRUE(deliveries_->AwaitIdle(10'000'000));
   }
@@ -123,9 +121,10 @@ class DeliverStreamTest : public ::testing::Test, protected mail::SmallStore {
   // own time.
   void AwaitNothingOpen() { ASSERT_TRUE(deliveries_->AwaitIdle(10'000'000)); }
 
-  DeliveryService service_;
-  int port_ = 0;
-  std::unique_ptr<grpc::Server> server_;
+  mail::Provisioning provisioning_{engine_.get(), engine::QuotaRules(), &clock_};
+  mail::Messages messages_{engine_.get(), 1 << 20, &clock_};
+  Api api_{engine_.get(), deliveries_.get(), &provisioning_, &messages_};
+  std::unique_ptr<Server> server_;
   std::unique_ptr<v1::DeliveryService::Stub> stub_;
 };
 

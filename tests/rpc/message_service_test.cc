@@ -154,11 +154,10 @@ TEST_F(MessageServiceTest, ACancelledAppendGivesItsRoomBack) {
 }
 
 TEST_F(MessageServiceTest, AnAppendThatSendsNothingIsEnded) {
-  rpc::MessageService impatient(messages_.get(), absl::Milliseconds(50));
-  grpc::ServerBuilder builder;
-  builder.RegisterService(&impatient);
-  const std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
-  const auto stub = v1::MessageService::NewStub(server->InProcessChannel(grpc::ChannelArguments()));
+  rpc::Api impatient(engine_.get(), deliveries_.get(), provisioning_.get(), messages_.get(),
+                     absl::Milliseconds(50));
+  const auto server = *rpc::Server::Start({}, impatient.methods());
+  const auto stub = v1::MessageService::NewStub(server->InProcessChannel());
   grpc::ClientContext context;
   v1::Message message;
   auto writer = stub->AppendMessage(&context, &message);
@@ -172,7 +171,6 @@ TEST_F(MessageServiceTest, AnAppendThatSendsNothingIsEnded) {
   do {
     ASSERT_TRUE(GetMailbox(alice_, &mailbox).ok());
   } while (mailbox.usage().reserved_bytes() != 0);
-  server->Shutdown();
 }
 
 TEST_F(MessageServiceTest, ARepeatedAppendIsAnsweredWithTheFirstResult) {

@@ -11,8 +11,10 @@
 #include <string>
 #include <thread>
 
+#include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
 #include "restante/v1/store.grpc.pb.h"
+#include "server/rpc/server.h"
 
 namespace restante::rpc {
 namespace {
@@ -21,14 +23,15 @@ using Response = v1::VerifyResponse;
 using Script = std::function<absl::StatusOr<Response>(const Report<Response>&)>;
 
 // Plays the script on a thread of its own.
-class Service final : public v1::StoreService::CallbackService {
+class Service final {
  public:
-  ~Service() override {
+  ~Service() {
     if (thread_.joinable()) thread_.join();
   }
-  grpc::ServerWriteReactor<Response>* Verify(grpc::CallbackServerContext*,
-                                             const v1::VerifyRequest*) override {
-    return ProgressCall<Response>::Start([this](Report<Response> report) { return Work(std::move(report)); });
+  static Task<absl::Status> Verify(Service* service, Call& call, const v1::VerifyRequest*) {
+    absl::Status status = co_await ProgressCall<Response>::Run(
+        call, [service](Report<Response> report) { return service->Work(std::move(report)); });
+    co_return std::move(status);
   }
   Script script;
 
@@ -44,12 +47,15 @@ class Service final : public v1::StoreService::CallbackService {
 class ProgressCallTest : public testing::Test {
  protected:
   ProgressCallTest() {
-    grpc::ServerBuilder builder;
-    builder.RegisterService(&service_);
-    server_ = builder.BuildAndStart();
-    stub_ = v1::StoreService::NewStub(server_->InProcessChannel(grpc::ChannelArguments()));
+    Methods methods = {ServerStream("restante.v1.StoreService/Verify", &service_, Service::Verify)};
+    // The table is to be whole.
+    for (const char* other : {"GetStatus", "Scrub", "Compact", "Backup"}) {
+      methods.push_back(
+          ServerStream(absl::StrCat("restante.v1.StoreService/", other), &service_, Service::Verify));
+    }
+    server_ = *Server::Start({}, std::move(methods));
+    stub_ = v1::StoreService::NewStub(server_->InProcessChannel());
   }
-  ~ProgressCallTest() override { server_->Shutdown(); }
 
   static Response Checked(uint64_t mailboxes, std::vector<std::string> problems = {}) {
     Response response;
@@ -73,7 +79,7 @@ class ProgressCallTest : public testing::Test {
   }
 
   Service service_;
-  std::unique_ptr<grpc::Server> server_;
+  std::unique_ptr<Server> server_;
   std::unique_ptr<v1::StoreService::Stub> stub_;
   grpc::ClientContext context_;
   std::vector<Response> read_;

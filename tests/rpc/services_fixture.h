@@ -23,9 +23,8 @@
 #include "server/mail/directory.h"
 #include "server/mail/messages.h"
 #include "server/mail/provisioning.h"
-#include "server/rpc/mailbox_service.h"
-#include "server/rpc/message_service.h"
-#include "server/rpc/store_service.h"
+#include "server/rpc/methods.h"
+#include "server/rpc/server.h"
 #include "tests/mail/fixture.h"
 
 namespace restante {
@@ -92,21 +91,13 @@ class ServicesTest : public testing::Test {
         std::make_unique<mail::Deliveries>(engine_.get(), directory_.get(), mail::DeliveryOptions(), &clock_);
     provisioning_ = std::make_unique<mail::Provisioning>(engine_.get(), engine::QuotaRules(), &clock_);
     messages_ = std::make_unique<mail::Messages>(engine_.get(), kMaxMessage, &clock_);
-    mailbox_service_ = std::make_unique<rpc::MailboxService>(provisioning_.get(), messages_.get());
-    message_service_ = std::make_unique<rpc::MessageService>(messages_.get());
-    store_service_ = std::make_unique<rpc::StoreService>(engine_.get(), provisioning_.get(), messages_.get(),
-                                                         deliveries_.get());
-    grpc::ServerBuilder builder;
-    builder.RegisterService(mailbox_service_.get());
-    builder.RegisterService(message_service_.get());
-    builder.RegisterService(store_service_.get());
-    server_ = builder.BuildAndStart();
-    channel_ = server_->InProcessChannel(grpc::ChannelArguments());
+    api_ = std::make_unique<rpc::Api>(engine_.get(), deliveries_.get(), provisioning_.get(), messages_.get());
+    server_ = *rpc::Server::Start({}, api_->methods());
+    channel_ = server_->InProcessChannel();
     mailboxes_ = v1::MailboxService::NewStub(channel_);
     stub_ = v1::MessageService::NewStub(channel_);
     store_ = v1::StoreService::NewStub(channel_);
   }
-  ~ServicesTest() override { server_->Shutdown(); }
 
   template <typename Request, typename Response, typename Stub>
   grpc::Status Call(Stub& stub, grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
@@ -195,10 +186,8 @@ class ServicesTest : public testing::Test {
   std::unique_ptr<mail::Deliveries> deliveries_;
   std::unique_ptr<mail::Provisioning> provisioning_;
   std::unique_ptr<mail::Messages> messages_;
-  std::unique_ptr<rpc::MailboxService> mailbox_service_;
-  std::unique_ptr<rpc::MessageService> message_service_;
-  std::unique_ptr<rpc::StoreService> store_service_;
-  std::unique_ptr<grpc::Server> server_;
+  std::unique_ptr<rpc::Api> api_;
+  std::unique_ptr<rpc::Server> server_;
   std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<v1::MailboxService::Stub> mailboxes_;
   std::unique_ptr<v1::MessageService::Stub> stub_;

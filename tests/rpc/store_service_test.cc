@@ -100,11 +100,9 @@ TEST_F(MessageServiceTest, ScrubOfAnEngineWithoutADiskIsUnimplemented) {
 
 TEST_F(MessageServiceTest, ScrubTellsDamageByNameAndManyMessagesInParts) {
   mail::MortalEngine engine(engine_.get());
-  rpc::StoreService service(&engine, provisioning_.get(), messages_.get(), deliveries_.get());
-  grpc::ServerBuilder builder;
-  builder.RegisterService(&service);
-  const auto server = builder.BuildAndStart();
-  const auto stub = v1::StoreService::NewStub(server->InProcessChannel(grpc::ChannelArguments()));
+  rpc::Api api(&engine, deliveries_.get(), provisioning_.get(), messages_.get());
+  const auto server = *rpc::Server::Start({}, api.methods());
+  const auto stub = v1::StoreService::NewStub(server->InProcessChannel());
   uint64_t number = 0;
   engine_->ListPartitions(engine::PartitionId::Kind::kMailbox, 0, 1,
                           [&](auto found) { number = found->front().first; });
@@ -150,7 +148,6 @@ TEST_F(MessageServiceTest, ScrubTellsDamageByNameAndManyMessagesInParts) {
   EXPECT_EQ(status.last_scrub().damage_count(), 3u);
   ASSERT_EQ(status.last_scrub().first_damages_size(), 1);
   EXPECT_EQ(status.last_scrub().first_damages(0).messages(0), alice_ + "/folders/INBOX/messages/1");
-  server->Shutdown();
 }
 
 TEST_F(MessageServiceTest, WhatKeepsNothingOnDiskHasNoBackup) {

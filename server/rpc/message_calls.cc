@@ -1,4 +1,4 @@
-#include "server/rpc/message_service.h"
+#include "server/rpc/message_calls.h"
 
 #include <optional>
 #include <string>
@@ -9,18 +9,18 @@
 #include "absl/strings/str_cat.h"
 #include "server/mail/names.h"
 #include "server/rpc/convert.h"
-#include "server/rpc/message_streams.h"
-#include "server/rpc/serve.h"
 
-namespace restante::rpc {
+namespace restante::rpc::calls {
 namespace {
 
 using mail::InvalidField;
 
 constexpr int kMaxBatch = 1000;
 
-Task<absl::Status> List(mail::Messages* messages, const v1::ListMessagesRequest* request,
-                        v1::ListMessagesResponse* response) {
+}  // namespace
+
+Task<absl::Status> ListMessages(mail::Messages* messages, const v1::ListMessagesRequest* request,
+                                v1::ListMessagesResponse* response) {
   CO_ASSIGN_OR_RETURN(mail::ParentRef parent, InField("parent", mail::ParseParentName(request->parent())));
   CO_ASSIGN_OR_RETURN(const size_t size, PageSizeOf(request->page_size()));
   std::optional<int64_t> before;
@@ -40,15 +40,16 @@ Task<absl::Status> List(mail::Messages* messages, const v1::ListMessagesRequest*
   co_return absl::OkStatus();
 }
 
-Task<absl::Status> Get(mail::Messages* messages, const v1::GetMessageRequest* request,
-                       v1::Message* response) {
+Task<absl::Status> GetMessage(mail::Messages* messages, const v1::GetMessageRequest* request,
+                              v1::Message* response) {
   CO_ASSIGN_OR_RETURN(mail::MessageRef ref, InField("name", mail::ParseMessageName(request->name())));
   CO_ASSIGN_OR_RETURN(const mail::MessageView view, co_await messages->Get(ref));
   *response = ToApi(view);
   co_return absl::OkStatus();
 }
 
-Task<absl::Status> Delete(mail::Messages* messages, const v1::DeleteMessageRequest* request) {
+Task<absl::Status> DeleteMessage(mail::Messages* messages, const v1::DeleteMessageRequest* request,
+                                 google::protobuf::Empty*) {
   CO_ASSIGN_OR_RETURN(mail::MessageRef ref, InField("name", mail::ParseMessageName(request->name())));
   mail::ParentRef parent;
   parent.mailbox = ref.mailbox;
@@ -61,8 +62,9 @@ Task<absl::Status> Delete(mail::Messages* messages, const v1::DeleteMessageReque
   co_return absl::OkStatus();
 }
 
-Task<absl::Status> BatchDelete(mail::Messages* messages, const v1::BatchDeleteMessagesRequest* request,
-                               v1::BatchDeleteMessagesResponse* response) {
+Task<absl::Status> BatchDeleteMessages(mail::Messages* messages,
+                                       const v1::BatchDeleteMessagesRequest* request,
+                                       v1::BatchDeleteMessagesResponse* response) {
   CO_ASSIGN_OR_RETURN(mail::ParentRef parent, InField("parent", mail::ParseParentName(request->parent())));
   if (request->uids().empty() || request->uids_size() > kMaxBatch) {
     co_return InvalidField("uids",
@@ -75,43 +77,4 @@ Task<absl::Status> BatchDelete(mail::Messages* messages, const v1::BatchDeleteMe
   co_return absl::OkStatus();
 }
 
-}  // namespace
-
-MessageService::MessageService(mail::Messages* messages, absl::Duration append_idle)
-    : messages_(messages), append_idle_(append_idle) {}
-
-grpc::ServerUnaryReactor* MessageService::ListMessages(grpc::CallbackServerContext* context,
-                                                       const v1::ListMessagesRequest* request,
-                                                       v1::ListMessagesResponse* response) {
-  return Serve(context, List(messages_, request, response));
-}
-
-grpc::ServerUnaryReactor* MessageService::GetMessage(grpc::CallbackServerContext* context,
-                                                     const v1::GetMessageRequest* request,
-                                                     v1::Message* response) {
-  return Serve(context, Get(messages_, request, response));
-}
-
-grpc::ServerWriteReactor<v1::ReadMessageResponse>* MessageService::ReadMessage(
-    grpc::CallbackServerContext*, const v1::ReadMessageRequest* request) {
-  return StartReadMessage(messages_, request);
-}
-
-grpc::ServerReadReactor<v1::AppendMessageRequest>* MessageService::AppendMessage(
-    grpc::CallbackServerContext* context, v1::Message* response) {
-  return StartAppendMessage(messages_, context, append_idle_, response);
-}
-
-grpc::ServerUnaryReactor* MessageService::DeleteMessage(grpc::CallbackServerContext* context,
-                                                        const v1::DeleteMessageRequest* request,
-                                                        google::protobuf::Empty*) {
-  return Serve(context, Delete(messages_, request));
-}
-
-grpc::ServerUnaryReactor* MessageService::BatchDeleteMessages(grpc::CallbackServerContext* context,
-                                                              const v1::BatchDeleteMessagesRequest* request,
-                                                              v1::BatchDeleteMessagesResponse* response) {
-  return Serve(context, BatchDelete(messages_, request, response));
-}
-
-}  // namespace restante::rpc
+}  // namespace restante::rpc::calls

@@ -1,0 +1,38 @@
+#include "server/rpc/delivery_calls.h"
+
+#include <optional>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace restante::rpc::calls {
+
+Task<absl::Status> GetReceipt(mail::Deliveries* deliveries, Call& call, const v1::GetReceiptRequest* request,
+                              v1::GetReceiptResponse* response) {
+  if (request->request_id().size() != 16) {
+    co_return absl::InvalidArgumentError(
+        absl::StrCat("request_id: has ", request->request_id().size(), " octets, not 16"));
+  }
+  // The embedded engine finds a receipt without the mailboxes.
+  CO_ASSIGN_OR_RETURN(*response, co_await Await<absl::StatusOr<v1::GetReceiptResponse>>([&](auto done) {
+    deliveries->Settle(call.caller(), request->request_id(), {}, std::move(done));
+  }));
+  co_return absl::OkStatus();
+}
+
+Task<absl::Status> CheckRecipient(mail::Deliveries* deliveries, const v1::CheckRecipientRequest* request,
+                                  v1::CheckRecipientResponse* response) {
+  std::optional<uint64_t> size;
+  if (request->has_size()) size = request->size();
+  *response->mutable_decision() = co_await Await<v1::Decision>(
+      [&](auto done) { deliveries->Check(request->address(), request->sender(), size, std::move(done)); });
+  co_return absl::OkStatus();
+}
+
+Task<absl::Status> GetCapacity(mail::Deliveries* deliveries, const v1::GetCapacityRequest*,
+                               v1::Capacity* response) {
+  *response = deliveries->GetCapacity();
+  co_return absl::OkStatus();
+}
+
+}  // namespace restante::rpc::calls

@@ -1,0 +1,102 @@
+// A row of the table of methods: what serves which method. A handler is a task that
+// returns the call's status; request and response are the table's affair.
+#ifndef RESTANTE_SERVER_RPC_METHOD_H_
+#define RESTANTE_SERVER_RPC_METHOD_H_
+
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "server/base/task.h"
+#include "server/rpc/call.h"
+
+namespace restante::rpc {
+
+struct Method {
+  std::string name;  // `restante.v1.MailboxService/GetMailbox`
+  std::function<Task<absl::Status>(Call&)> serve;
+};
+using Methods = std::vector<Method>;
+
+namespace method_internal {
+
+template <typename Request, typename Response, typename Handler>
+Task<absl::Status> ServeUnary(Call& call, Handler handler) {
+  Request request;
+  Response response;
+  if (!co_await call.Read(&request)) co_return absl::InvalidArgumentError("the request is missing");
+  CO_RETURN_IF_ERROR(co_await handler(call, &request, &response));
+  call.SetLast(response);
+  co_return absl::OkStatus();
+}
+
+template <typename Request, typename Handler>
+Task<absl::Status> ServeServerStream(Call& call, Handler handler) {
+  Request request;
+  if (!co_await call.Read(&request)) co_return absl::InvalidArgumentError("the request is missing");
+  absl::Status status = co_await handler(call, &request);
+  co_return std::move(status);
+}
+
+template <typename Response, typename Handler>
+Task<absl::Status> ServeClientStream(Call& call, Handler handler) {
+  Response response;
+  CO_RETURN_IF_ERROR(co_await handler(call, &response));
+  call.SetLast(response);
+  co_return absl::OkStatus();
+}
+
+}  // namespace method_internal
+
+// One request, one response. `part` outlives the server.
+template <typename Part, typename Request, typename Response>
+Method Unary(std::string name, Part* part,
+             Task<absl::Status> (*handler)(Part*, Call&, const Request*, Response*)) {
+  return {std::move(name), [=](Call& call) {
+            return method_internal::ServeUnary<Request, Response>(
+                call, [=](Call& c, const Request* request, Response* response) {
+                  return handler(part, c, request, response);
+                });
+          }};
+}
+// One that does not ask who calls.
+template <typename Part, typename Request, typename Response>
+Method Unary(std::string name, Part* part, Task<absl::Status> (*handler)(Part*, const Request*, Response*)) {
+  return {std::move(name), [=](Call& call) {
+            return method_internal::ServeUnary<Request, Response>(
+                call, [=](Call&, const Request* request, Response* response) {
+                  return handler(part, request, response);
+                });
+          }};
+}
+
+// One request; the handler writes responses.
+template <typename Part, typename Request>
+Method ServerStream(std::string name, Part* part,
+                    Task<absl::Status> (*handler)(Part*, Call&, const Request*)) {
+  return {std::move(name), [=](Call& call) {
+            return method_internal::ServeServerStream<Request>(
+                call, [=](Call& c, const Request* request) { return handler(part, c, request); });
+          }};
+}
+
+// The handler reads requests; one response.
+template <typename Part, typename Response>
+Method ClientStream(std::string name, Part* part, Task<absl::Status> (*handler)(Part*, Call&, Response*)) {
+  return {std::move(name), [=](Call& call) {
+            return method_internal::ServeClientStream<Response>(
+                call, [=](Call& c, Response* response) { return handler(part, c, response); });
+          }};
+}
+
+// The handler reads and writes.
+template <typename Part>
+Method BidiStream(std::string name, Part* part, Task<absl::Status> (*handler)(Part*, Call&)) {
+  return {std::move(name), [=](Call& call) { return handler(part, call); }};
+}
+
+}  // namespace restante::rpc
+
+#endif  // RESTANTE_SERVER_RPC_METHOD_H_
