@@ -47,6 +47,8 @@ void StoreConfig::Register(OptionTable& options) {
   options.Duration("transaction-idle", &transaction_idle,
                    "A transaction without an event for so long is aborted.");
   options.Duration("transaction-max", &transaction_max, "A transaction open for so long is aborted.");
+  options.Duration("drain-timeout", &drain_timeout,
+                   "After SIGTERM, how long transactions that are open may go on; new ones are refused.");
   options.Duration("retry-window", &retry_window,
                    "How long a message whose sender may not have got the answer is remembered, so that its "
                    "retry makes no second copy, counted in time that the store runs; 0: not at all.");

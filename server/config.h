@@ -36,6 +36,7 @@ struct StoreConfig {
   uint32_t deliveries_per_mailbox = 256;
   absl::Duration transaction_idle = absl::Minutes(10);
   absl::Duration transaction_max = absl::Hours(1);
+  absl::Duration drain_timeout = absl::Seconds(30);
   absl::Duration retry_window = absl::Hours(7 * 24);
 
   uint64_t max_disk = kUnset;

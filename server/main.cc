@@ -18,6 +18,7 @@
 #include "absl/time/time.h"
 #include "server/base/clock.h"
 #include "server/base/log.h"
+#include "server/base/service_manager.h"
 #include "server/config.h"
 #include "server/engine/embedded/embedded_engine.h"
 #include "server/engine/memory/memory_engine.h"
@@ -35,9 +36,9 @@
 namespace restante {
 namespace {
 
-// Together below the 10 s after which container runtimes kill.
-constexpr auto kStreamGrace = std::chrono::seconds(5);
-constexpr auto kCommitGrace = std::chrono::seconds(3);
+// After the drain: for other calls that run, and for commits that were read.
+constexpr auto kCallGrace = std::chrono::seconds(2);
+constexpr auto kCommitGrace = absl::Seconds(3);
 
 engine::QuotaRules RulesOf(const StoreConfig& config) {
   const auto limit = [](uint64_t value) {
@@ -105,6 +106,18 @@ int Fail(const absl::Status& status, int exit_status) {
   return exit_status;
 }
 
+// Waits until no transaction is open, a second signal comes, or the time is over.
+void AwaitDrained(mail::Deliveries& deliveries, absl::Duration timeout, const sigset_t& ends) {
+  const int64_t end_us = Clock::System()->MonotonicMicros() + absl::ToInt64Microseconds(timeout);
+  const timespec now = {};
+  while (!deliveries.AwaitIdle(50'000)) {
+    const bool again = sigtimedwait(&ends, nullptr, &now) > 0;
+    if (!again && Clock::System()->MonotonicMicros() < end_us) continue;
+    return Log(LogLevel::kWarning, "transactions are cut off",
+               {{"reason", again ? "a second signal" : "--drain-timeout"}});
+  }
+}
+
 int Run(const StoreConfig& config) {
   // Before any thread starts: all inherit the mask, and sigwait takes them.
   sigset_t ends;
@@ -156,18 +169,22 @@ int Run(const StoreConfig& config) {
   std::printf("listening grpc %s\n", address.c_str());
   if (*operations) std::printf("listening ops %s\n", (*operations)->address().c_str());
   std::fflush(stdout);
+  NotifyServiceManager("READY=1");
   Log(LogLevel::kInfo, "ready",
       {{"listen", address}, {"engine", engine->name()}, {"data_dir", config.data_dir}});
 
   int taken = 0;
   sigwait(&ends, &taken);
   Log(LogLevel::kInfo, "stopping", {{"signal", taken == SIGTERM ? "SIGTERM" : "SIGINT"}});
+  NotifyServiceManager("STOPPING=1");
   if (*operations) (*operations)->Stopping();
   api.health().Stop();
-  server->Shutdown(std::chrono::system_clock::now() + kStreamGrace);
+  deliveries.Drain();
+  AwaitDrained(deliveries, config.drain_timeout, ends);
+  server->Shutdown(std::chrono::system_clock::now() + kCallGrace);
   server.reset();
   // Commits that were read are finished: their senders may ask for them later.
-  deliveries.AwaitIdle(absl::ToInt64Microseconds(absl::FromChrono(kCommitGrace)));
+  deliveries.AwaitIdle(absl::ToInt64Microseconds(kCommitGrace));
   operations->reset();
   engine.reset();
   Log(LogLevel::kInfo, "stopped");
@@ -183,8 +200,7 @@ int main(int argc, char** argv) {
   restante::StoreConfig config;
   restante::OptionTable options("restante-store", "The storage and quota service of Restante.");
   config.Register(options);
-  if (std::optional<int> status = options.Parse(argc, argv)) return *status;
-  if (absl::Status status = config.Check(); !status.ok()) return restante::Fail(status, 2);
+  if (std::optional<int> status = options.Parse(argc, argv, [&] { return config.Check(); })) return *status;
   if (absl::Status status = restante::InitLog("restante-store", config.log_format, config.log_level);
       !status.ok()) {
     return restante::Fail(status, 2);

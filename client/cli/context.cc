@@ -131,6 +131,7 @@ void Check(CLI::Option* option, std::function<absl::Status(const std::string&)> 
 int RunCommandLine(int argc, const char* const* argv, std::ostream& out, std::ostream& err) {
   Context context(out, err);
   CLI::App app("The operator's command line of a Restante mail store.", "restante");
+  app.set_version_flag("--version", "restante " RESTANTE_VERSION);
   app.fallthrough();
   app.add_option("--store", context.store, "Address of the store.")
       ->type_name("ADDR")

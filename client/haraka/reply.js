@@ -19,6 +19,7 @@ const ROWS = {
   OUTCOME_CLIENT_LIMIT: [450, '2.1', 'Too much under way from your address', true],
   OUTCOME_NO_RECIPIENTS: [503, '5.1', 'No valid recipients'],
   OUTCOME_READ_ONLY: [451, '3.2', 'Storage is read-only now'],
+  OUTCOME_DRAINING: [421, '3.2', 'Storage is being restarted'],
   OUTCOME_INVALID_ADDRESS: [550, '1.3', 'Not a valid address', true],
 }
 const TRY_AGAIN = [451, '3.0', 'Temporary failure, try again later']

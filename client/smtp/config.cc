@@ -5,6 +5,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "client/smtp/networks.h"
 #include "client/smtp/received_header.h"
 
 namespace restante::smtp {
@@ -67,6 +68,9 @@ void FrontConfig::Register(OptionTable& options) {
   options.Duration("idle-timeout", &idle_timeout, "How long a peer may be silent; then 421.");
   options.Duration("settle-timeout", &settle_timeout,
                    "How long an outcome that was lost with the store is asked for.");
+  options.Duration("drain-timeout", &drain_timeout,
+                   "After SIGTERM, how long transactions that are open may go on; above --settle-timeout "
+                   "outcomes that were lost are settled, too.");
   options.Choice("bare-newline", &bare_newline, {"keep", "refuse"},
                  "What to do with a text that has a bare CR, a bare LF or NUL.");
   options.Choice("unknown-recipient", &unknown_recipient, {"reject", "tempfail"},
@@ -93,6 +97,9 @@ absl::Status FrontConfig::Check() const {
   if (max_errors == 0) return wrong("--max-errors: must be at least 1");
   if (max_connections == 0) return wrong("--max-connections: must be at least 1");
   if (idle_timeout <= absl::ZeroDuration()) return wrong("--idle-timeout: must be more than 0");
+  if (const auto networks = Networks::Parse(trusted_networks); !networks.ok()) {
+    return wrong("--trusted-networks: ", networks.status().message());
+  }
   if (hostname.empty() || hostname != SanitizeHelo(hostname)) {
     return wrong("--hostname: `", hostname, "` is no host name");
   }

@@ -44,6 +44,7 @@ struct FrontConfig {
   uint32_t max_errors = 20;
   absl::Duration idle_timeout = absl::Minutes(5);
   absl::Duration settle_timeout = absl::Minutes(5);
+  absl::Duration drain_timeout = absl::Minutes(6);
   std::string bare_newline = "keep";
   std::string unknown_recipient = "reject";
   bool advertise_dsn = false;

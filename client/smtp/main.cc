@@ -33,6 +33,8 @@
 #include "server/base/options.h"
 #include "server/base/privileges.h"
 #include "server/base/repeated_warning.h"
+#include "server/base/service_manager.h"
+#include "server/base/status_macros.h"
 #include "server/ops/metrics_text.h"
 #include "server/ops/operations_server.h"
 
@@ -43,8 +45,6 @@ using restante::smtp::Service;
 using restante::smtp::TlsContext;
 
 constexpr char kProgram[] = "restante-smtp";
-// After SIGTERM, for transactions that are under way.
-constexpr std::chrono::seconds kGrace{10};
 // Beside the peers' sockets: listeners, gRPC, standard streams.
 constexpr rlim_t kOtherDescriptors = 256;
 
@@ -135,8 +135,12 @@ int main(int argc, char** argv) {
   restante::OptionTable table(
       kProgram, "Takes mail by SMTP and LMTP for a Restante store, and answers other MTAs' questions.");
   config.Register(table);
-  if (std::optional<int> status = table.Parse(argc, argv)) return *status;
-  if (absl::Status status = config.Check(); !status.ok()) return Usage(status.message());
+  const auto check = [&config]() -> absl::Status {
+    RETURN_IF_ERROR(config.Check());
+    return config.tls_cert.empty() ? absl::OkStatus()
+                                   : TlsContext::Load(config.tls_cert, config.tls_key).status();
+  };
+  if (std::optional<int> status = table.Parse(argc, argv, check)) return *status;
   absl::StatusOr<restante::smtp::Networks> trusted = restante::smtp::Networks::Parse(config.trusted_networks);
   if (!trusted.ok()) return Usage(absl::StrCat("--trusted-networks: ", trusted.status().message()));
   if (absl::Status status = restante::InitLog(kProgram, config.log_format, config.log_level); !status.ok()) {
@@ -248,10 +252,6 @@ int main(int argc, char** argv) {
   } else if (geteuid() == 0) {
     restante::Log(restante::LogLevel::kWarning, "runs as root; --user says whom to become", {});
   }
-  // For who started us with port 0.
-  std::fputs(listening.c_str(), stdout);
-  std::fflush(stdout);
-
   int draining = 2;
   const auto drained = [&] {
     if (--draining == 0) io.stop();
@@ -262,8 +262,9 @@ int main(int argc, char** argv) {
     restante::Log(restante::LogLevel::kInfo, "shutting down",
                   {{"connections", server.connections() + policy_server.connections()}});
     if (*operations) (*operations)->Stopping();
-    server.Drain(kGrace, drained);
-    policy_server.Drain(kGrace, drained);
+    restante::NotifyServiceManager("STOPPING=1");
+    server.Drain(absl::ToChronoMilliseconds(config.drain_timeout), drained);
+    policy_server.Drain(absl::ToChronoMilliseconds(config.drain_timeout), drained);
   });
   // Only with something to read again: else it ends the program, as a terminal that
   // goes expects.
@@ -277,6 +278,10 @@ int main(int argc, char** argv) {
     reloads.add(SIGHUP);
     reloads.async_wait(reload);
   }
+  // For who started us with port 0.
+  std::fputs(listening.c_str(), stdout);
+  std::fflush(stdout);
+  restante::NotifyServiceManager("READY=1");
   io.run();
   return 0;
 }

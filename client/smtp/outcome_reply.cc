@@ -34,6 +34,7 @@ constexpr Row kRows[] = {
     {v1::OUTCOME_CLIENT_LIMIT, kBusyMailbox, "Too much under way from your address", true},
     {v1::OUTCOME_NO_RECIPIENTS, kBadSequence, "No valid recipients", false},
     {v1::OUTCOME_READ_ONLY, kReadOnly, "Storage is read-only now", false},
+    {v1::OUTCOME_DRAINING, kShuttingDown, "Storage is being restarted", false},
     {v1::OUTCOME_INVALID_ADDRESS, kInvalidAddress, "Not a valid address", true},
 };
 

@@ -114,6 +114,8 @@ void Session::FailTransaction(Reply reply) {
       mail_refused_ = true;
       slots.pop_front();
       EndTransaction(TransactionEnd::kRefused);
+      // 421 says that the connection ends, too (RFC 5321, 3.8).
+      if (reply.code == kShuttingDown) return Close();
       for (Slot& slot : slots) {
         // Malformed ones as well: as if they had come after the refusal.
         slot = {Slot::Kind::kReady, "", {kBadSequence, "MAIL was refused"}, /*is_error=*/false};

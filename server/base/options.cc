@@ -28,10 +28,6 @@ absl::string_view View(std::string_view text) { return {text.data(), text.size()
 
 std::string Quoted(absl::string_view text) { return absl::StrCat("\"", absl::CEscape(text), "\""); }
 
-std::string EnvironmentName(absl::string_view option) {
-  return absl::StrCat("RESTANTE_", absl::AsciiStrToUpper(absl::StrReplaceAll(option, {{"-", "_"}})));
-}
-
 // Digits only: no sign, no blank, no hexadecimal.
 template <typename Int>
 absl::Status ParseWhole(const std::string& text, Int* target) {
@@ -55,7 +51,13 @@ std::optional<std::string> ScalarText(const toml::node& node) {
   return std::nullopt;
 }
 
-std::vector<std::string> SplitList(absl::string_view text) {
+}  // namespace
+
+std::string OptionTable::EnvironmentName(absl::string_view option) {
+  return absl::StrCat("RESTANTE_", absl::AsciiStrToUpper(absl::StrReplaceAll(option, {{"-", "_"}})));
+}
+
+std::vector<std::string> OptionTable::SplitList(absl::string_view text) {
   std::vector<std::string> items;
   for (absl::string_view item : absl::StrSplit(text, ',')) {
     item = absl::StripAsciiWhitespace(item);
@@ -63,8 +65,6 @@ std::vector<std::string> SplitList(absl::string_view text) {
   }
   return items;
 }
-
-}  // namespace
 
 OptionTable::OptionTable(std::string program, std::string summary)
     : program_(std::move(program)), summary_(std::move(summary)) {
@@ -113,12 +113,14 @@ void OptionTable::Uint32(absl::string_view name, uint32_t* target, absl::string_
                          absl::string_view help) {
   AddSingle(name, unit, help, absl::StrCat(*target),
             [target](const std::string& text) { return ParseWhole(text, target); });
+  options_.back().is_number = true;
 }
 
 void OptionTable::Uint64(absl::string_view name, uint64_t* target, absl::string_view unit,
                          absl::string_view help) {
   AddSingle(name, unit, help, absl::StrCat(*target),
             [target](const std::string& text) { return ParseWhole(text, target); });
+  options_.back().is_number = true;
 }
 
 void OptionTable::Size(absl::string_view name, uint64_t* target, absl::string_view help,
@@ -188,6 +190,14 @@ absl::Status OptionTable::ReadFlags(const std::vector<std::string>& args, std::s
     if (name == "--version") {
       *output = absl::StrCat(program_, " ", RESTANTE_VERSION, "\n");
       return absl::OkStatus();
+    }
+    if (name == "--example-config") {
+      *output = ExampleConfig();
+      return absl::OkStatus();
+    }
+    if (name == "--print-config" || name == "--check-config") {
+      (name == "--print-config" ? print_config_ : check_config_) = true;
+      continue;
     }
     if (!absl::ConsumePrefix(&name, "--") || name.empty()) {
       return absl::InvalidArgumentError(
@@ -263,7 +273,9 @@ absl::Status OptionTable::ReadFile(const std::string& path) {
 
 absl::Status OptionTable::Resolve(
     const std::vector<std::string>& args,
-    const std::function<std::optional<std::string>(const std::string&)>& environment, std::string* output) {
+    const std::function<std::optional<std::string>(const std::string&)>& environment, std::string* output,
+    const std::function<absl::Status()>& check) {
+  print_config_ = check_config_ = false;
   for (Option& option : options_) {
     option.source.clear();
     option.values.clear();
@@ -296,32 +308,17 @@ absl::Status OptionTable::Resolve(
                                                      EnvironmentName(option.name), ")"));
     }
   }
+  if (check) RETURN_IF_ERROR(check());
+  if (print_config_) {
+    *output = PrintedConfig();
+  } else if (check_config_) {
+    *output = absl::StrCat(program_, ": the configuration will do\n");
+  }
   return absl::OkStatus();
 }
 
-std::string OptionTable::Help() const {
-  std::string text =
-      absl::StrCat("Usage: ", program_, " [OPTION]...\n", summary_,
-                   "\n\n"
-                   "Each option is a flag, an environment variable and a key of the configuration\n"
-                   "file; the first of these that is set counts. SIZE is in octets, or with K, M, G,\n"
-                   "T (powers of 1024); DURATION has ms, s, m, h or d.\n\n");
-  for (const Option& option : options_) {
-    absl::StrAppend(&text, "  --", option.name, option.unit.empty() ? "" : " ", option.unit, "\n      ",
-                    option.help, "\n      ", EnvironmentName(option.name));
-    if (option.required) {
-      absl::StrAppend(&text, "; required");
-    } else {
-      absl::StrAppend(&text, "; default: ", option.default_text.empty() ? "none" : option.default_text);
-    }
-    absl::StrAppend(&text, "\n");
-  }
-  absl::StrAppend(&text,
-                  "  --help\n      Shows this and ends.\n  --version\n      Shows the version and ends.\n");
-  return text;
-}
-
-std::optional<int> OptionTable::Parse(int argc, const char* const* argv) {
+std::optional<int> OptionTable::Parse(int argc, const char* const* argv,
+                                      const std::function<absl::Status()>& check) {
   std::string output;
   const absl::Status status = Resolve(
       std::vector<std::string>(argv + (argc > 0 ? 1 : 0), argv + argc),
@@ -329,7 +326,7 @@ std::optional<int> OptionTable::Parse(int argc, const char* const* argv) {
         const char* value = std::getenv(name.c_str());
         return value == nullptr ? std::nullopt : std::optional<std::string>(value);
       },
-      &output);
+      &output, check);
   if (!status.ok()) {
     std::fprintf(stderr, "%s: %s\n", program_.c_str(), std::string(status.message()).c_str());
     return 2;

@@ -10,7 +10,14 @@
 //     restante::OptionTable options("restante-store", "The storage and quota service.");
 //     options.String("data-dir", &config.data_dir, "DIR", "Where the mail is kept.");
 //     options.Size("max-message", &config.max_message, "Largest message taken.");
-//     if (std::optional<int> status = options.Parse(argc, argv)) return *status;
+//     if (std::optional<int> status = options.Parse(argc, argv, [&] { return config.Check(); })) {
+//       return *status;
+//     }
+//
+// Every program has besides, as flags only: --help, --version, --print-config (what
+// all options are, as a configuration file that says where each came from),
+// --check-config (whether they would do) and --example-config (a configuration file
+// with every option, its meaning and its default).
 //
 // Targets keep their value as the default, which --help shows; they must outlive
 // Parse. One thread. Nothing here throws.
@@ -57,18 +64,19 @@ class OptionTable {
   // The option must be set to something that is not empty.
   void Require(absl::string_view name);
 
-  // Sets all targets. An exit status if the program is to end now: 0 after
-  // --help or --version (printed to standard output), 2 after an error (one line
-  // on standard error).
-  std::optional<int> Parse(int argc, const char* const* argv);
+  // Sets all targets. `check` says what no single option can tell; its message names
+  // the option. An exit status if the program is to end now: 0 after what was only to
+  // be printed (on standard output), 2 after an error (one line on standard error).
+  std::optional<int> Parse(int argc, const char* const* argv,
+                           const std::function<absl::Status()>& check = nullptr);
 
   // The same without a process around it. `args` without the program's name;
   // `environment` gives a variable's value. kInvalidArgument with the error
   // line; on an error targets may be set in part. `*output` is filled, and to be
-  // printed instead of going on, with --help or --version.
+  // printed instead of going on, with one of the flags that every program has.
   absl::Status Resolve(const std::vector<std::string>& args,
                        const std::function<std::optional<std::string>(const std::string&)>& environment,
-                       std::string* output);
+                       std::string* output, const std::function<absl::Status()>& check = nullptr);
 
  private:
   struct Option {
@@ -78,6 +86,7 @@ class OptionTable {
     std::string default_text;
     bool is_bool = false;
     bool is_list = false;
+    bool is_number = false;
     bool required = false;
     // Sets the target from all values given at one place.
     std::function<absl::Status(const std::vector<std::string>&)> set;
@@ -86,6 +95,8 @@ class OptionTable {
     std::vector<std::string> values;
   };
 
+  static std::string EnvironmentName(absl::string_view option);
+  static std::vector<std::string> SplitList(absl::string_view text);
   Option& Add(absl::string_view name, absl::string_view unit, absl::string_view help,
               std::string default_text);
   // As Add, for an option that holds a single value.
@@ -95,11 +106,16 @@ class OptionTable {
   absl::Status ReadFlags(const std::vector<std::string>& args, std::string* output);
   absl::Status ReadFile(const std::string& path);
   std::string Help() const;
+  static std::string Line(const Option& option, const std::vector<std::string>& values);
+  static std::vector<std::string> Defaults(const Option& option);
+  std::string PrintedConfig() const;
+  std::string ExampleConfig() const;
 
   std::string program_;
   std::string summary_;
   std::vector<Option> options_;
   std::string config_path_;
+  bool print_config_ = false, check_config_ = false;
 };
 
 }  // namespace restante

@@ -69,6 +69,10 @@ class Deliveries {
   void Register(const std::shared_ptr<Transaction>& transaction);
   void Unregister(const Transaction* transaction);
 
+  // From now on a Begin is refused, OUTCOME_DRAINING; what is open goes on.
+  void Drain() { draining_ = true; }
+  bool draining() const { return draining_; }
+
   // Waits until no transaction is left, for so long at most; false if some are.
   // Before the engine is destroyed.
   bool AwaitIdle(int64_t micros);
@@ -90,6 +94,7 @@ class Deliveries {
   ClientBounds client_bounds_;
   Outgrown outgrown_;
   Counters counters_;
+  std::atomic<bool> draining_{false};
 
   absl::Mutex mutex_;
   absl::flat_hash_map<const Transaction*, std::weak_ptr<Transaction>> open_ ABSL_GUARDED_BY(mutex_);

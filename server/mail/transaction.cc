@@ -130,6 +130,7 @@ void Transaction::OnBegin(const v1::Begin& begin) {
                   absl::StrCat("message: ", *declared_, " bytes declared, at most ", options.max_message),
                   &shortage);
   }
+  if (deliveries_->draining()) return Refuse(v1::OUTCOME_DRAINING, "the store is stopping");
   const engine::Capacity capacity = deliveries_->engine()->GetCapacity();
   if (capacity.read_only) return Refuse(v1::OUTCOME_READ_ONLY, "the store is read-only after a write error");
 

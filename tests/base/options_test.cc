@@ -232,6 +232,67 @@ TEST(Options, HelpTellsUnitDefaultAndVariableOfEveryOption) {
   }
 }
 
+TEST(Options, WhatIsPrintedSaysWhereEachCameFromAndIsReadAgain) {
+  Program program;
+  program.environment["RESTANTE_IDLE"] = "90s";
+  program.File("max-message = \"10M\"\nthreads = 9\n");
+  ASSERT_EQ(program.Resolve({"--config", program.path, "--print-config", "--store", "a,b", "--create",
+                             "--data-dir", "/a \"b\"\\c\n"}),
+            "");
+  const std::string printed = program.output;
+  EXPECT_THAT(printed, HasSubstr("data-dir = \"/a \\\"b\\\"\\\\c\\u000a\"  # --data-dir\n"));
+  EXPECT_THAT(printed, HasSubstr("create = true  # --create\n"));
+  EXPECT_THAT(printed, HasSubstr("threads = 9  # " + program.path + ":2: threads\n"));
+  EXPECT_THAT(printed, HasSubstr("records = 7  # default\n"));
+  EXPECT_THAT(printed, HasSubstr("idle = \"90s\"  # RESTANTE_IDLE\n"));
+  EXPECT_THAT(printed, HasSubstr("store = [\"a\", \"b\"]  # --store\n"));
+
+  Program again;
+  ASSERT_EQ(again.ResolveFile(printed), "");
+  EXPECT_EQ(again.output, "");
+  EXPECT_EQ(again.data_dir, "/a \"b\"\\c\n");
+  EXPECT_TRUE(again.create);
+  EXPECT_EQ(again.threads, 9u);
+  EXPECT_EQ(again.max_message, uint64_t{10} << 20);
+  EXPECT_EQ(again.idle, absl::Seconds(90));
+  EXPECT_THAT(again.stores, ElementsAre("a", "b"));
+}
+
+TEST(Options, TheExampleHasEveryOptionAndChangesNothing) {
+  Program program;
+  ASSERT_EQ(program.Resolve({"--example-config"}), "");
+  std::string example = program.output;
+  EXPECT_THAT(example, HasSubstr("\n# Largest message.\n# SIZE\n#max-message = \"50M\"\n"));
+  Program untouched;
+  EXPECT_EQ(untouched.ResolveFile(example), "");
+  // With every comment sign before a value taken away it is what stands anyway.
+  for (const char* name : {"data-dir", "create", "threads", "records", "max-message", "default-bytes", "idle",
+                           "store", "log-format"}) {
+    const size_t at = example.find(std::string("\n#") + name + " = ");
+    ASSERT_NE(at, std::string::npos) << name;
+    example.erase(at + 1, 1);
+  }
+  Program filled;
+  EXPECT_EQ(filled.ResolveFile(example), "");
+  EXPECT_EQ(filled.data_dir, untouched.data_dir);
+  EXPECT_EQ(filled.max_message, untouched.max_message);
+  EXPECT_EQ(filled.default_bytes, untouched.default_bytes);
+  EXPECT_EQ(filled.idle, untouched.idle);
+  EXPECT_EQ(filled.stores, untouched.stores);
+}
+
+TEST(Options, TheConfigurationIsCheckedAsAWhole) {
+  const auto none = [](const std::string&) -> std::optional<std::string> { return std::nullopt; };
+  const auto bad = [] { return absl::InvalidArgumentError("--threads 3: must be even"); };
+  Program program;
+  EXPECT_EQ(program.table.Resolve({"--check-config"}, none, &program.output, bad).message(),
+            "--threads 3: must be even");
+  EXPECT_EQ(program.output, "");
+  EXPECT_TRUE(program.table.Resolve({"--check-config"}, none, &program.output, absl::OkStatus).ok());
+  EXPECT_EQ(program.output, "restante-test: the configuration will do\n");
+  EXPECT_FALSE(program.table.Resolve({"--print-config"}, none, &program.output, bad).ok());
+}
+
 TEST(Options, TheExitStatusIsTwoAfterAnErrorAndZeroAfterHelpAndVersion) {
   const char* const bad[] = {"p", "--nonsense"};
   testing::internal::CaptureStderr();

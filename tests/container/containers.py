@@ -144,13 +144,19 @@ def make_base():
 # --- images and containers ---------------------------------------------------------
 
 
-def build(target):
-    """The image of one of the Dockerfile's stages; returns its tag."""
-    tag = f"localhost/restante-test-{target}"
+def apt_mounts():
+    """What a container's apt needs of this machine's, as options."""
     (HOME / "build-apt.conf").write_text(_apt_settings(CERTIFICATES))
     mounts = ["--volume", f"{HOME}/build-apt.conf:/etc/apt/apt.conf:ro"]
     if "CAInfo" in (HOME / "build-apt.conf").read_text():
         mounts += ["--volume", f"{_host_certificates()}:{CERTIFICATES}:ro"]
+    return mounts
+
+
+def build(target):
+    """The image of one of the Dockerfile's stages; returns its tag."""
+    tag = f"localhost/restante-test-{target}"
+    mounts = apt_mounts()
     # What the host has compiled, the image has not to compile again.
     ccache = pathlib.Path(run("ccache", "--get-config", "cache_dir"))
     ccache.mkdir(parents=True, exist_ok=True)

@@ -106,6 +106,7 @@ TEST(PolicyDecisionTest, ARefusalOrDunnoForEveryOutcome) {
       {v1::OUTCOME_REQUEST_ID_ABORTED, "DUNNO"},
       {v1::OUTCOME_CREDIT_EXCEEDED, "DUNNO"},
       {v1::OUTCOME_TIMED_OUT, "DUNNO"},
+      {v1::OUTCOME_DRAINING, "DUNNO"},
       {static_cast<v1::Outcome>(v1::Outcome_MAX + 1), "DUNNO"},
   };
   EXPECT_EQ(std::size(cases), static_cast<size_t>(v1::Outcome_MAX) + 2);

@@ -23,15 +23,23 @@ std::string CodeOf(v1::Outcome outcome) {
 }
 
 TEST(OutcomeReply, WhatHasNoRowIsTemporary) {
-  const std::vector<v1::Outcome> with_row = {
-      v1::OUTCOME_MAILBOX_FULL,        v1::OUTCOME_MAILBOX_FULL_PERMANENTLY,
-      v1::OUTCOME_DOMAIN_FULL,         v1::OUTCOME_EXCEEDS_MAILBOX_LIMIT,
-      v1::OUTCOME_DISK_FULL,           v1::OUTCOME_MESSAGE_TOO_LARGE,
-      v1::OUTCOME_NO_SUCH_MAILBOX,     v1::OUTCOME_FOREIGN_DOMAIN,
-      v1::OUTCOME_MAILBOX_DISABLED,    v1::OUTCOME_MAILBOX_ON_HOLD,
-      v1::OUTCOME_TOO_MANY_RECIPIENTS, v1::OUTCOME_TOO_MANY_DELIVERIES,
-      v1::OUTCOME_CLIENT_LIMIT,        v1::OUTCOME_NO_RECIPIENTS,
-      v1::OUTCOME_READ_ONLY,           v1::OUTCOME_INVALID_ADDRESS};
+  const std::vector<v1::Outcome> with_row = {v1::OUTCOME_MAILBOX_FULL,
+                                             v1::OUTCOME_MAILBOX_FULL_PERMANENTLY,
+                                             v1::OUTCOME_DOMAIN_FULL,
+                                             v1::OUTCOME_EXCEEDS_MAILBOX_LIMIT,
+                                             v1::OUTCOME_DISK_FULL,
+                                             v1::OUTCOME_MESSAGE_TOO_LARGE,
+                                             v1::OUTCOME_NO_SUCH_MAILBOX,
+                                             v1::OUTCOME_FOREIGN_DOMAIN,
+                                             v1::OUTCOME_MAILBOX_DISABLED,
+                                             v1::OUTCOME_MAILBOX_ON_HOLD,
+                                             v1::OUTCOME_TOO_MANY_RECIPIENTS,
+                                             v1::OUTCOME_TOO_MANY_DELIVERIES,
+                                             v1::OUTCOME_CLIENT_LIMIT,
+                                             v1::OUTCOME_NO_RECIPIENTS,
+                                             v1::OUTCOME_READ_ONLY,
+                                             v1::OUTCOME_INVALID_ADDRESS,
+                                             v1::OUTCOME_DRAINING};
   for (int value = -1; value < 1000; ++value) {
     const auto outcome = static_cast<v1::Outcome>(value);
     if (std::find(with_row.begin(), with_row.end(), outcome) != with_row.end()) {
