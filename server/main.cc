@@ -28,6 +28,8 @@
 #include "server/mail/provisioning.h"
 #include "server/ops/metrics_text.h"
 #include "server/ops/operations_server.h"
+#include "server/ops/status_page.h"
+#include "server/ops/status_source.h"
 #include "server/ops/store_metrics.h"
 #include "server/restore.h"
 #include "server/rpc/methods.h"
@@ -158,9 +160,15 @@ int Run(const StoreConfig& config) {
   }
   std::unique_ptr<rpc::Server> server = *std::move(started);
   const ops::StoreMetrics metrics(engine.get(), &provisioning, &deliveries);
+  ops::StatusSource status(engine.get(), &provisioning, &deliveries, Clock::System());
   auto operations = ops::OperationsServer::ListenAsTold(
       config.ops_listen, kDefaultOpsAddress,
-      {.metrics = [&metrics] { return ops::MetricsText(metrics); }, .ready = nullptr});
+      {.metrics = [&metrics] { return ops::MetricsText(metrics); },
+       .ready = nullptr,
+       .pages = {{"/", "text/html; charset=utf-8", [&status] { return ops::StatusHtml(status.Read()); }},
+                 {"/status.css", "text/css; charset=utf-8", [] { return ops::kStatusCss; }},
+                 {"/status.js", "text/javascript; charset=utf-8", [] { return ops::kStatusJs; }}},
+       .authorize = nullptr});
   if (!operations.ok()) return Fail(operations.status(), 1);
   const std::string address =
       absl::StrContains(config.listen, "unix:")

@@ -242,7 +242,9 @@ int main(int argc, char** argv) {
   auto operations = restante::ops::OperationsServer::ListenAsTold(
       config.ops_listen, restante::smtp::kOpsAddress,
       {.metrics = [&metrics] { return restante::ops::MetricsText(metrics); },
-       .ready = [&store] { return store->connected(); }});
+       .ready = [&store] { return store->connected(); },
+       .pages = {},
+       .authorize = nullptr});
   if (!operations.ok()) return Fail(operations.status());
   if (*operations) absl::StrAppend(&listening, "listening ops ", (*operations)->address(), "\n");
   if (!config.user.empty()) {

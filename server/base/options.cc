@@ -329,7 +329,7 @@ std::optional<int> OptionTable::Parse(int argc, const char* const* argv,
       &output, check);
   if (!status.ok()) {
     std::fprintf(stderr, "%s: %s\n", program_.c_str(), std::string(status.message()).c_str());
-    return 2;
+    return absl::IsInvalidArgument(status) ? 2 : 1;
   }
   if (output.empty()) return std::nullopt;
   std::fputs(output.c_str(), stdout);

@@ -66,7 +66,8 @@ class OptionTable {
 
   // Sets all targets. `check` says what no single option can tell; its message names
   // the option. An exit status if the program is to end now: 0 after what was only to
-  // be printed (on standard output), 2 after an error (one line on standard error).
+  // be printed (on standard output), 2 after an error, 1 if what `check` met is no bad
+  // option (not kInvalidArgument); one line on standard error.
   std::optional<int> Parse(int argc, const char* const* argv,
                            const std::function<absl::Status()>& check = nullptr);
 

@@ -21,6 +21,7 @@
 #include "server/mail/client_bounds.h"
 #include "server/mail/directory.h"
 #include "server/mail/outgrown.h"
+#include "server/mail/recent_refusals.h"
 
 namespace restante::mail {
 
@@ -83,6 +84,9 @@ class Deliveries {
     // Mailboxes that had it, also where another had not.
     std::atomic<uint64_t> suppressed_copies{0};
   };
+  RecentRefusals& refusals() { return refusals_; }
+  const RecentRefusals& refusals() const { return refusals_; }
+
   Counters& counters() { return counters_; }
   const Counters& counters() const { return counters_; }
 
@@ -94,6 +98,7 @@ class Deliveries {
   ClientBounds client_bounds_;
   Outgrown outgrown_;
   Counters counters_;
+  RecentRefusals refusals_;
   std::atomic<bool> draining_{false};
 
   absl::Mutex mutex_;

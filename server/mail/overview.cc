@@ -36,7 +36,17 @@ Task<absl::StatusOr<Overview>> ReadOverview(Provisioning* provisioning, size_t f
       out.used_messages += domain.used_messages;
       out.reserved.bytes += domain.reserved.bytes;
       out.reserved.messages += domain.reserved.messages;
+      if (fullest == 0) continue;
+      const stored::DomainHead& head = domain.head.domain();
+      const uint64_t limit = head.has_max_bytes() && head.max_bytes().kind() == stored::Limit::VALUE
+                                 ? head.max_bytes().value()
+                                 : quota::kUnlimited;
+      const double share = Share(domain.used_bytes, limit);
+      if (share > 0) out.fullest_domains.push_back({head.name(), domain.used_bytes, limit, share});
     }
+    std::stable_sort(out.fullest_domains.begin(), out.fullest_domains.end(),
+                     [](const DomainFill& a, const DomainFill& b) { return a.share > b.share; });
+    if (out.fullest_domains.size() > fullest) out.fullest_domains.resize(fullest);
     after = page.next;
   } while (!after.empty());
   if (fullest == 0) co_return std::move(out);

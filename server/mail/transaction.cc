@@ -294,6 +294,8 @@ void Transaction::Decide(const v1::Decision& decision, uint64_t mailbox) {
   if (decision.outcome() == v1::OUTCOME_OK) {
     noted.set_mailbox(mailbox);
     noted.set_mailbox_name(decision.mailbox());
+  } else {
+    NoteRefusal(decision.outcome(), decision.address(), NumbersOf(decision.shortage()));
   }
   decided_.push_back(std::move(noted));
   v1::Answer answer;
@@ -308,11 +310,26 @@ void Transaction::Refuse(v1::Outcome outcome, std::string detail, const v1::Shor
   v1::Refused& refused = *answer.mutable_refused();
   refused.set_outcome(outcome);
   refused.set_detail(std::move(detail));
+  NoteRefusal(outcome, "", refused.detail());
   if (shortage) *refused.mutable_shortage() = *shortage;
   deliveries_->counters().refused++;
   ReleaseAll();
   Send(std::move(answer));
   End();
+}
+
+void Transaction::NoteRefusal(v1::Outcome outcome, const std::string& recipient, std::string detail) const {
+  deliveries_->refusals().Add({.wall_us = deliveries_->clock()->WallMicros(),
+                               .outcome = outcome,
+                               .recipient = recipient,
+                               .client = client_,
+                               .detail = std::move(detail)});
+}
+
+std::string Transaction::NumbersOf(const v1::Shortage& shortage) {
+  if (shortage.scope() == v1::Shortage::SCOPE_UNSPECIFIED) return "";
+  return absl::StrCat("needs ", shortage.needed(), shortage.counts_messages() ? " messages" : " bytes", ", ",
+                      shortage.used(), " used and ", shortage.reserved(), " reserved of ", shortage.limit());
 }
 
 void Transaction::RefuseForStatus(const absl::Status& status, absl::string_view where) {

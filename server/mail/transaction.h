@@ -138,6 +138,10 @@ class Transaction : public std::enable_shared_from_this<Transaction> {
   const std::shared_ptr<TransactionSink> sink_;
   const uint64_t number_;
   const std::string caller_;
+  // Told to the operator.
+  void NoteRefusal(v1::Outcome outcome, const std::string& recipient, std::string detail) const;
+  static std::string NumbersOf(const v1::Shortage& shortage);
+
   std::string client_;
 
   State state_ = State::kNew;

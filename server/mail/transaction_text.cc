@@ -224,6 +224,7 @@ void Transaction::Store(std::unique_ptr<engine::StagedBody> body) {
   for (const Accepted& a : accepted_) {
     decided_[a.decided].set_outcome(a.outcome);
     if (a.outcome != v1::OUTCOME_OK && a.shortage && !a.repeated) {
+      NoteRefusal(a.outcome, a.address, NumbersOf(ToShortage(*a.shortage)));
       deliveries_->outgrown().Remember(a.mailbox, sender_, declared_, received_);
     }
   }

@@ -4,6 +4,8 @@
 
 #include <utility>
 
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
@@ -17,6 +19,20 @@ namespace {
 constexpr size_t kThreads = 2;
 constexpr time_t kPatienceSeconds = 5;
 constexpr char kPlain[] = "text/plain; charset=utf-8";
+
+// Of an Authorization header; empty for none.
+std::string PasswordOf(absl::string_view header) {
+  const auto is = [&header](absl::string_view scheme) {
+    if (!absl::StartsWithIgnoreCase(header, scheme)) return false;
+    header.remove_prefix(scheme.size());
+    return true;
+  };
+  if (is("Bearer ")) return std::string(header);
+  std::string pair;
+  if (!is("Basic ") || !absl::Base64Unescape(header, &pair)) return "";
+  const size_t colon = pair.find(':');
+  return colon == std::string::npos ? "" : pair.substr(colon + 1);
+}
 
 }  // namespace
 
@@ -64,6 +80,23 @@ absl::StatusOr<std::unique_ptr<OperationsServer>> OperationsServer::Listen(const
     if (!ready) response.status = 503;
     response.set_content(stopping ? "stopping\n" : ready ? "ready\n" : "not ready\n", kPlain);
   });
+
+  const auto authorize = std::move(source.authorize);
+  for (OperationsServer::Page& page : source.pages) {
+    server.Get(page.path, [page, authorize](const httplib::Request& request, httplib::Response& response) {
+      if (authorize != nullptr && !authorize(PasswordOf(request.get_header_value("Authorization")))) {
+        response.status = 401;
+        response.set_header("WWW-Authenticate", "Basic realm=\"Restante: a token as the password\"");
+        return response.set_content("an operator's token is needed, as the password or as a bearer token\n",
+                                    kPlain);
+      }
+      response.set_header("Content-Security-Policy", kContentSecurityPolicy);
+      response.set_header("X-Content-Type-Options", "nosniff");
+      response.set_header("Referrer-Policy", "no-referrer");
+      response.set_header("Cache-Control", "no-store");
+      response.set_content(page.content(), page.content_type);
+    });
+  }
 
   const std::string bind_to(name);
   if (port == 0) {

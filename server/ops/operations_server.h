@@ -1,4 +1,5 @@
-// HTTP for operators' machines: /metrics, /livez, /readyz.
+// HTTP for operators and their machines: /metrics, /livez, /readyz, and a page for
+// people if the program has one.
 #ifndef RESTANTE_SERVER_OPS_OPERATIONS_SERVER_H_
 #define RESTANTE_SERVER_OPS_OPERATIONS_SERVER_H_
 
@@ -7,8 +8,10 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 
 namespace httplib {
 class Server;
@@ -18,13 +21,28 @@ namespace restante::ops {
 
 class OperationsServer {
  public:
+  struct Page {
+    std::string path, content_type;
+    std::function<std::string()> content;
+  };
+
   // What it serves, asked for on threads of the server.
   struct Source {
     // Prometheus's text.
     std::function<std::string()> metrics;
     // Whether new work can be done: /readyz. Absent: always.
     std::function<bool()> ready;
+    // `/`, with what it loads. Absent: there is none.
+    std::vector<Page> pages;
+    // Whether this password opens the pages (RFC 7617: any user name; RFC 6750: as a
+    // bearer token). Absent: everyone may read them.
+    std::function<bool(absl::string_view password)> authorize;
   };
+
+  // Beside each page: it loads nothing from elsewhere, and nobody frames it.
+  static constexpr char kContentSecurityPolicy[] =
+      "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src data:; "
+      "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
   // Listens on `address` (HOST:PORT; port 0: any) and serves until it is destroyed.
   // kUnavailable: the address cannot be had.

@@ -1,12 +1,16 @@
 """What operators' machines ask by HTTP."""
 
 import http.client
+import http.server
 import os
 import pathlib
 import pwd
 import re
+import shutil
 import socket
+import struct
 import subprocess
+import threading
 
 import pytest
 
@@ -57,7 +61,7 @@ def test_metrics_follow_mail_and_scrub(store, api, cli):
 def test_it_says_that_it_lives_and_is_ready_and_nothing_else(store):
     assert [(r.status, text) for r, text in (get(store, "/livez"), get(store, "/readyz"))] == [
         (200, "alive\n"), (200, "ready\n")]
-    assert get(store, "/")[0].status == 404
+    assert get(store, "/nothing")[0].status == 404
     assert get(store, "/metrics", "POST")[0].status == 404
 
 
@@ -152,3 +156,71 @@ def test_whom_to_become_has_to_exist(store, directory):
         env=harness.environment() | {"RESTANTE_OPS_LISTEN": "none"}, capture_output=True, timeout=harness.PATIENCE)
     assert done.returncode == 2
     assert "--user: `nobody-of-that-name`: no such user" in done.stderr.decode()
+
+
+class TestStatusPage:
+    @pytest.fixture
+    def filled(self, store, front, cli):
+        cli("domain", "create", "example.org", "--max-bytes", "1M")
+        cli("mailbox", "create", "alice@example.org", "--bytes", "1K")
+        with Smtp(front.smtp) as client:
+            assert client.deliver("alice@example.org", TEXT) == "250 2.0.0"
+            assert client.deliver("alice@example.org", TEXT, size=5000) == "452 4.2.2"
+            assert client.deliver("nobody@example.org", TEXT) == "550 5.1.1"
+        return store
+
+    def test_it_shows_what_is_full_and_what_was_refused(self, filled):
+        response, page = get(filled, "/")
+        assert response.status == 200
+        policy = response.getheader("Content-Security-Policy")
+        assert "default-src 'none'" in policy and "unsafe" not in policy and "http" not in policy
+        assert "alice@example.org" in page and "mailbox full" in page and "no such mailbox" in page
+        assert "nobody@example.org" in page and "Nothing is wrong" in page
+        for loaded in re.findall(r'(?:src|href)="([^"]+)"', page):
+            assert loaded == "data:," or get(filled, loaded)[0].status == 200, loaded
+
+    @pytest.mark.parametrize("width,height", [(390, 844), (1024, 768), (1920, 1080)])
+    def test_a_browser_shows_it_at_this_size(self, filled, directory, width, height):
+        browser = shutil.which("chromium")
+        assert browser, "./dev test installs it"
+        picture = directory / "page.png"
+        done = subprocess.run(
+            [browser, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars",
+             "--enable-logging=stderr", f"--user-data-dir={directory}/profile", f"--screenshot={picture}",
+             f"--window-size={width},{height}", f"http://{filled.program.addresses['ops']}/"],
+            capture_output=True, text=True, timeout=harness.PATIENCE * 2)
+        assert picture.exists() and picture.stat().st_size > 10_000, done
+        # Width and height stand in a PNG's first chunk.
+        assert struct.unpack(">II", picture.read_bytes()[16:24]) == (width, height)
+        assert "CONSOLE" not in done.stderr, done.stderr
+
+    def test_the_script_fetches_it_again_and_shows_what_is_new(self, filled, directory):
+        # Stands between browser and store, and makes each answer another one.
+        fetched = []
+
+        class Between(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                response, text = get(filled, self.path)
+                if self.path == "/":
+                    fetched.append(self.path)
+                    text = text.replace("Restante store", f"Restante store, page {len(fetched)}.")
+                self.send_response(response.status)
+                for header in ("Content-Type", "Content-Security-Policy"):
+                    self.send_header(header, response.getheader(header))
+                self.end_headers()
+                self.wfile.write(text.encode())
+
+            def log_message(self, *_):
+                pass
+
+        with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Between) as between:
+            threading.Thread(target=between.serve_forever, daemon=True).start()
+            done = subprocess.run(
+                [shutil.which("chromium"), "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+                 "--enable-logging=stderr", f"--user-data-dir={directory}/profile", "--virtual-time-budget=12000",
+                 "--dump-dom", f"http://127.0.0.1:{between.server_port}/"],
+                capture_output=True, text=True, timeout=harness.PATIENCE * 2)
+            between.shutdown()
+        assert len(fetched) > 1 and "page 1." not in done.stdout, (fetched, done)
+        assert "Restante store, page " in done.stdout and "alice@example.org" in done.stdout, done
+        assert "CONSOLE" not in done.stderr, done.stderr
