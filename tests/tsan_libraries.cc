@@ -157,6 +157,14 @@ void _ZN4grpc5Alarm11SetInternalEPNS_15CompletionQueueE12gpr_timespecPv(void* al
   library(alarm, queue, deadline, tag);
 }
 
+int grpc_completion_queue_thread_local_cache_flush(grpc_completion_queue* queue, void** tag, int* ok) {
+  static const auto library = Library<decltype(&grpc_completion_queue_thread_local_cache_flush)>(
+      "grpc_completion_queue_thread_local_cache_flush");
+  const int got = library(queue, tag, ok);
+  __tsan_acquire(&operations);
+  return got;
+}
+
 // grpc::CompletionQueue::AsyncNextInternal(void**, bool*, gpr_timespec).
 int _ZN4grpc15CompletionQueue17AsyncNextInternalEPPvPb12gpr_timespec(void* queue, void** tag, bool* ok,
                                                                      gpr_timespec deadline) {

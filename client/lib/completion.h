@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "absl/functional/any_invocable.h"
+#include "absl/functional/function_ref.h"
 
 namespace grpc {
 class CompletionQueue;
@@ -22,7 +23,8 @@ namespace restante::client_internal {
 class Completion {
  public:
   virtual ~Completion() = default;
-  // On the queue's thread. `ok` is what gRPC says of the operation.
+  // On the queue's thread, or that of CompleteHere. `ok` is what gRPC says of the
+  // operation.
   virtual void Complete(bool ok) = 0;
 };
 
@@ -41,6 +43,11 @@ class MemberCompletion final : public Completion {
 
 // The queue, for the life of the process.
 grpc::CompletionQueue* CompletionQueue();
+
+// Runs `fn`, and then completes on this thread what gRPC has ended on it meanwhile, so
+// that the queue's thread is not woken for it. One operation at most: for what `fn`
+// begins and gRPC often ends at once, as a write.
+void CompleteHere(absl::FunctionRef<void()> fn);
 
 // A tag that runs `fn` and goes.
 Completion* WhenComplete(absl::AnyInvocable<void(bool ok)> fn);

@@ -206,8 +206,8 @@ void Connection::PostLost(StatePtr transaction, absl::Status why, bool commit_se
 }
 
 void Connection::Soon(absl::AnyInvocable<void()> fn) {
-  if (options_.executor) return Post(std::move(fn));
-  fn();
+  if (!options_.executor) return fn();
+  Post([fn = std::move(fn)]() mutable { CompleteHere([&] { fn(); }); });
 }
 
 void Connection::OnAnswers(std::vector<std::pair<StatePtr, v1::Answer>> answers) {

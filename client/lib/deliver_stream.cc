@@ -26,11 +26,13 @@ void DeliverStream::Start(v1::DeliveryService::Stub* stub) {
 }
 
 void DeliverStream::OnStarted(bool) {
-  // Without success reading says so, too.
+  {
+    absl::MutexLock lock(&mutex_);
+    write_under_way_ = false;
+    Flush();
+  }
+  // Without success reading says so, too. Last, for its end may be that of the stream.
   rpc_->Read(&response_, &on_read_);
-  absl::MutexLock lock(&mutex_);
-  write_under_way_ = false;
-  Flush();
 }
 
 v1::Event* DeliverStream::Push(TransactionState& transaction, size_t bytes) {
