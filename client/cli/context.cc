@@ -159,6 +159,7 @@ int RunCommandLine(int argc, const char* const* argv, std::ostream& out, std::os
   AddMessageCommands(app, context);
   AddQuotaCommands(app, context);
   AddDeliverCommand(app, context);
+  AddApplyCommand(app, context);
   AddExportCommand(app, context);
   AddArchiveCommand(app, context);
   AddStoreCommands(app, context);

@@ -76,6 +76,7 @@ void AddMessageCommands(CLI::App& app, Context& context);
 void AddQuotaCommands(CLI::App& app, Context& context);
 void AddDeliverCommand(CLI::App& app, Context& context);
 void AddExportCommand(CLI::App& app, Context& context);
+void AddApplyCommand(CLI::App& app, Context& context);
 void AddArchiveCommand(CLI::App& app, Context& context);
 void AddStoreCommands(CLI::App& app, Context& context);
 
