@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 
 BUILD_DIR = pathlib.Path(os.environ.get("E2E_BUILD_DIR", pathlib.Path(__file__).parents[2] / "build"))
 sys.path.insert(0, str(BUILD_DIR / "tests/e2e/stubs"))
@@ -63,6 +64,12 @@ def listens(address):
     host, port = address.split(":")
     with socket.socket() as probe:
         return probe.connect_ex((host, int(port))) == 0
+
+
+def fetch(address, path):
+    """What there is at an operations port, as text."""
+    with urllib.request.urlopen(f"http://{address}{path}", timeout=PATIENCE) as response:
+        return response.read().decode()
 
 
 class Program:
