@@ -98,7 +98,6 @@ TEST_P(BackupCrash, AFinishedBackupIsNeverLostAndAnUnfinishedOneNeverTakenForOne
   ASSERT_TRUE(store.Open().ok());
   for (uint64_t i = 0; i < 6; ++i) ASSERT_TRUE(store.Deliver(Noise(5'000, i)).ok());
   ASSERT_TRUE(DeliverInFile(store, 10).ok());
-  store.AwaitIndexed();
   const uint64_t begun = disk->operations();
   ASSERT_TRUE(BackUp(store).ok());
   const uint64_t first_done = disk->operations();
@@ -108,7 +107,6 @@ TEST_P(BackupCrash, AFinishedBackupIsNeverLostAndAnUnfinishedOneNeverTakenForOne
   ASSERT_TRUE(Await<absl::Status>([&](auto done) {
                 store.engine->Compact([](engine::UpkeepProgress) { return true; }, std::move(done));
               }).ok());
-  store.AwaitIndexed();
   const uint64_t second_begun = disk->operations();
   ASSERT_TRUE(BackUp(store).ok());
   const uint64_t ended = disk->operations();

@@ -62,7 +62,7 @@ TEST_F(Crash, AfterEveryOperationOfEveryStep) {
 
 TEST_F(LazyCrash, AfterEveryOperationOfEveryStep) {
   explorer_.CutEverywhere(Record("few messages", FewMessages), 1);
-  ExpectCuts(450);
+  ExpectCuts(400);
 }
 
 TEST_F(Crash, AfterEveryOperationOfACompactionByCommand) {
@@ -72,7 +72,7 @@ TEST_F(Crash, AfterEveryOperationOfACompactionByCommand) {
 
 TEST_F(LazyCrash, AfterEveryOperationOfACompactionByCommand) {
   explorer_.CutEverywhere(Record("compaction", Compaction), 1);
-  ExpectCuts(850);
+  ExpectCuts(750);
 }
 
 TEST_F(Crash, AfterEveryOperationOfACompactionByItself) {

@@ -369,16 +369,16 @@ TEST_P(FullDiskAt, AWriteThatMeetsItIsTriedAgainAndBreaksNoPromise) {
   AwaitWholeBallast();
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Places, FullDiskAt,
-    testing::Values(Place{"Log", Kind::kAppend, "/segments/"},
-                    Place{"NewSegment", Kind::kCreate, "/segments/"},
-                    Place{"NewBody", Kind::kCreate, ".part"}, Place{"Body", Kind::kAppend, ".part"},
-                    Place{"BodysName", Kind::kRename, ".part"}, Place{"IndexLog", Kind::kAppend, ".log"},
-                    Place{"NewIndexLog", Kind::kCreate, "/index/"}, Place{"NewTable", Kind::kCreate, ".ldb"},
-                    Place{"Table", Kind::kAppend, ".ldb"},
-                    Place{"Manifest", Kind::kAppend, "/index/MANIFEST"}),
-    [](const auto& place) { return place.param.name; });
+INSTANTIATE_TEST_SUITE_P(Places, FullDiskAt,
+                         testing::Values(Place{"Log", Kind::kAppend, "/segments/"},
+                                         Place{"NewSegment", Kind::kCreate, "/segments/"},
+                                         Place{"NewBody", Kind::kCreate, ".part"},
+                                         Place{"Body", Kind::kAppend, ".part"},
+                                         Place{"BodysName", Kind::kRename, ".part"},
+                                         Place{"NewTable", Kind::kCreate, ".ldb"},
+                                         Place{"Table", Kind::kAppend, ".ldb"},
+                                         Place{"Manifest", Kind::kAppend, "/index/MANIFEST"}),
+                         [](const auto& place) { return place.param.name; });
 
 TEST(Creation, ThatFindsNoRoomAtAnyMomentIsFinishedLater) {
   int failed = 0;

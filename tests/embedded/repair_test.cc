@@ -48,6 +48,7 @@ class Repair : public testing::Test {
                   message.ParseFromArray(split->value.data(), static_cast<int>(split->value.size())));
       how(message);
       ASSERT_TRUE(index.PutUnlogged(key, WithGroup(split->group, message.SerializeAsString())).ok());
+      ASSERT_TRUE(index.WriteCheckpoint(*index.ReadCheckpoint()).ok());
     }
     ASSERT_TRUE(store_.Open().ok());
   }

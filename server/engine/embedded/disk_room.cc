@@ -25,10 +25,10 @@ constexpr uint64_t kMoreFiles = kReserveFiles / 4;
 // What the ballast has to cover when others have taken everything else:
 // - What is in flight. All bodies in memory together are bounded (`--body-memory`,
 //   64 MiB); they go into the log.
-// - What the index needs for them and for expunging: one memory table (4 MiB), and
-//   one compaction. From level to level that is a table of 2 MiB and some 12 below
-//   it, 26 MiB; from level 0 four to twelve of 2 to 4 MiB and the 10 MiB of level 1,
-//   18 to 58 MiB. A checkpoint is one small record.
+// - What the index needs for them and for expunging: its memory (8 MiB), which a
+//   checkpoint makes a table of 2 to 4 MiB, and one compaction. From level to level that
+//   is a table of 2 MiB and some 12 below it, 26 MiB; from level 0 four to twelve of
+//   these and the 10 MiB of level 1, 18 to 58 MiB.
 // Together 128 MiB. A smaller file system holds less mail and a smaller index, with
 // smaller tables (Index); it gives 3/160 of it, 16 MiB at least (compaction of an
 // index with tables of 1 MiB), but never more than an eighth.

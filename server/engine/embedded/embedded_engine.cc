@@ -258,17 +258,8 @@ absl::Status EmbeddedEngine::RemoveLeftovers() {
   }
   // What was replayed is not replayed again, and a segment behind the checkpoint
   // may go.
-  if (recovered_.groups > 0) {
-    ASSIGN_OR_RETURN(const stored::Checkpoint last, index_.ReadCheckpoint());
-    stored::Checkpoint checkpoint;
-    checkpoint.set_group(recovered_.last_group);
-    checkpoint.set_segment(recovered_.end.segment);
-    checkpoint.set_offset(recovered_.end.offset);
-    checkpoint.set_store_time_s(recovered_.store_time_s);
-    checkpoint.set_previous_group(last.group());
-    // (Else everything is as before: the next one gets it.)
-    index_.WriteCheckpoint(checkpoint).IgnoreError();
-  }
+  // (If it cannot be written everything is as before: the next one gets it.)
+  const bool checkpointed = recovered_.groups == 0 || index_.WriteCheckpoint(RecoveredTo()).ok();
   // A segment that the index has let go, and whose removal a crash cut off. (The
   // newest may hold no group yet, and so not be known.)
   ASSIGN_OR_RETURN(const std::vector<std::string> logs, files_->List(directory_.segments()));
@@ -276,7 +267,7 @@ absl::Status EmbeddedEngine::RemoveLeftovers() {
     const uint64_t segment = SegmentOfName(name);
     if (segment == 0 || segment >= recovered_.end.segment || segments.contains(segment)) continue;
     ASSIGN_OR_RETURN(const stored::Checkpoint checkpoint, index_.ReadCheckpoint());
-    if (segment < checkpoint.segment())
+    if (checkpointed && segment < checkpoint.segment())
       RETURN_IF_ERROR(files_->Remove(JoinPath(directory_.segments(), name)));
   }
   ASSIGN_OR_RETURN(const std::vector<std::string> names, files_->List(directory_.bodies()));
@@ -305,15 +296,11 @@ absl::Status EmbeddedEngine::RemoveLeftovers() {
   return absl::OkStatus();
 }
 
+stored::Checkpoint EmbeddedEngine::RecoveredTo() const {
+  return MakeCheckpoint(recovered_.last_group, recovered_.end, recovered_.store_time_s);
+}
+
 void EmbeddedEngine::Start() {
-  stored::Checkpoint at;
-  at.set_group(recovered_.last_group);
-  at.set_segment(recovered_.end.segment);
-  at.set_offset(recovered_.end.offset);
-  at.set_store_time_s(recovered_.store_time_s);
-  if (const absl::StatusOr<stored::Checkpoint> last = index_.ReadCheckpoint(); last.ok()) {
-    at.set_previous_group(last->group());
-  }
   IndexThread::Callbacks callbacks;
   callbacks.snapshot = [this](SnapshotPtr snapshot) {
     SnapshotPtr old;  // Let go outside the lock.
@@ -331,8 +318,8 @@ void EmbeddedEngine::Start() {
     return ReplayLog(*files_, directory_.segments(), directory_.store(), index_, last_group).status();
   };
   callbacks.log = [this](const std::string& line) { LogLine(LogLevel::kError, line); };
-  index_thread_ = std::make_unique<IndexThread>(&index_, at, recovered_.log_bytes, options_.checkpoint_bytes,
-                                                std::move(callbacks));
+  index_thread_ = std::make_unique<IndexThread>(&index_, RecoveredTo(), recovered_.log_bytes,
+                                                options_.checkpoint_bytes, std::move(callbacks));
   // Mail is refused from now on, not from the next look at the disk on. (Not here:
   // whoever needed it may hold LevelDB's lock.)
   ballast_->WhenGivenUp([this] {

@@ -136,6 +136,8 @@ class EmbeddedEngine final : public engine::Engine {
 
   EmbeddedEngine(Options options, DataDir directory, std::shared_ptr<CountingFiles> counted);
   absl::Status Recover();
+  // What the index has when that is done.
+  stored::Checkpoint RecoveredTo() const;
   absl::Status RemoveLeftovers();
   absl::Status LoadPinned();
   absl::Status CheckSegments();

@@ -22,6 +22,7 @@ void EmbeddedEngine::RunMaintenance() {
       // Long enough.
       gathered_.unhurried = 0;
     }
+    index_thread_->Hurry();
     ExpireReceipts();
     ExpireOpenReceipts();
     absl::MutexLock lock(&mutex_);

@@ -352,8 +352,11 @@ void EmbeddedEngine::StartScrubs() {
   callbacks.scrub = [this](const ScrubOrder& order) { return Scrubbing(this, order).Run(); };
   callbacks.store_time_s = [this] { return StoreTime(); };
   callbacks.wall_us = [this] { return options_.clock->WallMicros(); };
-  callbacks.save = [this](const stored::ScrubRecord& record) {
-    index_thread_->PutUnlogged(std::string(kScrubKey), record.SerializeAsString());
+  // What it has found is not lost; how far it came may be.
+  callbacks.save = [this, damages = uint64_t{0}](const stored::ScrubRecord& record) mutable {
+    const bool durable = record.so_far().damages() > damages;
+    damages = record.so_far().damages();
+    index_thread_->PutUnlogged(std::string(kScrubKey), record.SerializeAsString(), durable);
   };
   callbacks.found = [this](const engine::Damage& damage) { LogDamage(damage); };
   callbacks.ended = [this](const engine::ScrubResult& result) {

@@ -72,7 +72,7 @@ class EmbeddedEngine::Scrubbing {
   // --- the index (engine_scrub_index.cc) ---
   // Where LevelDB looks for a key, the first place first.
   struct IndexPlace {
-    int level = -1;  // -1: in a log, and so in memory.
+    int level = -1;  // -1: before all tables.
     uint64_t number = 0;
     bool operator<(const IndexPlace& other) const {
       return level != other.level ? level < other.level : number > other.number;

@@ -126,13 +126,10 @@ absl::Status EmbeddedEngine::Scrubbing::ReadIndexFiles(std::vector<IndexFinding>
   ASSIGN_OR_RETURN(const IndexManifest manifest, ReadManifest(findings));
   ASSIGN_OR_RETURN(const std::vector<std::string> names, engine_.files_->List(directory));
   std::map<uint64_t, IndexManifest::Table> tables = manifest.tables;
-  std::vector<std::string> logs;
   for (const std::string& name : names) {
     absl::string_view digits = name;
     uint64_t number = 0;
-    if (absl::ConsumeSuffix(&digits, ".log") && absl::SimpleAtoi(digits, &number)) {
-      if (number >= manifest.first_log) logs.push_back(name);
-    } else if (absl::ConsumeSuffix(&digits, ".ldb") && absl::SimpleAtoi(digits, &number)) {
+    if (absl::ConsumeSuffix(&digits, ".ldb") && absl::SimpleAtoi(digits, &number)) {
       // Without a manifest to believe, every table may count.
       if (!manifest.damages.empty()) tables.try_emplace(number, IndexManifest::Table{0, 0, AllKeys()});
     }
@@ -164,19 +161,6 @@ absl::Status EmbeddedEngine::Scrubbing::ReadIndexFiles(std::vector<IndexFinding>
     if (!still) continue;
     for (IndexDamage& damage : damages) {
       findings->push_back({JoinPath(directory, name), place, std::move(damage)});
-    }
-  }
-  for (const std::string& name : logs) {
-    const absl::StatusOr<std::string> octets = ReadIndexFile(name);
-    if (absl::IsCancelled(octets.status())) return octets.status();
-    if (!octets.ok()) continue;  // Its content is in a table now.
-    std::vector<IndexDamage> damages = CheckIndexLog(
-        *octets,
-        [&](absl::string_view key, std::optional<absl::string_view> value) { visit({}, key, value); });
-    if (damages.empty() || !engine_.files_->SizeOf(JoinPath(directory, name)).ok()) continue;
-    for (IndexDamage& damage : damages) {
-      absl::StrAppend(&damage.problem, "; until the store is started again, memory has what it says");
-      findings->push_back({JoinPath(directory, name), {}, std::move(damage)});
     }
   }
   return absl::OkStatus();
@@ -212,10 +196,17 @@ absl::Status EmbeddedEngine::Scrubbing::FindLostKeys(const std::vector<IndexFind
   }
   // Where the newest version of each is found.
   std::map<std::string, IndexPlace, std::less<>> found;
+  // Of later groups nothing is in tables: memory has it, and the log for the next start.
+  std::optional<uint64_t> last_group;
   if (whole_tables) {
     std::vector<IndexFinding> again;
     RETURN_IF_ERROR(ReadIndexFiles(
         &again, [&](IndexPlace place, absl::string_view key, std::optional<absl::string_view> value) {
+          stored::Checkpoint checkpoint;
+          if (key == kCheckpointKey && value &&
+              checkpoint.ParseFromArray(value->data(), static_cast<int>(value->size()))) {
+            last_group = std::max(last_group.value_or(0), checkpoint.group());
+          }
           const auto it = logged.keys.find(key);
           const std::optional<GroupedValue> split = value ? SplitGroup(*value) : std::nullopt;
           if (it == logged.keys.end() || !split || split->group < it->second) return;
@@ -232,7 +223,7 @@ absl::Status EmbeddedEngine::Scrubbing::FindLostKeys(const std::vector<IndexFind
                      }));
     const bool given = snapshot->Get(key).ok();
     snapshot.reset();
-    if (in_memory) continue;
+    if (in_memory || (last_group && group > *last_group)) continue;
     for (size_t i = 0; i < findings.size(); ++i) {
       const IndexDamage& damage = findings[i].damage;
       if (!damage.keys || !damage.keys->Contains(key)) continue;

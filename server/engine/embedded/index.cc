@@ -8,6 +8,7 @@
 
 #include <utility>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "server/base/status_macros.h"
@@ -23,6 +24,12 @@ constexpr int kBloomBits = 10;
 
 leveldb::Slice ToSlice(absl::string_view octets) { return {octets.data(), octets.size()}; }
 absl::string_view ToView(const leveldb::Slice& slice) { return {slice.data(), slice.size()}; }
+
+void PutCheckpoint(stored::Checkpoint checkpoint, leveldb::WriteBatch& batch) {
+  // There are no markers that an older program would have to check.
+  checkpoint.set_previous_group(checkpoint.group());
+  batch.Put(ToSlice(kCheckpointKey), checkpoint.SerializeAsString());
+}
 
 }  // namespace
 
@@ -105,7 +112,7 @@ absl::Status Index::Open(bool create) {
   options.info_log = logger_.get();
   // Small files: the index grows smoothly, and a compaction needs little room.
   options.write_buffer_size = buffer_;
-  options.max_file_size = buffer_ / 2;  // (LevelDB makes it 1 MiB at least.)
+  options.max_file_size = buffer_ / 4;  // (LevelDB makes it 1 MiB at least.)
   options.max_open_files = kOpenFiles;
   options.block_cache = cache_.get();
   options.filter_policy = filter_.get();
@@ -157,8 +164,8 @@ absl::StatusOr<uint64_t> Index::LastGroup() const {
 
 absl::Status Index::CheckMarkers() const {
   ASSIGN_OR_RETURN(const stored::Checkpoint checkpoint, ReadCheckpoint());
-  // The batches between the last two checkpoints must link up: a damaged record
-  // of LevelDB's log is skipped by it without a word. Later ones are replayed.
+  // An older program kept LevelDB's log, which skips a damaged record without a word:
+  // its batches between the last two checkpoints must link up. Later ones are replayed.
   uint64_t reached = checkpoint.previous_group();
   absl::Status status = Snapshot(0)->Visit("g", "h", [&](absl::string_view key, absl::string_view value) {
     const uint64_t last = NumberOfKey(key);
@@ -176,39 +183,45 @@ absl::Status Index::CheckMarkers() const {
   return absl::OkStatus();
 }
 
-absl::Status Index::Apply(const std::vector<const stored::Group*>& groups) {
+absl::Status Index::Apply(const std::vector<const stored::Group*>& groups,
+                          const stored::Checkpoint* reached) {
   if (groups.empty()) return absl::OkStatus();
   leveldb::WriteBatch batch;
-  for (const stored::Group* group : groups) {
-    for (const stored::Put& put : group->puts())
-      batch.Put(put.key(), WithGroup(group->number(), put.value()));
-    for (const std::string& key : group->erased()) batch.Delete(key);
+  // From the last change of each key to the first.
+  absl::flat_hash_set<absl::string_view> done;
+  for (auto group = groups.rbegin(); group != groups.rend(); ++group) {
+    for (const stored::Put& put : (*group)->puts()) {
+      if (!done.insert(put.key()).second) continue;
+      batch.Put(put.key(), WithGroup((*group)->number(), put.value()));
+    }
+    for (const std::string& key : (*group)->erased()) {
+      if (done.insert(key).second) batch.Delete(key);
+    }
   }
-  std::string before;
-  PutOrdered64(groups.front()->number() - 1, &before);
-  batch.Put(MarkerKey(groups.back()->number()), before);
+  if (reached != nullptr) PutCheckpoint(*reached, batch);
   return FromLevelDb(db_->get()->Write(leveldb::WriteOptions(), &batch));
 }
 
 absl::Status Index::WriteCheckpoint(const stored::Checkpoint& checkpoint,
                                     const std::vector<std::string>& erased) {
   leveldb::WriteBatch batch;
-  batch.Put(ToSlice(kCheckpointKey), checkpoint.SerializeAsString());
+  PutCheckpoint(checkpoint, batch);
   for (const std::string& key : erased) batch.Delete(key);
-  const absl::Status visited = Snapshot(0)->Visit("g", MarkerKey(checkpoint.previous_group()),
+  const absl::Status visited = Snapshot(0)->Visit("g", MarkerKey(checkpoint.group() + 1),
                                                   [&](absl::string_view key, absl::string_view) {
                                                     batch.Delete(ToSlice(key));
                                                     return true;
                                                   });
   // Old markers that cannot be read may stay.
   if (!visited.ok() && !absl::IsDataLoss(visited)) return visited;
-  leveldb::WriteOptions options;
-  options.sync = true;
-  // The batches first: a power cut may leave later octets of a file without earlier
-  // ones, and a checkpoint without what it covers is a damaged index.
+  RETURN_IF_ERROR(FromLevelDb(db_->get()->Write(leveldb::WriteOptions(), &batch)));
+  // Memory becomes a table when a range is compacted, also if no table has anything of it.
+  const leveldb::Slice behind_all = "\xff";
+  db_->get()->CompactRange(&behind_all, &behind_all);
+  // If it did not, every later write says why.
   leveldb::WriteBatch nothing;
-  RETURN_IF_ERROR(FromLevelDb(db_->get()->Write(options, &nothing)));
-  return FromLevelDb(db_->get()->Write(options, &batch));
+  RETURN_IF_ERROR(FromLevelDb(db_->get()->Write(leveldb::WriteOptions(), &nothing)));
+  return first_failure();
 }
 
 absl::Status Index::PutUnlogged(absl::string_view key, absl::string_view value) {

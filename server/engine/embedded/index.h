@@ -1,10 +1,9 @@
 // The index: LevelDB, which can be lost and is made again from the log.
 //
-// Groups are applied in order, unsynced. A checkpoint is a synced write behind
-// them: everything up to its group is durable then, because LevelDB's log is
-// sequential and our Env syncs each log file before the next one begins. Groups
-// after the checkpoint may be there or not, with holes even; opening replays them
-// all from our log.
+// Groups are applied in order, and each batch of them says where the log goes on
+// behind it. They are in LevelDB's memory until that becomes a table, durably and as a
+// whole, when it is full or told to (WriteCheckpoint). So what is found after a crash
+// are all groups up to one, and it is known which. LevelDB's own log is not kept.
 //
 // Threads: what writes one at a time; the rest any.
 #ifndef RESTANTE_SERVER_ENGINE_EMBEDDED_INDEX_H_
@@ -67,7 +66,7 @@ class Index {
  public:
   // Octets that are collected in memory before they become a table.
   static constexpr size_t kSmallestBuffer = size_t{64} << 10;
-  static constexpr size_t kLargestBuffer = size_t{4} << 20;
+  static constexpr size_t kLargestBuffer = size_t{8} << 20;
 
   Index(Files* files, std::string path, size_t buffer = kLargestBuffer);
   ~Index();
@@ -81,14 +80,15 @@ class Index {
   // What the disk refused first since it was opened.
   absl::Status first_failure() const;
 
-  // Nothing was ever checkpointed: all zero.
+  // Of what was applied; as long as there is none, all zero.
   absl::StatusOr<stored::Checkpoint> ReadCheckpoint() const;
-  // The last group of which a batch is found; 0: none.
+  // The last group of which an older program left a batch; 0: none.
   absl::StatusOr<uint64_t> LastGroup() const;
 
-  // One batch. `groups` ascend and follow what was applied (or repeat it). Any
-  // error: the index has to be closed, opened and replayed.
-  absl::Status Apply(const std::vector<const stored::Group*>& groups);
+  // One batch. `groups` ascend and follow what was applied (or repeat it); of each key
+  // only the last change is written. `reached` is behind them; null: the index is being
+  // made. Any error: the index has to be closed, opened and replayed.
+  absl::Status Apply(const std::vector<const stored::Group*>& groups, const stored::Checkpoint* reached);
   // Everything applied is durable when it returns, and that `erased` is gone. With the
   // first one it becomes an index.
   absl::Status WriteCheckpoint(const stored::Checkpoint& checkpoint,

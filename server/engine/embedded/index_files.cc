@@ -20,7 +20,6 @@ namespace {
 // Behind a key of the index in a table: sequence number and type.
 constexpr size_t kKeyTrailerBytes = 8;
 constexpr char kTypeErased = 0;
-constexpr char kTypeValue = 1;
 
 // LEB128, and octets with their length in front; false: there is none.
 bool TakeVarint(absl::string_view* octets, uint64_t* value) {
@@ -121,7 +120,6 @@ class TableFile : public leveldb::RandomAccessFile {
 }  // namespace
 
 std::string IndexTableName(uint64_t number) { return absl::StrFormat("%06d.ldb", number); }
-std::string IndexLogName(uint64_t number) { return absl::StrFormat("%06d.log", number); }
 
 std::vector<IndexDamage> CheckIndexTable(absl::string_view octets, const KeyRange& bounds,
                                          const IndexEntryVisitor& visit) {
@@ -253,26 +251,6 @@ std::vector<IndexDamage> ReadLog(absl::string_view octets,
   return damages;
 }
 
-bool VisitBatch(absl::string_view batch, const IndexEntryVisitor& visit) {
-  constexpr size_t kBatchHeaderBytes = 12;
-  if (batch.size() < kBatchHeaderBytes) return false;
-  batch.remove_prefix(kBatchHeaderBytes);
-  while (!batch.empty()) {
-    const char type = batch[0];
-    batch.remove_prefix(1);
-    absl::string_view key, value;
-    if (!TakeString(&batch, &key)) return false;
-    if (type == kTypeErased) {
-      visit(key, std::nullopt);
-    } else if (type == kTypeValue && TakeString(&batch, &value)) {
-      visit(key, value);
-    } else {
-      return false;
-    }
-  }
-  return true;
-}
-
 // One record of a manifest.
 bool ReadEdit(absl::string_view edit, IndexManifest* manifest) {
   enum Tag {
@@ -295,8 +273,6 @@ bool ReadEdit(absl::string_view edit, IndexManifest* manifest) {
         if (!TakeString(&edit, &text)) return false;
         break;
       case kLogNumber:
-        if (!TakeVarint(&edit, &manifest->first_log)) return false;
-        break;
       case kNextFile:
       case kLastSequence:
       case kPreviousLog:
@@ -328,15 +304,6 @@ bool ReadEdit(absl::string_view edit, IndexManifest* manifest) {
 }
 
 }  // namespace
-
-std::vector<IndexDamage> CheckIndexLog(absl::string_view octets, const IndexEntryVisitor& visit) {
-  std::vector<IndexDamage> unreadable;
-  std::vector<IndexDamage> damages = ReadLog(octets, [&](uint64_t offset, absl::string_view batch) {
-    if (!VisitBatch(batch, visit)) unreadable.push_back({offset, "batch that cannot be read", std::nullopt});
-  });
-  damages.insert(damages.end(), unreadable.begin(), unreadable.end());
-  return damages;
-}
 
 IndexManifest ReadIndexManifest(absl::string_view octets) {
   IndexManifest manifest;

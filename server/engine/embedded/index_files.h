@@ -17,9 +17,8 @@
 
 namespace restante::embedded {
 
-// `000005.ldb`, `000006.log`.
+// `000005.ldb`.
 std::string IndexTableName(uint64_t number);
-std::string IndexLogName(uint64_t number);
 
 // Keys from `from` to `to`, both included.
 struct KeyRange {
@@ -43,9 +42,6 @@ using IndexEntryVisitor = std::function<void(absl::string_view key, std::optiona
 std::vector<IndexDamage> CheckIndexTable(absl::string_view octets, const KeyRange& bounds,
                                          const IndexEntryVisitor& visit);
 
-// A log of batches, up to an end between two records.
-std::vector<IndexDamage> CheckIndexLog(absl::string_view octets, const IndexEntryVisitor& visit);
-
 // What a manifest says.
 struct IndexManifest {
   struct Table {
@@ -54,7 +50,6 @@ struct IndexManifest {
     KeyRange bounds;
   };
   std::map<uint64_t, Table> tables;  // By number.
-  uint64_t first_log = 0;            // Logs from this number on count.
   std::vector<IndexDamage> damages;  // Then the rest may be wrong.
 };
 IndexManifest ReadIndexManifest(absl::string_view octets);

@@ -5,12 +5,13 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "server/base/status_macros.h"
+#include "server/engine/embedded/recovery.h"
 
 namespace restante::embedded {
 namespace {
 
-constexpr size_t kBatchGroups = 64;
-constexpr uint64_t kBatchBytes = uint64_t{2} << 20;
+// Of group records, that are worth a batch.
+constexpr uint64_t kBatchBytes = uint64_t{1} << 20;
 constexpr absl::Duration kRetryAfter = absl::Milliseconds(500);
 
 }  // namespace
@@ -21,7 +22,6 @@ IndexThread::IndexThread(Index* index, stored::Checkpoint at, uint64_t since_che
       checkpoint_bytes_(checkpoint_bytes),
       callbacks_(std::move(callbacks)),
       reached_(std::move(at)),
-      checkpointed_group_(reached_.previous_group()),
       since_checkpoint_(since_checkpoint) {
   thread_ = std::thread([this] { Run(); });
 }
@@ -41,35 +41,49 @@ void IndexThread::Add(stored::Group group, LogPosition end, uint64_t bytes) {
   absl::MutexLock lock(&mutex_);
   queue_.push_back(
       {.group = std::move(group), .end = end, .log_bytes = bytes, .group_bytes = group_bytes, .task = {}});
+  queued_bytes_ += group_bytes;
+  queued_log_bytes_ += bytes;
+}
+
+void IndexThread::Hurry() {
+  absl::MutexLock lock(&mutex_);
+  hurry_ = !queue_.empty();
+}
+
+void IndexThread::AddTask(absl::AnyInvocable<absl::Status()> task) {
+  Item item;
+  item.task = std::move(task);
+  absl::MutexLock lock(&mutex_);
+  queue_.push_back(std::move(item));
+  hurry_ = true;
 }
 
 void IndexThread::Checkpoint(absl::AnyInvocable<void(absl::Status)> done) {
-  Item item;
-  item.task = [this, done = std::move(done)]() mutable {
+  AddTask([this, done = std::move(done)]() mutable {
     absl::Status status = works_ ? WriteCheckpoint() : absl::UnavailableError("the index does not work");
     done(status);
     return status;
-  };
-  absl::MutexLock lock(&mutex_);
-  queue_.push_back(std::move(item));
+  });
 }
 
-void IndexThread::PutUnlogged(std::string key, std::string value) {
-  Item item;
-  item.task = [this, key = std::move(key), value = std::move(value)] {
-    return works_ ? index_->PutUnlogged(key, value) : absl::OkStatus();
-  };
-  absl::MutexLock lock(&mutex_);
-  queue_.push_back(std::move(item));
+void IndexThread::PutUnlogged(std::string key, std::string value, bool durable) {
+  AddTask([this, key = std::move(key), value = std::move(value), durable]() -> absl::Status {
+    if (!works_) return absl::OkStatus();
+    RETURN_IF_ERROR(index_->PutUnlogged(key, value));
+    return durable ? WriteCheckpoint() : absl::OkStatus();
+  });
 }
 
 void IndexThread::RemoveRange(std::string from, std::string to) {
-  Item item;
-  item.task = [this, from = std::move(from), to = std::move(to)] {
+  AddTask([this, from = std::move(from), to = std::move(to)] {
     return works_ ? index_->RemoveRange(from, to) : absl::OkStatus();
-  };
-  absl::MutexLock lock(&mutex_);
-  queue_.push_back(std::move(item));
+  });
+}
+
+bool IndexThread::HasWork() const {
+  if (queue_.empty()) return stopping_;
+  // A start reads what no checkpoint covers, so that is little, however large bodies are.
+  return stopping_ || hurry_ || queued_bytes_ >= kBatchBytes || queued_log_bytes_ >= checkpoint_bytes_ / 4;
 }
 
 void IndexThread::Run() {
@@ -78,19 +92,18 @@ void IndexThread::Run() {
     uint64_t bytes = 0;
     {
       absl::MutexLock lock(&mutex_);
-      mutex_.Await(absl::Condition(
-          +[](IndexThread* self) ABSL_EXCLUSIVE_LOCKS_REQUIRED(self->mutex_) {
-            return self->stopping_ || !self->queue_.empty();
-          },
-          this));
-      while (!queue_.empty() && batch.size() < kBatchGroups && bytes < kBatchBytes) {
+      mutex_.Await(absl::Condition(this, &IndexThread::HasWork));
+      while (!queue_.empty() && bytes < kBatchBytes) {
         const bool task = queue_.front().group.number() == 0;
         if (task && !batch.empty()) break;
         bytes += queue_.front().group_bytes;
+        queued_log_bytes_ -= queue_.front().log_bytes;
         batch.push_back(std::move(queue_.front()));
         queue_.pop_front();
         if (task) break;
       }
+      queued_bytes_ -= bytes;
+      if (queue_.empty()) hurry_ = false;
     }
     if (batch.empty()) break;
     const bool task = batch.front().group.number() == 0;
@@ -114,22 +127,19 @@ absl::Status IndexThread::ApplyBatch(std::vector<Item>& batch) {
   if (!works_ || batch.empty()) return absl::OkStatus();
   std::vector<const stored::Group*> groups;
   for (const Item& item : batch) groups.push_back(&item.group);
-  RETURN_IF_ERROR(index_->Apply(groups));
   const Item& last = batch.back();
-  reached_.set_group(last.group.number());
-  reached_.set_segment(last.end.segment);
-  reached_.set_offset(last.end.offset);
-  reached_.set_store_time_s(last.group.store_time_s());
-  callbacks_.snapshot(index_->Snapshot(last.group.number()));
+  const stored::Checkpoint behind = MakeCheckpoint(last.group.number(), last.end, last.group.store_time_s());
+  RETURN_IF_ERROR(index_->Apply(groups, &behind));
+  reached_ = behind;
+  callbacks_.snapshot(index_->Snapshot(behind.group()));
   for (const Item& item : batch) since_checkpoint_ += item.log_bytes;
   batch.clear();
-  return since_checkpoint_ >= checkpoint_bytes_ ? WriteCheckpoint() : absl::OkStatus();
+  // With what may be queued then, it is checkpoint_bytes_ in all.
+  return since_checkpoint_ >= checkpoint_bytes_ / 4 * 3 ? WriteCheckpoint() : absl::OkStatus();
 }
 
 absl::Status IndexThread::WriteCheckpoint() {
-  reached_.set_previous_group(checkpointed_group_);
   RETURN_IF_ERROR(index_->WriteCheckpoint(reached_));
-  checkpointed_group_ = reached_.group();
   since_checkpoint_ = 0;
   ++checkpoints_;
   return absl::OkStatus();

@@ -1,5 +1,8 @@
 // Applies durable groups to the index, in order, and checkpoints it.
 //
+// It gathers them until they are worth a batch: of what changes again meanwhile, or
+// goes, nothing is written. Readers find it in the engine's memory until then.
+//
 // The index failing loses nothing: it is closed, opened and replayed from the
 // log, as often as it takes; groups wait meanwhile, and readers are told. One
 // that is damaged would fail again: it is left open for those who read what is
@@ -34,8 +37,8 @@ class IndexThread {
     std::function<void(const std::string& line)> log;
   };
 
-  // `at` is what the index has; its previous_group the group of the checkpoint
-  // on disk, and `since_checkpoint` the octets of log behind that.
+  // `at` is what the index has, and `since_checkpoint` the octets of log behind the
+  // checkpoint on disk.
   IndexThread(Index* index, stored::Checkpoint at, uint64_t since_checkpoint, uint64_t checkpoint_bytes,
               Callbacks callbacks);
   // Stops after everything that was added is applied, and checkpoints, if the
@@ -44,11 +47,13 @@ class IndexThread {
 
   // A group that is durable; `end` is behind it, `bytes` what it took in the log.
   void Add(stored::Group group, LogPosition end, uint64_t bytes);
+  // Applies what was added, though it be little.
+  void Hurry();
   // Makes the index durable up to everything added before, and calls `done` on the
   // index thread.
   void Checkpoint(absl::AnyInvocable<void(absl::Status)> done);
-  // Puts a key of which no log tells.
-  void PutUnlogged(std::string key, std::string value);
+  // Puts a key of which no log tells; with `durable`, and a checkpoint behind it.
+  void PutUnlogged(std::string key, std::string value, bool durable);
   // Removes keys of which no log tells.
   void RemoveRange(std::string from, std::string to);
 
@@ -69,6 +74,8 @@ class IndexThread {
   };
 
   void Run();
+  void AddTask(absl::AnyInvocable<absl::Status()> task);
+  bool HasWork() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status ApplyBatch(std::vector<Item>& batch);
   absl::Status WriteCheckpoint();
   // Until it works, or the thread is to stop.
@@ -81,14 +88,15 @@ class IndexThread {
 
   absl::Mutex mutex_;
   std::deque<Item> queue_ ABSL_GUARDED_BY(mutex_);
+  uint64_t queued_bytes_ ABSL_GUARDED_BY(mutex_) = 0, queued_log_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool hurry_ ABSL_GUARDED_BY(mutex_) = false;  // What is queued shall be done.
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   SteadyCondition stop_;  // stopping_ is set.
   std::atomic<uint64_t> backlog_bytes_{0}, checkpoints_{0}, reopened_{0};
   std::atomic<bool> damaged_{false};
 
   // The thread's own.
-  stored::Checkpoint reached_;  // Applied; not yet written as a checkpoint.
-  uint64_t checkpointed_group_;
+  stored::Checkpoint reached_;  // Applied; not yet durable.
   uint64_t since_checkpoint_;
   bool works_ = true;
 

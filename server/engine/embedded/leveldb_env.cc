@@ -118,7 +118,7 @@ class WritableFile : public leveldb::WritableFile {
     }));
   }
   leveldb::Status Close() override {
-    leveldb::Status status = absl::EndsWith(path_, ".log") ? Sync() : Flush();
+    leveldb::Status status = Flush();
     file_.reset();
     if (status.ok()) written_->Forget(path_);
     return status;
@@ -144,6 +144,15 @@ class WritableFile : public leveldb::WritableFile {
   uint64_t size_;
   std::string buffer_;
   bool named_ = false;  // Its directory entry is durable.
+};
+
+// LevelDB's own log. Those of older programs are read, when the database is opened.
+class UnkeptLog : public leveldb::WritableFile {
+ public:
+  leveldb::Status Append(const leveldb::Slice&) override { return leveldb::Status::OK(); }
+  leveldb::Status Flush() override { return leveldb::Status::OK(); }
+  leveldb::Status Sync() override { return leveldb::Status::OK(); }
+  leveldb::Status Close() override { return leveldb::Status::OK(); }
 };
 
 class NoLock : public leveldb::FileLock {};
@@ -225,6 +234,10 @@ class Env : public leveldb::EnvWrapper {
   leveldb::Status OpenWritable(const std::string& path, Files::Mode mode, leveldb::WritableFile** result) {
     *result = nullptr;
     return ToLevelDb(failure_.Try([&]() -> absl::Status {
+      if (absl::EndsWith(path, ".log")) {
+        *result = new UnkeptLog;
+        return absl::OkStatus();
+      }
       // Numbers are used again after a failure; a file whose sync failed is not.
       if (mode == Files::Mode::kCreate) {
         const absl::Status removed = files_->Remove(path);

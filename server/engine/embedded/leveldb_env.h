@@ -1,8 +1,7 @@
 // LevelDB's view of the disk, through our seam, without its traps:
 //
-// - LevelDB's `sync` covers only its current log; one that is closed because a
-//   new one began may have an unsynced tail, and a checkpoint would not hold. Here
-//   a log is synced before it is closed.
+// - LevelDB logs every batch, and skips a damaged one without a word. Here its log is
+//   not kept at all: what the tables do not have, our log has (Index).
 // - LevelDB syncs a new file but not always the directory that names it. Here the
 //   directory is synced before the first sync of a new file, and after each rename.
 // - LevelDB goes on after some failures, and cleans up after others: when the name

@@ -281,7 +281,7 @@ absl::StatusOr<Rebuilt> RebuildIndex(Files& files, const DataDir& directory) {
       if (groups.empty()) break;
       std::vector<const stored::Group*> batch;
       for (const stored::Group& group : groups) batch.push_back(&group);
-      RETURN_IF_ERROR(index.Apply(batch));
+      RETURN_IF_ERROR(index.Apply(batch, /*reached=*/nullptr));
       rebuilt.groups += groups.size();
       reached.set_group(groups.back().number());
       reached.set_store_time_s(groups.back().store_time_s());
@@ -291,7 +291,6 @@ absl::StatusOr<Rebuilt> RebuildIndex(Files& files, const DataDir& directory) {
     rebuilt.damaged_groups += reader.damaged_groups();
   }
   ASSIGN_OR_RETURN(rebuilt.corrections, Compare(index, survey));
-  reached.set_previous_group(reached.group());
   std::vector<std::string> gone;
   for (const auto& [key, value] : rebuilt.corrections) {
     if (!value) gone.push_back(key);

@@ -81,10 +81,10 @@ absl::StatusOr<bool> TakeDamagedBodies(SegmentReader& reader, bool last,
   return group->ok();
 }
 
-// Every group behind the index's checkpoint, in order, to `apply`.
+// Every group behind the index's checkpoint, in order, to `apply`, with where it ends.
 absl::StatusOr<Replayed> ReadTail(Files& files, const std::string& directory, uint32_t store,
                                   const Index& index, Purpose purpose, uint64_t last_group,
-                                  absl::FunctionRef<absl::Status(const stored::Group&)> apply) {
+                                  absl::FunctionRef<absl::Status(const stored::Group&, LogPosition)> apply) {
   ASSIGN_OR_RETURN(const stored::Checkpoint checkpoint, index.ReadCheckpoint());
   const uint64_t first = std::max<uint64_t>(checkpoint.segment(), 1);
   Replayed result{
@@ -124,7 +124,7 @@ absl::StatusOr<Replayed> ReadTail(Files& files, const std::string& directory, ui
         stopped = group.status();
         break;
       }
-      RETURN_IF_ERROR(apply(*group));
+      RETURN_IF_ERROR(apply(*group, {.segment = chain[i].number, .offset = reader.offset()}));
       ++result.groups;
       result.last_group = group->number();
       result.store_time_s = group->store_time_s();
@@ -169,7 +169,7 @@ absl::Status CheckLog(Files& files, const std::string& directory, uint32_t store
         return true;
       }));
   ASSIGN_OR_RETURN(const Replayed read, ReadTail(files, directory, store, index, Purpose::kCheck, UINT64_MAX,
-                                                 [&](const stored::Group& group) {
+                                                 [&](const stored::Group& group, LogPosition) {
                                                    for (const stored::Put& put : group.puts()) {
                                                      if (put.key()[0] == 's')
                                                        known.insert(NumberOfKey(put.key()));
@@ -218,8 +218,20 @@ absl::Status SettleLog(Files& files, const DataDir& directory) {
 absl::StatusOr<Replayed> ReplayLog(Files& files, const std::string& directory, uint32_t store, Index& index,
                                    std::optional<uint64_t> last_group) {
   return ReadTail(files, directory, store, index, last_group ? Purpose::kReplay : Purpose::kStart,
-                  last_group.value_or(UINT64_MAX),
-                  [&](const stored::Group& group) { return index.Apply({&group}); });
+                  last_group.value_or(UINT64_MAX), [&](const stored::Group& group, LogPosition end) {
+                    const stored::Checkpoint reached =
+                        MakeCheckpoint(group.number(), end, group.store_time_s());
+                    return index.Apply({&group}, &reached);
+                  });
+}
+
+stored::Checkpoint MakeCheckpoint(uint64_t group, LogPosition end, uint64_t store_time_s) {
+  stored::Checkpoint checkpoint;
+  checkpoint.set_group(group);
+  checkpoint.set_segment(end.segment);
+  checkpoint.set_offset(end.offset);
+  checkpoint.set_store_time_s(store_time_s);
+  return checkpoint;
 }
 
 absl::Status OpenIndex(Index& index) {

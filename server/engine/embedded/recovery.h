@@ -24,6 +24,9 @@ struct Replayed {
   uint64_t damaged_groups = 0;
 };
 
+// That the index has everything up to `group`, behind which the log goes on at `end`.
+stored::Checkpoint MakeCheckpoint(uint64_t group, LogPosition end, uint64_t store_time_s);
+
 // Before the log is read at a start: what it shows has to last, though its last group
 // was perhaps not synced, and has to be on the disk, though a sync of it perhaps
 // failed. A process that was killed leaves either in the system's cache, where both
