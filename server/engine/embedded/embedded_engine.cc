@@ -328,6 +328,17 @@ void EmbeddedEngine::Start() {
       DiskMeasured();
     });
   });
+  // Until that is done, LevelDB is asked.
+  pool_->Post([this, snapshot = index_.Snapshot(recovered_.last_group), steps = 0]() mutable {
+    const auto go_on = [&] {
+      if (++steps % 1024 != 0) return true;
+      absl::MutexLock lock(&mutex_);
+      return !stopping_;
+    };
+    // What cannot be read is for LevelDB to say.
+    snapshot->FindReceipts(&index_.receipts(), go_on).IgnoreError();
+    snapshot.reset();
+  });
   swept_period_ = SweepPeriod();
   log_thread_ = std::thread([this] { RunLog(); });
   maintenance_thread_ = std::thread([this] { RunMaintenance(); });

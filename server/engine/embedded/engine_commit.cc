@@ -45,6 +45,10 @@ absl::Status EmbeddedEngine::FetchOpenReceipts(const IndexSnapshot& snapshot,
   return absl::OkStatus();
 }
 
+bool EmbeddedEngine::IsToBeFetched(const std::string& open_receipt) {
+  return !keys_.Newest(open_receipt).known && index_.receipts().MayHave(open_receipt);
+}
+
 const std::string* EmbeddedEngine::NewestOpenReceipt(const std::string& key,
                                                      const OpenReceipts& fetched) const {
   const KeyTable::Found found = keys_.Newest(key);
@@ -77,7 +81,7 @@ void EmbeddedEngine::RunCommit(std::shared_ptr<CommitJob> job) {
   {
     absl::MutexLock lock(&mutex_);
     const auto unknown = [this](const std::string& key)
-                             ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return !keys_.Newest(key).known; };
+                             ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return IsToBeFetched(key); };
     if (!job->snapshot && std::any_of(job->keys.begin(), job->keys.end(), unknown)) {
       job->snapshot = BeginFetch();
       if (job->snapshot) {
@@ -212,6 +216,7 @@ void EmbeddedEngine::EndCommit(TransactionId transaction,
 // --- open receipts -----------------------------------------------------------------
 
 void EmbeddedEngine::HandedOver(TransactionId transaction, std::vector<uint64_t>) {
+  if (EraseOpenReceipts(transaction, nullptr)) return;
   SnapshotPtr snapshot;
   {
     absl::MutexLock lock(&mutex_);
@@ -223,40 +228,49 @@ void EmbeddedEngine::HandedOver(TransactionId transaction, std::vector<uint64_t>
   }
   if (!snapshot) return;
   pool_->Post([this, transaction, snapshot = std::move(snapshot)]() mutable {
-    EraseOpenReceipts(transaction, *snapshot);
+    EraseOpenReceipts(transaction, snapshot.get());
     absl::MutexLock lock(&mutex_);
     EndFetch(snapshot->group());
     handed_over_.erase(transaction);
   });
 }
 
-void EmbeddedEngine::EraseOpenReceipts(TransactionId transaction, const IndexSnapshot& snapshot) {
-  std::optional<stored::Receipt> receipt;
+bool EmbeddedEngine::EraseOpenReceipts(TransactionId transaction, const IndexSnapshot* snapshot) {
+  std::optional<std::string> value;
   {
     absl::MutexLock lock(&mutex_);
     uint64_t group = 0;
-    if (const std::string* value = FindReceipt(transaction, &group); value != nullptr) {
-      receipt.emplace();
-      if (!receipt->ParseFromString(*value)) return;
-    }
+    if (const std::string* newest = FindReceipt(transaction, &group); newest != nullptr) value = *newest;
   }
-  if (!receipt) {
-    absl::StatusOr<std::optional<stored::Receipt>> found = FetchReceipt(snapshot, transaction);
-    if (found.ok()) receipt = *std::move(found);
+  stored::Receipt receipt;
+  if (value) {
+    if (!receipt.ParseFromString(*value)) return true;
+  } else if (snapshot != nullptr) {
+    absl::StatusOr<std::optional<stored::Receipt>> found = FetchReceipt(*snapshot, transaction);
+    if (!found.ok() || !*found) return true;
+    receipt = **std::move(found);
+  } else {
+    return false;
   }
-  if (!receipt || receipt->retry_key().empty()) return;
+  if (receipt.retry_key().empty()) return true;
   std::vector<std::string> keys;
-  for (const uint64_t mailbox : engine::MailboxesOf(*receipt)) {
-    keys.push_back(OpenReceiptIndexKey(mailbox, receipt->retry_key()));
+  for (const uint64_t mailbox : engine::MailboxesOf(receipt)) {
+    keys.push_back(OpenReceiptIndexKey(mailbox, receipt.retry_key()));
   }
   OpenReceipts fetched;
-  FetchOpenReceipts(snapshot, keys, &fetched).IgnoreError();
+  if (snapshot != nullptr) FetchOpenReceipts(*snapshot, keys, &fetched).IgnoreError();
   absl::MutexLock lock(&mutex_);
-  if (!Writable().ok()) return;
-  for (const std::string& key : keys) {
-    const std::string* const value = NewestOpenReceipt(key, fetched);
-    if (value != nullptr && engine::TransactionOf(*value) == transaction) EraseUnhurried(key);
+  if (!Writable().ok()) return true;
+  if (snapshot == nullptr) {
+    for (const std::string& key : keys) {
+      if (IsToBeFetched(key)) return false;
+    }
   }
+  for (const std::string& key : keys) {
+    const std::string* const newest = NewestOpenReceipt(key, fetched);
+    if (newest != nullptr && engine::TransactionOf(*newest) == transaction) EraseUnhurried(key);
+  }
+  return true;
 }
 
 void EmbeddedEngine::EraseUnhurried(absl::string_view key) {

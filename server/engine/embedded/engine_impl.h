@@ -206,6 +206,11 @@ class EmbeddedEngine final : public engine::Engine {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::StatusOr<std::optional<stored::Receipt>> FetchReceipt(const IndexSnapshot& snapshot,
                                                               TransactionId transaction) const;
+  // False: LevelDB surely has none.
+  bool MayHaveReceipt(TransactionId transaction);
+  // Opens one that has no receipt.
+  absl::StatusOr<engine::OpenResult> Admit(TransactionId transaction, uint64_t disk_bytes)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void FinishOpen(TransactionId transaction, uint64_t disk_bytes,
                   absl::StatusOr<std::optional<stored::Receipt>> found, uint64_t epoch,
                   Done<absl::StatusOr<engine::OpenResult>> done);
@@ -217,12 +222,15 @@ class EmbeddedEngine final : public engine::Engine {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   static absl::Status FetchOpenReceipts(const IndexSnapshot& snapshot, const std::vector<std::string>& keys,
                                         OpenReceipts* fetched);
+  // Whether only LevelDB can say what the newest value is.
+  bool IsToBeFetched(const std::string& open_receipt) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Null: there is none.
   const std::string* NewestOpenReceipt(const std::string& key, const OpenReceipts& fetched) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::optional<engine::Placed> PlacedBefore(const std::string* open_receipt) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void EraseOpenReceipts(TransactionId transaction, const IndexSnapshot& snapshot);
+  // Without a snapshot: whether memory knew enough.
+  bool EraseOpenReceipts(TransactionId transaction, const IndexSnapshot* snapshot);
   // Logged with what comes next, or when the disk is looked at again.
   void EraseUnhurried(absl::string_view key) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // How often that happens: eight times in a window.

@@ -45,6 +45,7 @@ void EmbeddedEngine::ExpireReceipts() {
   if (bucket < 2 || expired_bucket_ == bucket) return;
   expired_bucket_ = bucket;
   index_thread_->RemoveRange(ReceiptBucketKey(0), ReceiptBucketKey(bucket - 1));
+  index_.receipts().DropBefore(bucket - 1);
 }
 
 void EmbeddedEngine::RemoveBodyFiles(std::vector<uint64_t> bodies) {

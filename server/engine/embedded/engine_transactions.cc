@@ -135,6 +135,8 @@ void EmbeddedEngine::Open(TransactionId transaction, uint64_t disk_bytes,
       } else {
         answer = receipt.status();
       }
+    } else if (!MayHaveReceipt(transaction)) {
+      answer = Admit(transaction, disk_bytes);
     } else if (snapshot = BeginFetch(); snapshot) {
       opening_[transaction] = false;
       answered = false;
@@ -155,6 +157,22 @@ void EmbeddedEngine::Open(TransactionId transaction, uint64_t disk_bytes,
       });
 }
 
+bool EmbeddedEngine::MayHaveReceipt(TransactionId transaction) {
+  const uint64_t bucket = ReceiptBucket();
+  for (uint64_t back = 0; back < 2 && back <= bucket; ++back) {
+    if (index_.receipts().MayHave(ReceiptKey(bucket - back, transaction))) return true;
+  }
+  return false;
+}
+
+absl::StatusOr<engine::OpenResult> EmbeddedEngine::Admit(TransactionId transaction, uint64_t disk_bytes) {
+  RETURN_IF_ERROR(TakesMail());
+  auto opened = ledger_.Open(transaction, disk_bytes);
+  if (auto* shortage = std::get_if<engine::Shortage>(&opened)) return *shortage;
+  if (std::holds_alternative<engine::InUse>(opened)) return engine::InUse{};
+  return engine::Opened{};
+}
+
 void EmbeddedEngine::FinishOpen(TransactionId transaction, uint64_t disk_bytes,
                                 absl::StatusOr<std::optional<stored::Receipt>> found, uint64_t epoch,
                                 Done<absl::StatusOr<engine::OpenResult>> done) {
@@ -172,15 +190,8 @@ void EmbeddedEngine::FinishOpen(TransactionId transaction, uint64_t disk_bytes,
       answer = found.status();
     } else if (*found) {
       answer = **std::move(found);
-    } else if (absl::Status taken = TakesMail(); !taken.ok()) {
-      answer = taken;
     } else {
-      auto opened = ledger_.Open(transaction, disk_bytes);
-      if (auto* shortage = std::get_if<engine::Shortage>(&opened)) {
-        answer = *shortage;
-      } else if (std::holds_alternative<engine::InUse>(opened)) {
-        answer = engine::InUse{};
-      }
+      answer = Admit(transaction, disk_bytes);
     }
   }
   if (!settled) {

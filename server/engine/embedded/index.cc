@@ -92,6 +92,36 @@ absl::Status IndexSnapshot::Visit(absl::string_view from, absl::string_view to, 
   return Annotate(FromLevelDb(iterator->status()), "index");
 }
 
+absl::Status IndexSnapshot::FindReceipts(ReceiptFilter* filter, const std::function<bool()>& go_on) const {
+  bool all = true;
+  RETURN_IF_ERROR(Visit("r", AfterPrefix("r"), [&](absl::string_view key, absl::string_view) {
+    filter->Add(key);
+    return all = go_on();
+  }));
+  leveldb::ReadOptions options;
+  options.snapshot = snapshot_;
+  options.fill_cache = false;
+  const std::unique_ptr<leveldb::Iterator> iterator(db_->get()->NewIterator(options));
+  const auto seek = [&iterator](uint64_t mailbox) {
+    iterator->Seek(PartitionKey(engine::PartitionId::Mailbox(mailbox), engine::kOpenReceiptsFrom));
+  };
+  for (seek(0); all && iterator->Valid(); all = go_on()) {
+    const absl::string_view key = ToView(iterator->key());
+    if (key[0] != 'k') break;  // Mailboxes are the last partitions.
+    if (IsOpenReceiptKey(key)) {
+      filter->Add(key);
+      iterator->Next();
+      continue;
+    }
+    // Its messages, which stand behind them.
+    seek(PartitionOfHeadKey(key).number + 1);
+  }
+  RETURN_IF_ERROR(Annotate(FromLevelDb(iterator->status()), "index"));
+  if (!all) return absl::CancelledError("the store is being closed");
+  filter->SetComplete();
+  return absl::OkStatus();
+}
+
 void IndexSnapshot::CompactIndex() const { db_->get()->CompactRange(nullptr, nullptr); }
 
 Index::Index(Files* files, std::string path, size_t buffer)
@@ -192,10 +222,11 @@ absl::Status Index::Apply(const std::vector<const stored::Group*>& groups,
   for (auto group = groups.rbegin(); group != groups.rend(); ++group) {
     for (const stored::Put& put : (*group)->puts()) {
       if (!done.insert(put.key()).second) continue;
+      receipts_.Add(put.key());
       batch.Put(put.key(), WithGroup((*group)->number(), put.value()));
     }
     for (const std::string& key : (*group)->erased()) {
-      if (done.insert(key).second) batch.Delete(key);
+      if (done.insert(key).second && receipts_.MayHave(key)) batch.Delete(key);
     }
   }
   if (reached != nullptr) PutCheckpoint(*reached, batch);

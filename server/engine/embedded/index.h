@@ -21,6 +21,7 @@
 #include "absl/strings/string_view.h"
 #include "restante/stored/v1/stored.pb.h"
 #include "server/engine/embedded/files.h"
+#include "server/engine/embedded/receipt_filter.h"
 #include "server/engine/embedded/written_sizes.h"
 
 namespace leveldb {
@@ -52,6 +53,8 @@ class IndexSnapshot {
   // false.
   using Visitor = std::function<bool(absl::string_view key, absl::string_view value)>;
   absl::Status Visit(absl::string_view from, absl::string_view to, const Visitor& visit) const;
+  // Completes `filter`, unless `go_on()` is false on the way (kCancelled). Takes long.
+  absl::Status FindReceipts(ReceiptFilter* filter, const std::function<bool()>& go_on) const;
   // Has LevelDB drop what was overwritten and erased by now, file by file, while
   // others read and write. Takes long.
   void CompactIndex() const;
@@ -99,6 +102,9 @@ class Index {
 
   std::shared_ptr<const IndexSnapshot> Snapshot(uint64_t group) const;
 
+  // Has whatever is applied from the beginning on; somebody has to complete it.
+  ReceiptFilter& receipts() { return receipts_; }
+
   // Forgets what was read of tables, so that it is read again. Any thread.
   void DropCache() const;
   // How far the files are written that are being written. Any thread.
@@ -111,6 +117,7 @@ class Index {
   const std::string path_;
   const size_t buffer_;
   WrittenSizes written_;
+  ReceiptFilter receipts_;
   std::unique_ptr<leveldb::Env> env_;  // Of what is open.
   const std::unique_ptr<leveldb::Logger> logger_;
   const std::unique_ptr<const leveldb::FilterPolicy> filter_;

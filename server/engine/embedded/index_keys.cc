@@ -43,6 +43,15 @@ std::string PartitionKey(engine::PartitionId partition, absl::string_view key) {
   return full;
 }
 
+bool IsOpenReceiptKey(absl::string_view key) {
+  if (key.size() <= kPartitionPrefixBytes || key[0] != 'k' ||
+      key[1] != static_cast<char>(engine::PartitionId::Kind::kMailbox)) {
+    return false;
+  }
+  const absl::string_view own = key.substr(kPartitionPrefixBytes);
+  return own >= engine::kOpenReceiptsFrom && own < engine::kOpenReceiptsTo;
+}
+
 std::string BodyKey(uint64_t body) { return Numbered('b', body); }
 
 std::string ReceiptBucketKey(uint64_t bucket) { return Numbered('r', bucket); }

@@ -20,12 +20,14 @@ engine::PartitionId PartitionOfHeadKey(absl::string_view key);
 // A key of a partition; with an empty `key`, what all of them begin with.
 std::string PartitionKey(engine::PartitionId partition, absl::string_view key);
 inline constexpr size_t kPartitionPrefixBytes = 10;
+// Whether it is that of an open receipt in a mailbox.
+bool IsOpenReceiptKey(absl::string_view key);
 std::string BodyKey(uint64_t body);
 // `bucket` is store time / receipt lifetime.
 std::string ReceiptKey(uint64_t bucket, const engine::TransactionId& transaction);
 std::string ReceiptBucketKey(uint64_t bucket);
 std::string SegmentKey(uint64_t segment);
-uint64_t NumberOfKey(absl::string_view key);  // Of BodyKey, SegmentKey.
+uint64_t NumberOfKey(absl::string_view key);  // Of BodyKey, SegmentKey; the bucket of ReceiptKey.
 inline constexpr absl::string_view kNextNumberKey = "n";
 
 // Not logged: what LevelDB knows about itself.
