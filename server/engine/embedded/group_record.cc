@@ -12,7 +12,7 @@ namespace restante::embedded {
 namespace {
 
 // Small groups are not worth the time between a sync and the next.
-constexpr size_t kWorthCompressing = 4096;
+constexpr size_t kWorthCompressing = 1024;
 // No group is near this; a header that says more is damaged.
 constexpr uint64_t kLargestGroup = uint64_t{1} << 30;
 

@@ -10,7 +10,7 @@
 
 namespace restante::embedded {
 
-// Empty unless it saves a twentieth.
+// Empty unless it saves a twentieth, or if its octets look like noise.
 std::string Compressed(absl::string_view block);
 
 // `size` octets; kDataLoss if it is not that.
