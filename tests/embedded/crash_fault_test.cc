@@ -101,7 +101,7 @@ TEST_F(CrashFault, EveryOperationOfABackupMayFail) { FailEverywhere(BackingUp, {
 TEST_F(CrashFault, EveryOperationOfARebuildMayFail) { FailEverywhere(Rebuilding, {.status = kBroken}, 200); }
 
 TEST_F(CrashFault, EveryOperationOfAnIndexThatTurnsItsFilesOverMayFail) {
-  FailEverywhere(FullTables, {.path_contains = "/index/", .status = kBroken}, 170);
+  FailEverywhere(FullTables, {.path_contains = "/index/", .status = kBroken}, 130);
 }
 
 TEST_F(CrashFault, SeveralThingsMayFailUnderManyClients) {

@@ -110,6 +110,52 @@ TEST(Index, APowerCutLeavesAllGroupsUpToItsCheckpointAndNoOther) {
   EXPECT_GT(found.size(), 4u);
 }
 
+// Each change of a manifest is synced before the next is begun: what is wrong with the
+// last one may be a crash's doing, what is wrong with another is not.
+TEST(Index, ATornLastChangeOfAManifestIsNoneAndATornEarlierOneIsDamage) {
+  SimulatedDisk disk;
+  ASSERT_TRUE(disk.MakeDirectory("/index").ok());
+  ASSERT_TRUE(disk.SyncDirectory("/").ok());
+  Index index(&disk, "/index");
+  ASSERT_TRUE(index.Open(/*create=*/true).ok());
+  ASSERT_TRUE(index.WriteCheckpoint({}).ok());
+  std::string manifest;
+  uint64_t before_last = 0, end = 0;
+  stored::Checkpoint reached;
+  for (uint64_t number = 1; number <= 3; ++number) {
+    before_last = end;
+    stored::Group group;
+    group.set_number(number);
+    group.add_puts()->set_key(absl::StrCat("x", number));
+    reached.set_group(number);
+    ASSERT_TRUE(index.Apply({&group}, &reached).ok());
+    ASSERT_TRUE(index.WriteCheckpoint(reached).ok());
+    const std::vector<std::string> names = *disk.List("/index");
+    for (const std::string& name : names) {
+      if (absl::StartsWith(name, "MANIFEST")) manifest = absl::StrCat("/index/", name);
+    }
+    end = *disk.SizeOf(manifest);
+  }
+  index.Close();
+  ASSERT_GT(before_last, 0u);
+  const uint64_t all = disk.operations();
+  for (uint64_t at = 0; at < end; ++at) {
+    const std::unique_ptr<SimulatedDisk> image = disk.CutAfter(all, Survives::kEverything);
+    const auto wrong =
+        image->Inject({.kind = Kind::kRead, .path_contains = manifest, .times = -1, .flips_octet = at});
+    Index left(image.get(), "/index");
+    const absl::Status opened = left.Open(/*create=*/false);
+    EXPECT_GT(image->Struck(wrong), 0);
+    if (at < before_last) {
+      EXPECT_TRUE(absl::IsDataLoss(opened)) << "octet " << at << ": " << opened;
+      continue;
+    }
+    ASSERT_TRUE(opened.ok()) << "octet " << at << ": " << opened;
+    EXPECT_EQ(left.ReadCheckpoint()->group(), 2u) << "octet " << at;
+    EXPECT_FALSE((*left.Snapshot(0)->Get("x3")).has_value()) << "octet " << at;
+  }
+}
+
 TEST_F(IndexFault, AStartThatFailsAtAnyOperationIsFollowedByOneThatDoesNot) {
   int failed = 0;
   for (int after = 0;; ++after) {

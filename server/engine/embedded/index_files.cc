@@ -316,4 +316,26 @@ IndexManifest ReadIndexManifest(absl::string_view octets) {
   return manifest;
 }
 
+std::optional<uint64_t> UntornManifestBytes(absl::string_view octets) {
+  uint64_t at = 0;
+  uint64_t whole = 0;  // Behind the last change that is.
+  while (at < octets.size()) {
+    const uint64_t left = kLogBlockBytes - at % kLogBlockBytes;
+    if (left < kLogHeaderBytes) {
+      at += left;
+      continue;
+    }
+    const absl::StatusOr<absl::string_view> part = LogRecordAt(octets, at);
+    if (!part.ok()) break;
+    at += kLogHeaderBytes + part->size() - 1;
+    if ((*part)[0] == kFull || (*part)[0] == kLast) whole = at;
+  }
+  // Where a later one begins, this one was synced.
+  for (++at; at < octets.size(); ++at) {
+    const absl::StatusOr<absl::string_view> later = LogRecordAt(octets, at);
+    if (later.ok() && ((*later)[0] == kFull || (*later)[0] == kFirst)) return std::nullopt;
+  }
+  return whole;
+}
+
 }  // namespace restante::embedded

@@ -54,6 +54,10 @@ struct IndexManifest {
 };
 IndexManifest ReadIndexManifest(absl::string_view octets);
 
+// How much of a manifest counts: all of it, but for a last change that a crash tore. Each
+// is synced before the next is written, so with another one it is damaged: nullopt.
+std::optional<uint64_t> UntornManifestBytes(absl::string_view octets);
+
 }  // namespace restante::embedded
 
 #endif  // RESTANTE_SERVER_ENGINE_EMBEDDED_INDEX_FILES_H_

@@ -1,6 +1,9 @@
 #include "server/engine/embedded/leveldb_env.h"
 
+#include <algorithm>
 #include <cstdarg>
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -11,6 +14,7 @@
 #include "absl/synchronization/mutex.h"
 #include "server/base/status_macros.h"
 #include "server/engine/embedded/crc32c.h"
+#include "server/engine/embedded/index_files.h"
 #include "server/engine/embedded/record.h"
 
 namespace restante::embedded {
@@ -24,8 +28,9 @@ leveldb::Status ToLevelDb(const absl::Status& status) {
 
 class SequentialFile : public leveldb::SequentialFile {
  public:
-  explicit SequentialFile(std::unique_ptr<File> file) : file_(std::move(file)) {}
+  SequentialFile(std::unique_ptr<File> file, uint64_t end) : file_(std::move(file)), end_(end) {}
   leveldb::Status Read(size_t n, leveldb::Slice* result, char* scratch) override {
+    n = std::min<uint64_t>(n, end_ - std::min(at_, end_));
     const absl::StatusOr<size_t> read = file_->ReadAt(at_, n, scratch);
     if (!read.ok()) return ToLevelDb(read.status());
     at_ += *read;
@@ -39,6 +44,7 @@ class SequentialFile : public leveldb::SequentialFile {
 
  private:
   const std::unique_ptr<File> file_;
+  const uint64_t end_;
   uint64_t at_ = 0;
 };
 
@@ -167,8 +173,17 @@ class Env : public leveldb::EnvWrapper {
   leveldb::Status NewSequentialFile(const std::string& path, leveldb::SequentialFile** result) override {
     *result = nullptr;
     absl::StatusOr<std::unique_ptr<File>> file = files_->Open(path, Files::Mode::kRead);
-    if (file.ok()) *result = new SequentialFile(*std::move(file));
-    return ToLevelDb(file.status());
+    if (!file.ok()) return ToLevelDb(file.status());
+    uint64_t end = UINT64_MAX;
+    if (absl::StartsWith(path.substr(path.rfind('/') + 1), "MANIFEST-")) {
+      const absl::StatusOr<std::string> octets = ReadWholeFile(*files_, path);
+      if (!octets.ok()) return ToLevelDb(octets.status());
+      const std::optional<uint64_t> untorn = UntornManifestBytes(*octets);
+      if (!untorn) return leveldb::Status::Corruption(path, "damaged");
+      end = *untorn;
+    }
+    *result = new SequentialFile(*std::move(file), end);
+    return leveldb::Status::OK();
   }
   leveldb::Status NewRandomAccessFile(const std::string& path, leveldb::RandomAccessFile** result) override {
     *result = nullptr;

@@ -4,6 +4,8 @@
 //   not kept at all: what the tables do not have, our log has (Index).
 // - LevelDB syncs a new file but not always the directory that names it. Here the
 //   directory is synced before the first sync of a new file, and after each rename.
+// - LevelDB takes a manifest for damaged whose last change a power cut tore. Here that
+//   one is not shown to it: it was never synced, and the tables before it are all there.
 // - LevelDB goes on after some failures, and cleans up after others: when the name
 //   of a new CURRENT cannot be synced it removes the MANIFEST that CURRENT names.
 //   Here the first failure is the last change: every later one, removing included,
