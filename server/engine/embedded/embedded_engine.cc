@@ -256,19 +256,19 @@ absl::Status EmbeddedEngine::RemoveLeftovers() {
       return true;
     });
   }
-  // What was replayed is not replayed again, and a segment behind the checkpoint
-  // may go.
-  // (If it cannot be written everything is as before: the next one gets it.)
-  const bool checkpointed = recovered_.groups == 0 || index_.WriteCheckpoint(RecoveredTo()).ok();
   // A segment that the index has let go, and whose removal a crash cut off. (The
   // newest may hold no group yet, and so not be known.)
+  bool checkpointed = recovered_.groups == 0;
   ASSIGN_OR_RETURN(const std::vector<std::string> logs, files_->List(directory_.segments()));
   for (const std::string& name : logs) {
     const uint64_t segment = SegmentOfName(name);
     if (segment == 0 || segment >= recovered_.end.segment || segments.contains(segment)) continue;
+    // It may go when a checkpoint is behind it. (If that cannot be written, everything is
+    // as before, and the next start removes it.)
+    checkpointed = checkpointed || index_.WriteCheckpoint(RecoveredTo()).ok();
     ASSIGN_OR_RETURN(const stored::Checkpoint checkpoint, index_.ReadCheckpoint());
-    if (checkpointed && segment < checkpoint.segment())
-      RETURN_IF_ERROR(files_->Remove(JoinPath(directory_.segments(), name)));
+    if (!checkpointed || segment >= checkpoint.segment()) continue;
+    RETURN_IF_ERROR(files_->Remove(JoinPath(directory_.segments(), name)));
   }
   ASSIGN_OR_RETURN(const std::vector<std::string> names, files_->List(directory_.bodies()));
   for (const std::string& name : names) {
@@ -320,6 +320,8 @@ void EmbeddedEngine::Start() {
   callbacks.log = [this](const std::string& line) { LogLine(LogLevel::kError, line); };
   index_thread_ = std::make_unique<IndexThread>(&index_, RecoveredTo(), recovered_.log_bytes,
                                                 options_.checkpoint_bytes, std::move(callbacks));
+  // What was replayed is not replayed again.
+  if (recovered_.groups > 0) index_thread_->Checkpoint([](const absl::Status&) {});
   // Mail is refused from now on, not from the next look at the disk on. (Not here:
   // whoever needed it may hold LevelDB's lock.)
   ballast_->WhenGivenUp([this] {
