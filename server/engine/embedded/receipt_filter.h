@@ -16,7 +16,8 @@
 
 namespace restante::embedded {
 
-// Any thread.
+// An open receipt that is erased stays in it until the next start; few come into the
+// index at all. Any thread.
 class ReceiptFilter {
  public:
   // Whether this key of the index is one of these.
