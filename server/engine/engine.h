@@ -30,6 +30,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "server/base/histogram.h"
 #include "server/engine/types.h"
 #include "server/engine/upkeep.h"
 
@@ -323,6 +324,9 @@ class Engine {
 
   // Figures for operators, by name with unit; `open_transactions` always.
   virtual std::map<std::string, uint64_t> Figures() = 0;
+  // The same for what is spread, `group_commits` and `group_sync_seconds` if it writes
+  // in groups.
+  virtual std::map<std::string, Histogram::Values> Histograms() { return {}; }
   virtual absl::string_view name() const = 0;
 };
 

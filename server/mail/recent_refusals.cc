@@ -9,6 +9,7 @@ void RecentRefusals::Add(Refusal refusal) {
     if (text->size() > kMaxText) text->resize(kMaxText);
   }
   absl::MutexLock lock(&mutex_);
+  ++counts_[refusal.outcome];
   kept_.push_front(std::move(refusal));
   if (kept_.size() > kKept) kept_.pop_back();
 }
@@ -16,6 +17,11 @@ void RecentRefusals::Add(Refusal refusal) {
 std::vector<Refusal> RecentRefusals::List() const {
   absl::MutexLock lock(&mutex_);
   return {kept_.begin(), kept_.end()};
+}
+
+std::map<v1::Outcome, uint64_t> RecentRefusals::Counts() const {
+  absl::MutexLock lock(&mutex_);
+  return counts_;
 }
 
 }  // namespace restante::mail

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -31,10 +32,13 @@ class RecentRefusals {
   void Add(Refusal refusal);
   // The newest first.
   std::vector<Refusal> List() const;
+  // All that there were, by outcome.
+  std::map<v1::Outcome, uint64_t> Counts() const;
 
  private:
   mutable absl::Mutex mutex_;
   std::deque<Refusal> kept_ ABSL_GUARDED_BY(mutex_);
+  std::map<v1::Outcome, uint64_t> counts_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace restante::mail

@@ -1,9 +1,13 @@
 #include "server/ops/store_metrics.h"
 
+#include <limits>
 #include <map>
 #include <optional>
 #include <utility>
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
 #include "absl/synchronization/notification.h"
 #include "server/base/task.h"
 #include "server/engine/upkeep.h"
@@ -16,6 +20,17 @@ using prometheus::MetricFamily;
 using prometheus::MetricType;
 
 constexpr double kSecondsPerMicro = 1e-6;
+
+// Of Engine::Histograms.
+constexpr struct {
+  const char* figure;
+  const char* name;
+  const char* help;
+} kHistograms[] = {
+    {"group_commits", "restante_group_commits", "Deliveries that one sync of the log made durable."},
+    {"group_sync_seconds", "restante_group_sync_seconds",
+     "Time from the first octet of a group to its sync's end."},
+};
 
 ClientMetric Sample(MetricType type, double value, std::vector<ClientMetric::Label> labels = {}) {
   ClientMetric metric;
@@ -78,6 +93,44 @@ void AddTransactions(const mail::Deliveries::Counters& counters, Families* famil
                 "Copies that were not stored, for the mailbox had the message from an earlier delivery whose "
                 "answer was lost.",
                 static_cast<double>(counters.suppressed_copies));
+}
+
+void AddRefusals(const mail::RecentRefusals& refusals, Families* families) {
+  MetricFamily family;
+  family.name = "restante_refusals_total";
+  family.help = "Refusals of a recipient or a whole transaction, by the API's outcome.";
+  family.type = MetricType::Counter;
+  const std::map<v1::Outcome, uint64_t> counts = refusals.Counts();
+  // With those that did not happen yet: a rate needs its beginning.
+  for (int value = v1::OUTCOME_OK + 1; value <= v1::Outcome_MAX; ++value) {
+    if (!v1::Outcome_IsValid(value)) continue;
+    const auto outcome = static_cast<v1::Outcome>(value);
+    const auto found = counts.find(outcome);
+    absl::string_view name = v1::Outcome_Name(outcome);
+    absl::ConsumePrefix(&name, "OUTCOME_");
+    family.metric.push_back(Sample(MetricType::Counter,
+                                   found == counts.end() ? 0 : static_cast<double>(found->second),
+                                   {{"outcome", absl::AsciiStrToLower(name)}}));
+  }
+  families->Add(std::move(family));
+}
+
+void AddHistogram(const char* name, const char* help, const Histogram::Values& values, Families* families) {
+  ClientMetric metric;
+  for (size_t i = 0; i < values.counts.size(); ++i) {
+    metric.histogram.sample_count += values.counts[i];
+    metric.histogram.bucket.push_back({.cumulative_count = metric.histogram.sample_count,
+                                       .upper_bound = i < values.bounds.size()
+                                                          ? values.bounds[i]
+                                                          : std::numeric_limits<double>::infinity()});
+  }
+  metric.histogram.sample_sum = values.sum;
+  MetricFamily family;
+  family.name = name;
+  family.help = help;
+  family.type = MetricType::Histogram;
+  family.metric.push_back(std::move(metric));
+  families->Add(std::move(family));
 }
 
 void AddCapacity(const v1::Capacity& capacity, Families* families) {
@@ -185,7 +238,13 @@ std::vector<MetricFamily> StoreMetrics::Collect() const {
     if (figure == figures.end()) continue;
     families.Add(metric.name, metric.type, metric.help, static_cast<double>(figure->second) * metric.scale);
   }
+  const std::map<std::string, Histogram::Values> histograms = engine_->Histograms();
+  for (const auto& [figure, name, help] : kHistograms) {
+    const auto found = histograms.find(figure);
+    if (found != histograms.end()) AddHistogram(name, help, found->second, &families);
+  }
   AddTransactions(deliveries_->counters(), &families);
+  AddRefusals(deliveries_->refusals(), &families);
   AddCapacity(deliveries_->GetCapacity(), &families);
   if (const absl::StatusOr<mail::Overview> overview = ReadOverview(); overview.ok()) {
     AddOverview(*overview, &families);

@@ -143,6 +143,7 @@ class MortalEngine : public engine::Engine {
   }
   std::optional<engine::ScrubResult> LastScrub() override { return last_scrub; }
   std::map<std::string, uint64_t> Figures() override { return below_->Figures(); }
+  std::map<std::string, Histogram::Values> Histograms() override { return below_->Histograms(); }
   absl::string_view name() const override { return below_->name(); }
 
   std::function<void()> after_scan;

@@ -98,6 +98,15 @@ TEST_F(StoreMetricsTest, TheLastScrubIsToldOnceThereIsOne) {
   EXPECT_GT(values.at("restante_last_scrub_timestamp_seconds"), 1.7e9);
 }
 
+TEST_F(StoreMetricsTest, SpreadFiguresAndRefusalsAreTold) {
+  deliveries_->refusals().Add({0, v1::OUTCOME_MAILBOX_FULL, "alice@example.org", "192.0.2.1", ""});
+  const std::string text = MetricsText(*metrics_);
+  EXPECT_THAT(text, HasSubstr("restante_refusals_total{outcome=\"mailbox_full\"} 1\n"));
+  EXPECT_THAT(text, HasSubstr("# TYPE restante_group_sync_seconds histogram\n"));
+  EXPECT_THAT(text, HasSubstr("restante_group_commits_bucket{le=\"+Inf\"}"));
+  EXPECT_THAT(text, Not(HasSubstr("alice")));
+}
+
 TEST_F(StoreMetricsTest, TheTextIsPrometheusAndHasNoAddress) {
   const std::string text = MetricsText(*metrics_);
   EXPECT_THAT(text, HasSubstr("# TYPE restante_transactions_total counter\n"));

@@ -424,6 +424,10 @@ bool EmbeddedEngine::HasDomains() {
   return found;
 }
 
+std::map<std::string, Histogram::Values> EmbeddedEngine::Histograms() {
+  return {{"group_commits", group_commits_.Read()}, {"group_sync_seconds", group_sync_seconds_.Read()}};
+}
+
 std::map<std::string, uint64_t> EmbeddedEngine::Figures() {
   std::map<std::string, uint64_t> figures;
   figures["recovery_log_bytes"] = recovered_.log_bytes;

@@ -152,10 +152,13 @@ void EmbeddedEngine::WriteGroup(bool roll) {
   }
   // One append, one sync; then the messages exist. The group record is last, and
   // says what must stand before it, so that a torn group is no group.
+  const int64_t begin_us = options_.clock->MonotonicMicros();
   status = segment_->Write(pieces);
   log_bytes_ += bytes;
   if (status.ok()) {
     ++groups_written_;
+    group_commits_.Observe(static_cast<double>(sealed.gathered.transactions.size()));
+    group_sync_seconds_.Observe(static_cast<double>(options_.clock->MonotonicMicros() - begin_us) * 1e-6);
     Publish(std::move(sealed), segment_->end());
   } else {
     Fail(std::move(sealed), status);
