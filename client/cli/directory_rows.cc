@@ -1,5 +1,7 @@
 #include "client/cli/directory_rows.h"
 
+#include <google/protobuf/descriptor.h>
+#include <google/protobuf/message.h>
 #include <google/protobuf/struct.pb.h>
 #include <google/protobuf/util/json_util.h>
 
@@ -105,7 +107,16 @@ absl::StatusOr<Cells> FromJson(const std::string& line) {
     return absl::InvalidArgumentError(absl::StrCat("is no JSON object: ", words.substr(0, words.find('\n'))));
   }
   Cells cells;
-  for (const auto& [key, value] : object.fields()) {
+  // By reflection, for the library's own maps are laid out otherwise than ours are
+  // where ThreadSanitizer is on.
+  const google::protobuf::Reflection& outer = *object.GetReflection();
+  const google::protobuf::FieldDescriptor* const fields = object.GetDescriptor()->FindFieldByName("fields");
+  for (int i = 0; i < outer.FieldSize(object, fields); ++i) {
+    const google::protobuf::Message& entry = outer.GetRepeatedMessage(object, fields, i);
+    const google::protobuf::Reflection& inner = *entry.GetReflection();
+    const std::string key = inner.GetString(entry, entry.GetDescriptor()->map_key());
+    const auto& value = static_cast<const google::protobuf::Value&>(
+        inner.GetMessage(entry, entry.GetDescriptor()->map_value()));
     if (value.has_string_value()) {
       cells.emplace(key, value.string_value());
     } else if (value.has_number_value()) {
