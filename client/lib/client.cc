@@ -15,6 +15,7 @@
 #include "restante/v1/mailbox.grpc.pb.h"
 #include "restante/v1/message.grpc.pb.h"
 #include "restante/v1/store.grpc.pb.h"
+#include "server/base/status_macros.h"
 
 namespace restante {
 namespace {
@@ -80,35 +81,57 @@ class Patience {
 
 struct Client::Stubs {
   explicit Stubs(const ClientOptions& options)
-      : target(options.target),
-        deadline(options.deadline),
-        channel(client_internal::MakeChannel(options)),
-        delivery(v1::DeliveryService::NewStub(channel)),
-        mailbox(v1::MailboxService::NewStub(channel)),
-        message(v1::MessageService::NewStub(channel)),
-        store(v1::StoreService::NewStub(channel)) {}
+      : target(options.target), deadline(options.deadline), channels(options) {}
+
+  // Of one channel.
+  struct Set {
+    explicit Set(const std::shared_ptr<grpc::Channel>& c)
+        : channel(c), delivery(c), mailbox(c), message(c), store(c) {}
+
+    const std::shared_ptr<grpc::Channel> channel;
+    v1::DeliveryService::Stub delivery;
+    v1::MailboxService::Stub mailbox;
+    v1::MessageService::Stub message;
+    v1::StoreService::Stub store;
+  };
+
+  // Those for the next call: others than before once the credentials have changed.
+  absl::StatusOr<std::shared_ptr<Set>> Current() {
+    channels.Look();
+    channels.Renew();
+    absl::Status why;
+    const std::shared_ptr<grpc::Channel> channel = channels.Current(&why);
+    if (channel == nullptr) return why;
+    absl::MutexLock lock(&mutex);
+    if (set == nullptr || set->channel != channel) set = std::make_shared<Set>(channel);
+    return set;
+  }
 
   template <typename Stub, typename Request, typename Response>
-  absl::StatusOr<Response> Call(Stub& stub,
+  absl::StatusOr<Response> Call(Stub Set::*stub,
                                 grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
                                 const Request& request) {
+    ASSIGN_OR_RETURN(const std::shared_ptr<Set> stubs, Current());
     grpc::ClientContext context;
+    channels.Authenticate(&context);
     context.set_deadline(std::chrono::system_clock::now() + deadline);
     Response response;
-    absl::Status status = ToStatus((stub.*method)(&context, request, &response));
+    absl::Status status = ToStatus(((*stubs).*stub.*method)(&context, request, &response));
     if (!status.ok()) return status;
     return response;
   }
 
   // A call that tells its progress; the last response has `done`.
   template <typename Stub, typename Request, typename Response>
-  absl::Status Watch(Stub& stub,
+  absl::Status Watch(Stub Set::*stub,
                      std::unique_ptr<grpc::ClientReader<Response>> (Stub::*method)(grpc::ClientContext*,
                                                                                    const Request&),
                      const Request& request, const std::function<void(const Response&)>& progress) {
+    ASSIGN_OR_RETURN(const std::shared_ptr<Set> stubs, Current());
     grpc::ClientContext context;
+    channels.Authenticate(&context);
     Patience patience(deadline, &context);
-    auto reader = (stub.*method)(&context, request);
+    auto reader = ((*stubs).*stub.*method)(&context, request);
     Response response;
     bool done = false;
     while (reader->Read(&response)) {
@@ -128,11 +151,9 @@ struct Client::Stubs {
 
   const std::string target;
   const std::chrono::milliseconds deadline;
-  const std::shared_ptr<grpc::Channel> channel;
-  const std::unique_ptr<v1::DeliveryService::Stub> delivery;
-  const std::unique_ptr<v1::MailboxService::Stub> mailbox;
-  const std::unique_ptr<v1::MessageService::Stub> message;
-  const std::unique_ptr<v1::StoreService::Stub> store;
+  client_internal::Channels channels;
+  absl::Mutex mutex;
+  std::shared_ptr<Set> set ABSL_GUARDED_BY(mutex);
 };
 
 Client::Client(const ClientOptions& options) : stubs_(std::make_unique<Stubs>(options)) {}
@@ -141,79 +162,81 @@ Client::~Client() = default;
 // --- MailboxService ---------------------------------------------------------------
 
 absl::StatusOr<v1::Domain> Client::CreateDomain(const v1::CreateDomainRequest& request) {
-  return stubs_->Call(*stubs_->mailbox, &v1::MailboxService::Stub::CreateDomain, request);
+  return stubs_->Call(&Stubs::Set::mailbox, &v1::MailboxService::Stub::CreateDomain, request);
 }
 absl::StatusOr<v1::Domain> Client::GetDomain(const v1::GetDomainRequest& request) {
-  return stubs_->Call(*stubs_->mailbox, &v1::MailboxService::Stub::GetDomain, request);
+  return stubs_->Call(&Stubs::Set::mailbox, &v1::MailboxService::Stub::GetDomain, request);
 }
 absl::StatusOr<v1::ListDomainsResponse> Client::ListDomains(const v1::ListDomainsRequest& request) {
-  return stubs_->Call(*stubs_->mailbox, &v1::MailboxService::Stub::ListDomains, request);
+  return stubs_->Call(&Stubs::Set::mailbox, &v1::MailboxService::Stub::ListDomains, request);
 }
 absl::StatusOr<v1::Domain> Client::UpdateDomain(const v1::UpdateDomainRequest& request) {
-  return stubs_->Call(*stubs_->mailbox, &v1::MailboxService::Stub::UpdateDomain, request);
+  return stubs_->Call(&Stubs::Set::mailbox, &v1::MailboxService::Stub::UpdateDomain, request);
 }
 absl::Status Client::DeleteDomain(const v1::DeleteDomainRequest& request) {
-  return stubs_->Call(*stubs_->mailbox, &v1::MailboxService::Stub::DeleteDomain, request).status();
+  return stubs_->Call(&Stubs::Set::mailbox, &v1::MailboxService::Stub::DeleteDomain, request).status();
 }
 absl::StatusOr<v1::Mailbox> Client::CreateMailbox(const v1::CreateMailboxRequest& request) {
-  return stubs_->Call(*stubs_->mailbox, &v1::MailboxService::Stub::CreateMailbox, request);
+  return stubs_->Call(&Stubs::Set::mailbox, &v1::MailboxService::Stub::CreateMailbox, request);
 }
 absl::StatusOr<v1::Mailbox> Client::GetMailbox(const v1::GetMailboxRequest& request) {
-  return stubs_->Call(*stubs_->mailbox, &v1::MailboxService::Stub::GetMailbox, request);
+  return stubs_->Call(&Stubs::Set::mailbox, &v1::MailboxService::Stub::GetMailbox, request);
 }
 absl::StatusOr<v1::ListMailboxesResponse> Client::ListMailboxes(const v1::ListMailboxesRequest& request) {
-  return stubs_->Call(*stubs_->mailbox, &v1::MailboxService::Stub::ListMailboxes, request);
+  return stubs_->Call(&Stubs::Set::mailbox, &v1::MailboxService::Stub::ListMailboxes, request);
 }
 absl::StatusOr<v1::Mailbox> Client::UpdateMailbox(const v1::UpdateMailboxRequest& request) {
-  return stubs_->Call(*stubs_->mailbox, &v1::MailboxService::Stub::UpdateMailbox, request);
+  return stubs_->Call(&Stubs::Set::mailbox, &v1::MailboxService::Stub::UpdateMailbox, request);
 }
 absl::Status Client::DeleteMailbox(const v1::DeleteMailboxRequest& request) {
-  return stubs_->Call(*stubs_->mailbox, &v1::MailboxService::Stub::DeleteMailbox, request).status();
+  return stubs_->Call(&Stubs::Set::mailbox, &v1::MailboxService::Stub::DeleteMailbox, request).status();
 }
 absl::StatusOr<v1::Mailbox> Client::RenameMailbox(const v1::RenameMailboxRequest& request) {
-  return stubs_->Call(*stubs_->mailbox, &v1::MailboxService::Stub::RenameMailbox, request);
+  return stubs_->Call(&Stubs::Set::mailbox, &v1::MailboxService::Stub::RenameMailbox, request);
 }
 absl::StatusOr<v1::RecalculateUsageResponse> Client::RecalculateUsage(
     const v1::RecalculateUsageRequest& request) {
-  return stubs_->Call(*stubs_->mailbox, &v1::MailboxService::Stub::RecalculateUsage, request);
+  return stubs_->Call(&Stubs::Set::mailbox, &v1::MailboxService::Stub::RecalculateUsage, request);
 }
 absl::StatusOr<v1::Alias> Client::CreateAlias(const v1::CreateAliasRequest& request) {
-  return stubs_->Call(*stubs_->mailbox, &v1::MailboxService::Stub::CreateAlias, request);
+  return stubs_->Call(&Stubs::Set::mailbox, &v1::MailboxService::Stub::CreateAlias, request);
 }
 absl::StatusOr<v1::Alias> Client::GetAlias(const v1::GetAliasRequest& request) {
-  return stubs_->Call(*stubs_->mailbox, &v1::MailboxService::Stub::GetAlias, request);
+  return stubs_->Call(&Stubs::Set::mailbox, &v1::MailboxService::Stub::GetAlias, request);
 }
 absl::StatusOr<v1::ListAliasesResponse> Client::ListAliases(const v1::ListAliasesRequest& request) {
-  return stubs_->Call(*stubs_->mailbox, &v1::MailboxService::Stub::ListAliases, request);
+  return stubs_->Call(&Stubs::Set::mailbox, &v1::MailboxService::Stub::ListAliases, request);
 }
 absl::StatusOr<v1::Alias> Client::UpdateAlias(const v1::UpdateAliasRequest& request) {
-  return stubs_->Call(*stubs_->mailbox, &v1::MailboxService::Stub::UpdateAlias, request);
+  return stubs_->Call(&Stubs::Set::mailbox, &v1::MailboxService::Stub::UpdateAlias, request);
 }
 absl::Status Client::DeleteAlias(const v1::DeleteAliasRequest& request) {
-  return stubs_->Call(*stubs_->mailbox, &v1::MailboxService::Stub::DeleteAlias, request).status();
+  return stubs_->Call(&Stubs::Set::mailbox, &v1::MailboxService::Stub::DeleteAlias, request).status();
 }
 
 // --- MessageService ---------------------------------------------------------------
 
 absl::StatusOr<v1::ListMessagesResponse> Client::ListMessages(const v1::ListMessagesRequest& request) {
-  return stubs_->Call(*stubs_->message, &v1::MessageService::Stub::ListMessages, request);
+  return stubs_->Call(&Stubs::Set::message, &v1::MessageService::Stub::ListMessages, request);
 }
 absl::StatusOr<v1::Message> Client::GetMessage(const v1::GetMessageRequest& request) {
-  return stubs_->Call(*stubs_->message, &v1::MessageService::Stub::GetMessage, request);
+  return stubs_->Call(&Stubs::Set::message, &v1::MessageService::Stub::GetMessage, request);
 }
 absl::Status Client::DeleteMessage(const v1::DeleteMessageRequest& request) {
-  return stubs_->Call(*stubs_->message, &v1::MessageService::Stub::DeleteMessage, request).status();
+  return stubs_->Call(&Stubs::Set::message, &v1::MessageService::Stub::DeleteMessage, request).status();
 }
 absl::StatusOr<v1::BatchDeleteMessagesResponse> Client::BatchDeleteMessages(
     const v1::BatchDeleteMessagesRequest& request) {
-  return stubs_->Call(*stubs_->message, &v1::MessageService::Stub::BatchDeleteMessages, request);
+  return stubs_->Call(&Stubs::Set::message, &v1::MessageService::Stub::BatchDeleteMessages, request);
 }
 
 absl::Status Client::ReadMessage(const v1::ReadMessageRequest& request,
                                  const std::function<absl::Status(absl::string_view)>& sink) {
+  ASSIGN_OR_RETURN(const std::shared_ptr<Stubs::Set> stubs, stubs_->Current());
   grpc::ClientContext context;
+  stubs_->channels.Authenticate(&context);
   Patience patience(stubs_->deadline, &context);
-  auto reader = stubs_->message->ReadMessage(&context, request);
+  auto reader = stubs->message.ReadMessage(&context, request);
   v1::ReadMessageResponse response;
   absl::Status sunk;
   while (reader->Read(&response)) {
@@ -231,10 +254,12 @@ absl::Status Client::ReadMessage(const v1::ReadMessageRequest& request,
 absl::StatusOr<v1::Message> Client::AppendMessage(const v1::AppendMessageRequest::Header& header,
                                                   absl::string_view message) {
   constexpr size_t kChunk = 256 * 1024;
+  ASSIGN_OR_RETURN(const std::shared_ptr<Stubs::Set> stubs, stubs_->Current());
   grpc::ClientContext context;
+  stubs_->channels.Authenticate(&context);
   Patience patience(stubs_->deadline, &context);
   v1::Message stored;
-  auto writer = stubs_->message->AppendMessage(&context, &stored);
+  auto writer = stubs->message.AppendMessage(&context, &stored);
   v1::AppendMessageRequest request;
   *request.mutable_header() = header;
   bool open = writer->Write(request);
@@ -254,36 +279,36 @@ absl::StatusOr<v1::Message> Client::AppendMessage(const v1::AppendMessageRequest
 // --- StoreService, DeliveryService --------------------------------------------------
 
 absl::StatusOr<v1::StoreStatus> Client::GetStatus(const v1::GetStatusRequest& request) {
-  return stubs_->Call(*stubs_->store, &v1::StoreService::Stub::GetStatus, request);
+  return stubs_->Call(&Stubs::Set::store, &v1::StoreService::Stub::GetStatus, request);
 }
 
 absl::Status Client::Verify(const v1::VerifyRequest& request,
                             const std::function<void(const v1::VerifyResponse&)>& progress) {
-  return stubs_->Watch(*stubs_->store, &v1::StoreService::Stub::Verify, request, progress);
+  return stubs_->Watch(&Stubs::Set::store, &v1::StoreService::Stub::Verify, request, progress);
 }
 absl::Status Client::Backup(const v1::BackupRequest& request,
                             const std::function<void(const v1::BackupResponse&)>& progress) {
-  return stubs_->Watch(*stubs_->store, &v1::StoreService::Stub::Backup, request, progress);
+  return stubs_->Watch(&Stubs::Set::store, &v1::StoreService::Stub::Backup, request, progress);
 }
 
 absl::Status Client::Compact(const v1::CompactRequest& request,
                              const std::function<void(const v1::CompactResponse&)>& progress) {
-  return stubs_->Watch(*stubs_->store, &v1::StoreService::Stub::Compact, request, progress);
+  return stubs_->Watch(&Stubs::Set::store, &v1::StoreService::Stub::Compact, request, progress);
 }
 
 absl::Status Client::Scrub(const v1::ScrubRequest& request,
                            const std::function<void(const v1::ScrubResponse&)>& progress) {
-  return stubs_->Watch(*stubs_->store, &v1::StoreService::Stub::Scrub, request, progress);
+  return stubs_->Watch(&Stubs::Set::store, &v1::StoreService::Stub::Scrub, request, progress);
 }
 
 absl::StatusOr<v1::GetReceiptResponse> Client::GetReceipt(const v1::GetReceiptRequest& request) {
-  return stubs_->Call(*stubs_->delivery, &v1::DeliveryService::Stub::GetReceipt, request);
+  return stubs_->Call(&Stubs::Set::delivery, &v1::DeliveryService::Stub::GetReceipt, request);
 }
 absl::StatusOr<v1::CheckRecipientResponse> Client::CheckRecipient(const v1::CheckRecipientRequest& request) {
-  return stubs_->Call(*stubs_->delivery, &v1::DeliveryService::Stub::CheckRecipient, request);
+  return stubs_->Call(&Stubs::Set::delivery, &v1::DeliveryService::Stub::CheckRecipient, request);
 }
 absl::StatusOr<v1::Capacity> Client::GetCapacity(const v1::GetCapacityRequest& request) {
-  return stubs_->Call(*stubs_->delivery, &v1::DeliveryService::Stub::GetCapacity, request);
+  return stubs_->Call(&Stubs::Set::delivery, &v1::DeliveryService::Stub::GetCapacity, request);
 }
 
 }  // namespace restante

@@ -7,7 +7,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
-#include "client/lib/channel.h"
 #include "client/lib/completion.h"
 #include "client/lib/grpc_status.h"
 
@@ -30,9 +29,10 @@ bool WorthRetrying(const absl::Status& status) {
   return !absl::IsInvalidArgument(status) && !absl::IsUnimplemented(status);
 }
 
-// Whether an error says that nobody answered.
+// Whether an error says that nobody answered, or nobody who lets us in.
 bool NobodyAnswered(const absl::Status& status) {
-  return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) || absl::IsCancelled(status);
+  return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) || absl::IsCancelled(status) ||
+         absl::IsUnauthenticated(status) || absl::IsPermissionDenied(status);
 }
 
 std::chrono::system_clock::time_point WallDeadline(milliseconds after) {
@@ -73,8 +73,7 @@ void Connection::Ask(std::shared_ptr<Call<Response>> call,
 
 Connection::Connection(ClientOptions options)
     : options_(std::move(options)),
-      channel_(MakeChannel(options_)),
-      stub_(v1::DeliveryService::NewStub(channel_)),
+      channels_(options_),
       timer_(std::make_shared<Timer>()),
       backoff_(options_.min_backoff) {}
 
@@ -149,7 +148,7 @@ std::shared_ptr<DeliverStream> Connection::LeastLoaded() {
 std::shared_ptr<DeliverStream> Connection::Open(bool solo) {
   auto stream = std::make_shared<DeliverStream>(shared_from_this(), solo);
   streams_.push_back(stream);
-  stream->Start(stub_.get());
+  stream->Start(stub_.get(), &channels_);
   SendHandedOver();
   return stream;
 }
@@ -305,11 +304,32 @@ void Connection::ProbeAfter(milliseconds delay, bool wait) {
   });
 }
 
+absl::Status Connection::RenewChannel() {
+  channels_.Renew();
+  absl::Status why;
+  std::shared_ptr<grpc::Channel> channel = channels_.Current(&why);
+  if (channel != nullptr && channel != channel_) {
+    stub_ = v1::DeliveryService::NewStub(channel);
+    channel_ = std::move(channel);
+  }
+  return why;
+}
+
 void Connection::Probe(bool wait) {
-  if (stopped_ || std::exchange(probing_, true)) return;
+  if (stopped_ || probing_) return;
+  channels_.Look();
+  // A connection that stands is left alone.
+  if (link_ != Link::kStanding) {
+    if (absl::Status why = RenewChannel(); !why.ok()) {
+      GoAway(absl::UnavailableError(absl::StrCat(options_.target, ": ", why.message())));
+      return ProbeAfter(NextBackoff(), /*wait=*/true);
+    }
+  }
+  probing_ = true;
   auto call = std::make_shared<Call<v1::Capacity>>();
   call->context.set_wait_for_ready(wait);
   call->context.set_deadline(WallDeadline(options_.deadline));
+  channels_.Authenticate(&call->context);
   calls_.insert(&call->context);
   call->reader = stub_->AsyncGetCapacity(&call->context, {}, CompletionQueue());
   Ask<v1::Capacity>(
@@ -360,12 +380,21 @@ void Connection::AskReceipt(std::shared_ptr<Settling> settling) {
   auto call = std::make_shared<Call<v1::GetReceiptResponse>>();
   call->context.set_wait_for_ready(true);
   call->context.set_deadline(WallDeadline(std::max(milliseconds(1), std::min(left, options_.deadline))));
+  channels_.Authenticate(&call->context);
+  std::shared_ptr<v1::DeliveryService::Stub> stub;
+  absl::Status why;
   {
     absl::MutexLock lock(&mutex_);
     if (stopped_) return;
-    calls_.insert(&call->context);
+    stub = stub_;
+    if (stub == nullptr) {
+      why = away_why_;
+    } else {
+      calls_.insert(&call->context);
+    }
   }
-  call->reader = stub_->AsyncGetReceipt(&call->context, settling->request, CompletionQueue());
+  if (stub == nullptr) return OnReceipt(std::move(settling), std::move(why));
+  call->reader = stub->AsyncGetReceipt(&call->context, settling->request, CompletionQueue());
   Ask<v1::GetReceiptResponse>(call, [this, settling](absl::StatusOr<v1::GetReceiptResponse> receipt) {
     OnReceipt(settling, std::move(receipt));
   });
@@ -394,10 +423,13 @@ void Connection::OnReceipt(std::shared_ptr<Settling> settling,
 void Connection::CheckRecipient(v1::CheckRecipientRequest request, milliseconds patience, CheckDone done) {
   auto call = std::make_shared<Call<v1::CheckRecipientResponse>>();
   call->context.set_deadline(WallDeadline(patience));
+  channels_.Authenticate(&call->context);
   absl::Status away;
+  std::shared_ptr<v1::DeliveryService::Stub> stub;
   {
     absl::MutexLock lock(&mutex_);
     if (stopped_) return;
+    stub = stub_;
     if (link_ == Link::kAway) {
       away = away_why_;
     } else {
@@ -405,7 +437,7 @@ void Connection::CheckRecipient(v1::CheckRecipientRequest request, milliseconds 
     }
   }
   if (!away.ok()) return Post([done = std::move(done), away]() mutable { done(away); });
-  call->reader = stub_->AsyncCheckRecipient(&call->context, request, CompletionQueue());
+  call->reader = stub->AsyncCheckRecipient(&call->context, request, CompletionQueue());
   Ask<v1::CheckRecipientResponse>(
       call, [this, done = std::move(done)](absl::StatusOr<v1::CheckRecipientResponse> result) mutable {
         Post([done = std::move(done), result = std::move(result)]() mutable { done(std::move(result)); });

@@ -21,16 +21,13 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
+#include "client/lib/channel.h"
 #include "client/lib/deliver_stream.h"
 #include "client/lib/gate.h"
 #include "client/lib/timer.h"
 #include "restante/delivery.h"
 #include "server/base/steady_condition.h"
 #include "server/base/strand.h"
-
-namespace grpc {
-class Channel;
-}
 
 namespace restante::client_internal {
 
@@ -88,6 +85,8 @@ class Connection : public StreamOwner, public std::enable_shared_from_this<Conne
   void Forget(DeliverStream* stream) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Asks GetCapacity. With `wait` gRPC holds the call until it is connected.
   void Probe(bool wait) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Takes the channel that the credentials' files are good for now.
+  absl::Status RenewChannel() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnProbed(bool waited, absl::StatusOr<v1::Capacity> capacity);
   void GoAway(absl::Status why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ProbeAfter(std::chrono::milliseconds delay, bool wait) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -100,14 +99,16 @@ class Connection : public StreamOwner, public std::enable_shared_from_this<Conne
   void Ask(std::shared_ptr<Call<Response>> call, absl::AnyInvocable<void(absl::StatusOr<Response>)> done);
 
   const ClientOptions options_;
-  const std::shared_ptr<grpc::Channel> channel_;
-  const std::unique_ptr<v1::DeliveryService::Stub> stub_;
+  Channels channels_;
   const std::shared_ptr<Timer> timer_;
   Strand strand_;  // The default executor.
   Gate gate_;
 
   mutable absl::Mutex mutex_;
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
+  std::shared_ptr<grpc::Channel> channel_ ABSL_GUARDED_BY(mutex_);
+  // Of channel_; null without credentials that are of use.
+  std::shared_ptr<v1::DeliveryService::Stub> stub_ ABSL_GUARDED_BY(mutex_);
   Link link_ ABSL_GUARDED_BY(mutex_) = Link::kConnecting;
   absl::Status away_why_ ABSL_GUARDED_BY(mutex_);
   v1::Capacity capacity_ ABSL_GUARDED_BY(mutex_);

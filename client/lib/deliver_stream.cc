@@ -19,7 +19,8 @@ constexpr size_t kEventOverhead = 32;
 DeliverStream::DeliverStream(std::shared_ptr<StreamOwner> owner, bool solo)
     : owner_(std::move(owner)), solo_(solo) {}
 
-void DeliverStream::Start(v1::DeliveryService::Stub* stub) {
+void DeliverStream::Start(v1::DeliveryService::Stub* stub, Channels* channels) {
+  channels->Authenticate(&context_);
   self_ = shared_from_this();
   rpc_ = stub->PrepareAsyncDeliver(&context_, CompletionQueue());
   rpc_->StartCall(&on_started_);

@@ -18,6 +18,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
+#include "client/lib/channel.h"
 #include "client/lib/completion.h"
 #include "client/lib/gate.h"
 #include "restante/delivery.h"
@@ -77,7 +78,7 @@ class DeliverStream : public std::enable_shared_from_this<DeliverStream> {
   // A stream for a single transaction (`solo`) ends with it.
   DeliverStream(std::shared_ptr<StreamOwner> owner, bool solo);
 
-  void Start(v1::DeliveryService::Stub* stub);
+  void Start(v1::DeliveryService::Stub* stub, Channels* channels);
 
   // Puts a new transaction on the stream. False: the stream has ended, and
   // nothing happened to either.

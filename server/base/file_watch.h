@@ -23,7 +23,11 @@ namespace restante {
 // Tells when a set of files has changed. One thread.
 class FileWatch {
  public:
-  explicit FileWatch(std::vector<std::string> files) : files_(std::move(files)) { Reading(); }
+  // Empty names are none.
+  explicit FileWatch(std::vector<std::string> files) : files_(std::move(files)) {
+    std::erase(files_, "");
+    Reading();
+  }
 
   // To be called before they are read: what changes meanwhile is read again.
   void Reading() { read_ = seen_ = Look(); }
@@ -53,7 +57,7 @@ class FileWatch {
     return stamps;
   }
 
-  const std::vector<std::string> files_;
+  std::vector<std::string> files_;
   std::vector<Stamp> read_, seen_;
 };
 

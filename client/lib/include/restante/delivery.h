@@ -28,6 +28,7 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "restante/credentials.h"
 #include "restante/v1/delivery.pb.h"
 
 namespace restante {
@@ -35,6 +36,7 @@ namespace restante {
 struct ClientOptions {
   // `host:port` or any gRPC target.
   std::string target = "127.0.0.1:8354";
+  StoreCredentials credentials;
   // For unary calls, and for an answer within a transaction (not for Receipts).
   std::chrono::milliseconds deadline{30'000};
   std::chrono::milliseconds keepalive{20'000};
