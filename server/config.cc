@@ -23,8 +23,18 @@ void StoreConfig::Register(OptionTable& options) {
   options.Choice("engine", &engine, {"embedded", "memory"},
                  "What keeps the mail; memory keeps it until the program ends, for trials.");
   options.String("listen", &listen, "ADDR", "Address of the gRPC API.");
+  options.String("tls-cert", &tls_cert, "FILE",
+                 "The certificate and its chain, PEM, for TLS on --listen. This, the next two and --callers "
+                 "are read again when they change and on SIGHUP.");
+  options.String("tls-key", &tls_key, "FILE", "The certificate's key, PEM without a passphrase.");
+  options.String("tls-client-ca", &tls_client_ca, "FILE",
+                 "The authorities that callers' certificates are believed by, PEM; callers with a token need "
+                 "none.");
+  options.String("callers", &callers, "FILE",
+                 "Who may do what (TOML), by certificate or token; nobody else may do anything. Without it: "
+                 "everyone everything.");
   options.Bool("insecure", &insecure,
-               "Allow listening off loopback without credentials: everyone may do everything.");
+               "Allow listening off loopback without TLS, or without --callers: everyone may do everything.");
 
   options.String(
       "ops-listen", &ops_listen, "ADDR|auto|none",
@@ -80,6 +90,20 @@ void StoreConfig::Register(OptionTable& options) {
 
 namespace {
 
+// Without port and brackets.
+std::string HostOf(const std::string& address) {
+  absl::string_view host = absl::string_view(address).substr(0, address.rfind(':'));
+  if (absl::ConsumePrefix(&host, "[")) absl::ConsumeSuffix(&host, "]");
+  return std::string(host);
+}
+
+bool IsNumeric(const std::string& address) {
+  if (absl::StartsWith(address, "unix:")) return true;
+  const std::string host = HostOf(address);
+  in6_addr any;
+  return inet_pton(AF_INET, host.c_str(), &any) == 1 || inet_pton(AF_INET6, host.c_str(), &any) == 1;
+}
+
 absl::Status CheckAddress(absl::string_view option, const std::string& address) {
   uint32_t port = 0;
   const size_t colon = address.rfind(':');
@@ -95,9 +119,7 @@ absl::Status CheckAddress(absl::string_view option, const std::string& address) 
 
 bool IsLoopback(const std::string& address) {
   if (absl::StartsWith(address, "unix:")) return true;
-  absl::string_view host = absl::string_view(address).substr(0, address.rfind(':'));
-  if (absl::ConsumePrefix(&host, "[")) absl::ConsumeSuffix(&host, "]");
-  const std::string name(host);
+  const std::string name = HostOf(address);
   if (name == "localhost") return true;
   in_addr v4;
   if (inet_pton(AF_INET, name.c_str(), &v4) == 1) return ntohl(v4.s_addr) >> 24 == 127;
@@ -115,6 +137,32 @@ absl::StatusOr<uint64_t> StoreConfig::DefaultMessages() const {
   return count;
 }
 
+absl::Status StoreConfig::CheckCredentials() const {
+  const auto wrong = [](auto... text) { return absl::InvalidArgumentError(absl::StrCat(text...)); };
+  if (tls_cert.empty() != tls_key.empty()) {
+    return wrong(tls_cert.empty() ? "--tls-key needs --tls-cert" : "--tls-cert needs --tls-key");
+  }
+  if (!tls_client_ca.empty() && tls_cert.empty())
+    return wrong("--tls-client-ca needs --tls-cert and --tls-key");
+  if (!tls_client_ca.empty() && callers.empty()) {
+    return wrong("--tls-client-ca needs --callers, which says what each may do");
+  }
+  // A name may stand for several addresses (access/listener_credentials.h).
+  if (!tls_cert.empty() && !IsNumeric(listen)) {
+    return wrong("--listen ", listen, ": with TLS has to be an IP address and a port, not a name");
+  }
+  if (insecure || IsLoopback(listen)) return absl::OkStatus();
+  if (callers.empty()) {
+    return wrong("--listen ", listen, ": not a loopback address, and nothing says who may call; --callers, ",
+                 "--tls-cert and --tls-key say it, --insecure lets everyone do everything");
+  }
+  if (tls_cert.empty()) {
+    return wrong("--listen ", listen, ": not a loopback address, and tokens would go in the clear; ",
+                 "--tls-cert and --tls-key encrypt them, --insecure allows it");
+  }
+  return absl::OkStatus();
+}
+
 absl::Status StoreConfig::Check() const {
   if (engine == "embedded" && data_dir.empty()) {
     return absl::InvalidArgumentError("--data-dir: is required, it says where the mail is kept");
@@ -124,11 +172,7 @@ absl::Status StoreConfig::Check() const {
   }
   RETURN_IF_ERROR(DefaultMessages().status());
   if (!absl::StartsWith(listen, "unix:")) RETURN_IF_ERROR(CheckAddress("listen", listen));
-  if (!insecure && !IsLoopback(listen)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--listen ", listen, ": not a loopback address, and no credentials are configured; ",
-                     "--insecure allows it, with everyone allowed to do everything"));
-  }
+  RETURN_IF_ERROR(CheckCredentials());
   if (ops_listen != "auto" && ops_listen != "none") {
     RETURN_IF_ERROR(CheckAddress("ops-listen", ops_listen));
     if (!insecure && !IsLoopback(ops_listen)) {

@@ -21,6 +21,8 @@ struct StoreConfig {
   std::string engine = "embedded";
   std::string listen = "127.0.0.1:8354";
   bool insecure = false;
+  std::string tls_cert, tls_key, tls_client_ca;
+  std::string callers;
   std::string ops_listen = "auto";
 
   // kUnset where it is `unlimited` or `auto`.
@@ -54,9 +56,12 @@ struct StoreConfig {
 
   void Register(OptionTable& options);
 
-  // What no single option can tell: addresses off loopback without --insecure, a
+  // What no single option can tell: addresses off loopback without credentials, a
   // bound on recipients below 100, and the like. kInvalidArgument, one line.
   absl::Status Check() const;
+
+  // The part of it that is about who may call.
+  absl::Status CheckCredentials() const;
 
   // `default_messages` as a number; kUnset for `unlimited`.
   absl::StatusOr<uint64_t> DefaultMessages() const;

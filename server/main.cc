@@ -16,6 +16,8 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
+#include "server/access/authorizer.h"
+#include "server/access/listener_credentials.h"
 #include "server/base/clock.h"
 #include "server/base/log.h"
 #include "server/base/service_manager.h"
@@ -109,25 +111,61 @@ int Fail(const absl::Status& status, int exit_status) {
 }
 
 // Waits until no transaction is open, a second signal comes, or the time is over.
-void AwaitDrained(mail::Deliveries& deliveries, absl::Duration timeout, const sigset_t& ends) {
+void AwaitDrained(mail::Deliveries& deliveries, absl::Duration timeout, const sigset_t& signals) {
   const int64_t end_us = Clock::System()->MonotonicMicros() + absl::ToInt64Microseconds(timeout);
   const timespec now = {};
   while (!deliveries.AwaitIdle(50'000)) {
-    const bool again = sigtimedwait(&ends, nullptr, &now) > 0;
+    const int taken = sigtimedwait(&signals, nullptr, &now);
+    const bool again = taken == SIGTERM || taken == SIGINT;
     if (!again && Clock::System()->MonotonicMicros() < end_us) continue;
     return Log(LogLevel::kWarning, "transactions are cut off",
                {{"reason", again ? "a second signal" : "--drain-timeout"}});
   }
 }
 
+// Waits for one of `signals` that ends the store, and reads its credentials again
+// on SIGHUP and when they change. Returns the signal.
+int AwaitEnd(const sigset_t& signals, access::Authorizer& authorizer,
+             access::ListenerCredentials* credentials) {
+  constexpr timespec kInterval = {.tv_sec = 1, .tv_nsec = 0};
+  while (true) {
+    const int taken = sigtimedwait(&signals, nullptr, &kInterval);
+    if (taken == SIGTERM || taken == SIGINT) return taken;
+    if (taken == SIGHUP) {
+      authorizer.Reload();
+      if (credentials != nullptr) credentials->Reload();
+    } else {
+      authorizer.ReloadIfChanged();
+      if (credentials != nullptr) credentials->ReloadIfChanged();
+    }
+  }
+}
+
 int Run(const StoreConfig& config) {
-  // Before any thread starts: all inherit the mask, and sigwait takes them.
-  sigset_t ends;
-  sigemptyset(&ends);
-  sigaddset(&ends, SIGTERM);
-  sigaddset(&ends, SIGINT);
-  pthread_sigmask(SIG_BLOCK, &ends, nullptr);
+  // Before any thread starts: all inherit the mask, and AwaitEnd takes them.
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  // Only with something to read again: else it ends the program, as a terminal that
+  // goes expects.
+  if (!config.callers.empty() || !config.tls_cert.empty()) sigaddset(&signals, SIGHUP);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
+
+  // First: what is wrong with them is said before the mail is touched.
+  auto authorizer = std::make_unique<access::Authorizer>(Clock::System());
+  if (!config.callers.empty()) {
+    auto loaded = access::Authorizer::Load(config.callers, Clock::System());
+    if (!loaded.ok()) return Fail(Annotate(loaded.status(), "--callers"), 1);
+    authorizer = *std::move(loaded);
+  }
+  std::unique_ptr<access::ListenerCredentials> tls;
+  if (!config.tls_cert.empty()) {
+    auto loaded = access::ListenerCredentials::Load({config.tls_cert, config.tls_key, config.tls_client_ca});
+    if (!loaded.ok()) return Fail(loaded.status(), 1);
+    tls = *std::move(loaded);
+  }
 
   auto opened = OpenEngine(config);
   if (!opened.ok()) return Fail(opened.status(), 1);
@@ -154,7 +192,11 @@ int Run(const StoreConfig& config) {
   }
 
   rpc::Api api(engine.get(), &deliveries, &provisioning, &messages, config.transaction_idle);
-  auto started = rpc::Server::Start({.listen = config.listen}, api.methods());
+  rpc::Server::Options options;
+  options.listen = config.listen;
+  if (tls != nullptr) options.credentials = tls->credentials();
+  options.authorizer = authorizer.get();
+  auto started = rpc::Server::Start(options, api.methods());
   if (!started.ok()) {
     return Fail(absl::UnavailableError(absl::StrCat("--listen ", started.status().message())), 1);
   }
@@ -181,14 +223,13 @@ int Run(const StoreConfig& config) {
   Log(LogLevel::kInfo, "ready",
       {{"listen", address}, {"engine", engine->name()}, {"data_dir", config.data_dir}});
 
-  int taken = 0;
-  sigwait(&ends, &taken);
+  const int taken = AwaitEnd(signals, *authorizer, tls.get());
   Log(LogLevel::kInfo, "stopping", {{"signal", taken == SIGTERM ? "SIGTERM" : "SIGINT"}});
   NotifyServiceManager("STOPPING=1");
   if (*operations) (*operations)->Stopping();
   api.health().Stop();
   deliveries.Drain();
-  AwaitDrained(deliveries, config.drain_timeout, ends);
+  AwaitDrained(deliveries, config.drain_timeout, signals);
   server->Shutdown(std::chrono::system_clock::now() + kCallGrace);
   server.reset();
   // Commits that were read are finished: their senders may ask for them later.

@@ -35,6 +35,13 @@ absl::Status Grant::CheckDomain(absl::string_view domain) const {
                               absl::StrCat("caller ", caller_->name, " is restricted to other domains")));
 }
 
+absl::Status Grant::DenyWholeStore() const {
+  return authorizer_->Deny(*this,
+                           PermissionDenied("DOMAIN_DENIED", method_,
+                                            absl::StrCat("concerns the whole store, caller ", caller_->name,
+                                                         " is restricted to some domains")));
+}
+
 absl::Status Grant::Renew() {
   if (generation_ == authorizer_->generation_.load(std::memory_order_acquire)) return absl::OkStatus();
   return authorizer_->Decide(*this);
@@ -88,11 +95,7 @@ absl::Status Authorizer::Decide(Grant& grant) {
                                  absl::StrCat("needs the role ", grant.rule_.roles.ToString(), ", caller ",
                                               caller.name, " has ", caller.roles.ToString())));
   }
-  if (grant.rule_.scope == Scope::kStore && caller.restricted()) {
-    return Deny(grant, PermissionDenied("DOMAIN_DENIED", grant.method_,
-                                        absl::StrCat("concerns the whole store, caller ", caller.name,
-                                                     " is restricted to some domains")));
-  }
+  if (grant.rule_.scope == Scope::kStore && caller.restricted()) return grant.DenyWholeStore();
   grant.generation_ = generation;
   return absl::OkStatus();
 }

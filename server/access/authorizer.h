@@ -32,14 +32,19 @@ namespace restante::access {
 
 class Authorizer;
 
-// The right to one call. One thread; not to outlive its Authorizer.
+// The right to one call. One thread at a time; not to outlive its Authorizer.
 class Grant {
  public:
   const Caller& caller() const { return *caller_; }
+  const CallerPtr& shared_caller() const { return caller_; }
+  const Rule& rule() const { return rule_; }
   const std::string& peer() const { return peer_; }
 
   // kPermissionDenied unless the caller may touch the canonical `domain`.
   absl::Status CheckDomain(absl::string_view domain) const;
+
+  // kPermissionDenied for a call that turns out to concern all domains.
+  absl::Status DenyWholeStore() const;
 
   // Whether the call would still be allowed; costs next to nothing while the
   // callers are what they were. Domains are the new ones afterwards.

@@ -22,11 +22,12 @@ constexpr size_t kMaxAddressOctets = 1024;
 }  // namespace
 
 Transaction::Transaction(Deliveries* deliveries, std::shared_ptr<TransactionSink> sink, uint64_t number,
-                         std::string caller, std::string peer)
+                         std::string caller, std::string peer, RecipientFilter filter)
     : deliveries_(deliveries),
       sink_(std::move(sink)),
       number_(number),
       caller_(std::move(caller)),
+      filter_(std::move(filter)),
       client_(std::move(peer)),
       since_us_(deliveries->clock()->MonotonicMicros()),
       last_event_us_(since_us_) {}
@@ -222,6 +223,10 @@ void Transaction::OnRecipient(const v1::Recipient& recipient) {
   if (address.size() > kMaxAddressOctets) {
     refusal.set_address(address.substr(0, kMaxAddressOctets));
     refusal.set_outcome(v1::OUTCOME_INVALID_ADDRESS);
+    return Decide(refusal, 0);
+  }
+  if (filter_ && !filter_(address)) {
+    refusal.set_outcome(v1::OUTCOME_FOREIGN_DOMAIN);
     return Decide(refusal, 0);
   }
   deliveries_->directory()->Resolve(

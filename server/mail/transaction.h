@@ -21,6 +21,7 @@
 #include <atomic>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -56,13 +57,17 @@ class TransactionSink {
 // Octets that may be sent before the first Credit.
 inline constexpr uint64_t kInitialCredit = 256 * 1024;
 
+// Whether an address, as it was given, is the caller's affair. Null: each is.
+using RecipientFilter = std::function<bool(const std::string& address)>;
+
 // All calls on the sink's strand unless said otherwise.
 class Transaction : public std::enable_shared_from_this<Transaction> {
  public:
   // `caller` scopes the request id; `peer` is the address to count by when the
-  // client's is not given.
+  // client's is not given; to recipients that `filter` says no to all domains are
+  // foreign.
   Transaction(Deliveries* deliveries, std::shared_ptr<TransactionSink> sink, uint64_t number,
-              std::string caller, std::string peer);
+              std::string caller, std::string peer, RecipientFilter filter = nullptr);
   ~Transaction();
 
   void Handle(v1::Event event);
@@ -138,6 +143,7 @@ class Transaction : public std::enable_shared_from_this<Transaction> {
   const std::shared_ptr<TransactionSink> sink_;
   const uint64_t number_;
   const std::string caller_;
+  const RecipientFilter filter_;
   // Told to the operator.
   void NoteRefusal(v1::Outcome outcome, const std::string& recipient, std::string detail) const;
   static std::string NumbersOf(const v1::Shortage& shortage);

@@ -9,6 +9,7 @@
 #include "absl/strings/str_replace.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
+#include "server/access/peer_credentials.h"
 #include "server/rpc/errors.h"
 #include "server/rpc/server.h"
 
@@ -57,6 +58,11 @@ void Call::OnAccepted(bool ok) {
   if (method == nullptr) {
     return Finish(absl::UnimplementedError(absl::StrCat(context_.method(), ": there is no such method")));
   }
+  absl::StatusOr<access::Grant> grant = server_->authorizer_->Authorize(
+      context_.method(), method->rule,
+      access::PeerCredentials(context_.auth_context().get(), context_.client_metadata()), peer_address());
+  if (!grant.ok()) return Finish(grant.status());
+  grant_ = *std::move(grant);
   Start<absl::Status>(method->serve(*this),
                       [self = shared_from_this()](absl::Status status) { self->Finish(std::move(status)); });
 }

@@ -16,6 +16,7 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
+#include "server/access/authorizer.h"
 #include "server/base/task.h"
 #include "server/rpc/completion.h"
 
@@ -29,8 +30,10 @@ class Call : public std::enable_shared_from_this<Call> {
  public:
   // `/restante.v1.MailboxService/GetMailbox`
   const std::string& method() const { return context_.method(); }
+  // Who calls, and what that one may do.
+  const access::Grant& grant() const { return *grant_; }
   // What request ids are scoped by. Without credentials all callers are one.
-  std::string caller() const { return "anonymous"; }
+  const std::string& caller() const { return grant_->caller().name; }
   // The IP address of the peer in text, without port: `127.0.0.1`, `::1`; the whole
   // peer string (`unix:...`) if it is no IP address.
   std::string peer_address() const;
@@ -104,6 +107,7 @@ class Call : public std::enable_shared_from_this<Call> {
   google::protobuf::MessageLite* into_ = nullptr;
   absl::AnyInvocable<void(bool)> read_done_, write_done_;
   std::optional<grpc::ByteBuffer> last_;
+  std::optional<access::Grant> grant_;  // Set before the handler runs.
 
   std::atomic<bool> over_{false};
   absl::Mutex mutex_;

@@ -77,7 +77,8 @@ Methods ChannelzMethods() {
   Methods out;
   for (const Question& question : kQuestions) {
     if (NewMessage(question.method, "Request") == nullptr) continue;
-    out.push_back(BidiStream(absl::StrCat("grpc.channelz.v1.Channelz/", question.method), &question, Serve));
+    out.push_back(BidiStream(absl::StrCat("grpc.channelz.v1.Channelz/", question.method),
+                             {access::Role::kOperator, access::Scope::kStore}, &question, Serve));
   }
   return out;
 }

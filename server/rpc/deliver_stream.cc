@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "server/rpc/domains.h"
 
 namespace restante::rpc {
 namespace {
@@ -85,9 +86,17 @@ void DeliverStream::Take(v1::Event event) {
                                                        " numbers out of order; use ascending numbers"));
         return AbandonAll();
     }
+    if (!MayBegin(number)) return;
+    mail::RecipientFilter filter;
+    if (grant_.caller().restricted()) {
+      filter = [caller = grant_.shared_caller()](const std::string& address) {
+        return MayReach(*caller, address);
+      };
+    }
     it = live_
-             .emplace(number, std::make_shared<mail::Transaction>(deliveries_, shared_from_this(), number,
-                                                                  caller_, peer_))
+             .emplace(number,
+                      std::make_shared<mail::Transaction>(deliveries_, shared_from_this(), number,
+                                                          grant_.caller().name, peer_, std::move(filter)))
              .first;
   } else if (it == live_.end()) {
     v1::Answer answer;
@@ -108,6 +117,18 @@ void DeliverStream::Take(v1::Event event) {
   // Kept alive here: handling may end it and take it out of live_.
   const std::shared_ptr<mail::Transaction> transaction = it->second;
   transaction->Handle(std::move(event));
+}
+
+bool DeliverStream::MayBegin(uint64_t number) {
+  const absl::Status status = grant_.Renew();
+  if (status.ok()) return true;
+  v1::Answer answer;
+  answer.set_transaction(number);
+  answer.mutable_refused()->set_outcome(v1::OUTCOME_UNAVAILABLE);
+  answer.mutable_refused()->set_detail(std::string(status.message()));
+  deliveries_->counters().refused++;
+  Send(std::move(answer));
+  return false;
 }
 
 void DeliverStream::Send(v1::Answer answer) {

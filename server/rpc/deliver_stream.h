@@ -11,6 +11,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/functional/any_invocable.h"
 #include "restante/v1/delivery.pb.h"
+#include "server/access/authorizer.h"
 #include "server/base/strand.h"
 #include "server/mail/deliveries.h"
 #include "server/mail/transaction.h"
@@ -49,7 +50,7 @@ class DeliverStream final : public mail::TransactionSink, public std::enable_sha
  private:
   DeliverStream(mail::Deliveries* deliveries, Call* call, absl::AnyInvocable<void(absl::Status)> done)
       : deliveries_(deliveries),
-        caller_(call->caller()),
+        grant_(call->grant()),
         peer_(call->peer_address()),
         call_(call),
         done_(std::move(done)) {}
@@ -59,11 +60,14 @@ class DeliverStream final : public mail::TransactionSink, public std::enable_sha
   void OnRead(bool ok);
   void OnWritten(bool ok);
   void Take(v1::Event event);
+  // Whether a new transaction may begin; else it is refused. Those that have begun
+  // go on: what they were promised holds.
+  bool MayBegin(uint64_t number);
   void AbandonAll();
   void Pump();  // Writes, reads or finishes, whatever is due.
 
   mail::Deliveries* const deliveries_;
-  const std::string caller_;
+  access::Grant grant_;
   const std::string peer_;
   Strand strand_;
 

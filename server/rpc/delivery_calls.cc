@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "server/rpc/domains.h"
 
 namespace restante::rpc::calls {
 
@@ -20,8 +21,14 @@ Task<absl::Status> GetReceipt(mail::Deliveries* deliveries, Call& call, const v1
   co_return absl::OkStatus();
 }
 
-Task<absl::Status> CheckRecipient(mail::Deliveries* deliveries, const v1::CheckRecipientRequest* request,
+Task<absl::Status> CheckRecipient(mail::Deliveries* deliveries, Call& call,
+                                  const v1::CheckRecipientRequest* request,
                                   v1::CheckRecipientResponse* response) {
+  if (!MayReach(call.grant().caller(), request->address())) {
+    response->mutable_decision()->set_address(request->address());
+    response->mutable_decision()->set_outcome(v1::OUTCOME_FOREIGN_DOMAIN);
+    co_return absl::OkStatus();
+  }
   std::optional<uint64_t> size;
   if (request->has_size()) size = request->size();
   *response->mutable_decision() = co_await Await<v1::Decision>(

@@ -12,7 +12,8 @@ namespace restante::rpc::calls {
 
 Task<absl::Status> GetReceipt(mail::Deliveries* deliveries, Call& call, const v1::GetReceiptRequest* request,
                               v1::GetReceiptResponse* response);
-Task<absl::Status> CheckRecipient(mail::Deliveries* deliveries, const v1::CheckRecipientRequest* request,
+Task<absl::Status> CheckRecipient(mail::Deliveries* deliveries, Call& call,
+                                  const v1::CheckRecipientRequest* request,
                                   v1::CheckRecipientResponse* response);
 Task<absl::Status> GetCapacity(mail::Deliveries* deliveries, const v1::GetCapacityRequest* request,
                                v1::Capacity* response);

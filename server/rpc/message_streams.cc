@@ -15,6 +15,7 @@
 #include "server/mail/append.h"
 #include "server/mail/names.h"
 #include "server/rpc/convert.h"
+#include "server/rpc/domains.h"
 
 namespace restante::rpc {
 namespace {
@@ -109,6 +110,7 @@ Task<absl::Status> AppendMessage(const AppendOptions* options, Call& call, v1::M
   v1::AppendMessageRequest request;
   const bool first = co_await ReadWithin(watch, call, &request);
   if (!first || !request.has_header()) co_return InvalidField("header", "is required in the first request");
+  CO_RETURN_IF_ERROR(CheckDomains(call.grant(), request));
   CO_ASSIGN_OR_RETURN(mail::AppendHeader header, HeaderOf(request.header(), call.caller()));
   CO_ASSIGN_OR_RETURN(const std::optional<mail::MessageView> repeated,
                       co_await append.Begin(std::move(header)));

@@ -9,13 +9,16 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "server/access/role.h"
 #include "server/base/task.h"
 #include "server/rpc/call.h"
+#include "server/rpc/domains.h"
 
 namespace restante::rpc {
 
 struct Method {
-  std::string name;  // `restante.v1.MailboxService/GetMailbox`
+  std::string name;   // `restante.v1.MailboxService/GetMailbox`
+  access::Rule rule;  // Who may call it.
   std::function<Task<absl::Status>(Call&)> serve;
 };
 using Methods = std::vector<Method>;
@@ -27,6 +30,7 @@ Task<absl::Status> ServeUnary(Call& call, Handler handler) {
   Request request;
   Response response;
   if (!co_await call.Read(&request)) co_return absl::InvalidArgumentError("the request is missing");
+  CO_RETURN_IF_ERROR(CheckDomains(call.grant(), request));
   CO_RETURN_IF_ERROR(co_await handler(call, &request, &response));
   call.SetLast(response);
   co_return absl::OkStatus();
@@ -36,6 +40,7 @@ template <typename Request, typename Handler>
 Task<absl::Status> ServeServerStream(Call& call, Handler handler) {
   Request request;
   if (!co_await call.Read(&request)) co_return absl::InvalidArgumentError("the request is missing");
+  CO_RETURN_IF_ERROR(CheckDomains(call.grant(), request));
   absl::Status status = co_await handler(call, &request);
   co_return std::move(status);
 }
@@ -52,9 +57,9 @@ Task<absl::Status> ServeClientStream(Call& call, Handler handler) {
 
 // One request, one response. `part` outlives the server.
 template <typename Part, typename Request, typename Response>
-Method Unary(std::string name, Part* part,
+Method Unary(std::string name, access::Rule rule, Part* part,
              Task<absl::Status> (*handler)(Part*, Call&, const Request*, Response*)) {
-  return {std::move(name), [=](Call& call) {
+  return {std::move(name), rule, [=](Call& call) {
             return method_internal::ServeUnary<Request, Response>(
                 call, [=](Call& c, const Request* request, Response* response) {
                   return handler(part, c, request, response);
@@ -63,8 +68,9 @@ Method Unary(std::string name, Part* part,
 }
 // One that does not ask who calls.
 template <typename Part, typename Request, typename Response>
-Method Unary(std::string name, Part* part, Task<absl::Status> (*handler)(Part*, const Request*, Response*)) {
-  return {std::move(name), [=](Call& call) {
+Method Unary(std::string name, access::Rule rule, Part* part,
+             Task<absl::Status> (*handler)(Part*, const Request*, Response*)) {
+  return {std::move(name), rule, [=](Call& call) {
             return method_internal::ServeUnary<Request, Response>(
                 call, [=](Call&, const Request* request, Response* response) {
                   return handler(part, request, response);
@@ -74,27 +80,29 @@ Method Unary(std::string name, Part* part, Task<absl::Status> (*handler)(Part*, 
 
 // One request; the handler writes responses.
 template <typename Part, typename Request>
-Method ServerStream(std::string name, Part* part,
+Method ServerStream(std::string name, access::Rule rule, Part* part,
                     Task<absl::Status> (*handler)(Part*, Call&, const Request*)) {
-  return {std::move(name), [=](Call& call) {
+  return {std::move(name), rule, [=](Call& call) {
             return method_internal::ServeServerStream<Request>(
                 call, [=](Call& c, const Request* request) { return handler(part, c, request); });
           }};
 }
 
-// The handler reads requests; one response.
+// The handler reads requests, and checks the domains that they name; one response.
 template <typename Part, typename Response>
-Method ClientStream(std::string name, Part* part, Task<absl::Status> (*handler)(Part*, Call&, Response*)) {
-  return {std::move(name), [=](Call& call) {
+Method ClientStream(std::string name, access::Rule rule, Part* part,
+                    Task<absl::Status> (*handler)(Part*, Call&, Response*)) {
+  return {std::move(name), rule, [=](Call& call) {
             return method_internal::ServeClientStream<Response>(
                 call, [=](Call& c, Response* response) { return handler(part, c, response); });
           }};
 }
 
-// The handler reads and writes.
+// The handler reads, checks domains, and writes.
 template <typename Part>
-Method BidiStream(std::string name, Part* part, Task<absl::Status> (*handler)(Part*, Call&)) {
-  return {std::move(name), [=](Call& call) { return handler(part, call); }};
+Method BidiStream(std::string name, access::Rule rule, Part* part,
+                  Task<absl::Status> (*handler)(Part*, Call&)) {
+  return {std::move(name), rule, [=](Call& call) { return handler(part, call); }};
 }
 
 }  // namespace restante::rpc

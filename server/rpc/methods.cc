@@ -17,6 +17,22 @@
 namespace restante::rpc {
 namespace {
 
+using access::Role;
+using access::Roles;
+using access::Rule;
+using access::Scope;
+
+// Who may call what. The limits of a domain are the affair of who has all domains:
+// one that is restricted to it provides for mailboxes within them.
+constexpr Rule kDeliver = {Role::kMta, Scope::kNothing};  // Each recipient is decided alone (MayReach).
+constexpr Rule kRead = {Role::kReader, Scope::kDomains};
+constexpr Rule kSee = {Role::kReader | Role::kOperator, Scope::kDomains};
+constexpr Rule kSeeAll = {Role::kReader | Role::kOperator, Scope::kStore};
+constexpr Rule kProvide = {Role::kOperator, Scope::kDomains};
+constexpr Rule kOperate = {Role::kOperator, Scope::kStore};
+constexpr Rule kDescribe = {Role::kOperator, Scope::kNothing};
+constexpr Rule kAnyCaller = {Roles::All(), Scope::kNothing};
+
 std::vector<std::string> OwnServices() {
   return {"restante.v1.DeliveryService", "restante.v1.MailboxService", "restante.v1.MessageService",
           "restante.v1.StoreService"};
@@ -44,47 +60,48 @@ Api::Api(engine::Engine* engine, mail::Deliveries* deliveries, mail::Provisionin
 
 Methods Api::methods() {
   Methods table = {
-      BidiStream("restante.v1.DeliveryService/Deliver", deliveries_, DeliverStream::Serve),
-      Unary("restante.v1.DeliveryService/GetReceipt", deliveries_, calls::GetReceipt),
-      Unary("restante.v1.DeliveryService/CheckRecipient", deliveries_, calls::CheckRecipient),
-      Unary("restante.v1.DeliveryService/GetCapacity", deliveries_, calls::GetCapacity),
+      BidiStream("restante.v1.DeliveryService/Deliver", kDeliver, deliveries_, DeliverStream::Serve),
+      Unary("restante.v1.DeliveryService/GetReceipt", kDeliver, deliveries_, calls::GetReceipt),
+      Unary("restante.v1.DeliveryService/CheckRecipient", kDeliver, deliveries_, calls::CheckRecipient),
+      Unary("restante.v1.DeliveryService/GetCapacity", kAnyCaller, deliveries_, calls::GetCapacity),
 
-      Unary("restante.v1.MailboxService/CreateDomain", provisioning_, calls::CreateDomain),
-      Unary("restante.v1.MailboxService/GetDomain", provisioning_, calls::GetDomain),
-      Unary("restante.v1.MailboxService/ListDomains", provisioning_, calls::ListDomains),
-      Unary("restante.v1.MailboxService/UpdateDomain", provisioning_, calls::UpdateDomain),
-      Unary("restante.v1.MailboxService/DeleteDomain", provisioning_, calls::DeleteDomain),
-      Unary("restante.v1.MailboxService/CreateMailbox", provisioning_, calls::CreateMailbox),
-      Unary("restante.v1.MailboxService/GetMailbox", provisioning_, calls::GetMailbox),
-      Unary("restante.v1.MailboxService/ListMailboxes", provisioning_, calls::ListMailboxes),
-      Unary("restante.v1.MailboxService/UpdateMailbox", provisioning_, calls::UpdateMailbox),
-      Unary("restante.v1.MailboxService/DeleteMailbox", provisioning_, calls::DeleteMailbox),
-      Unary("restante.v1.MailboxService/RenameMailbox", provisioning_, calls::RenameMailbox),
-      Unary("restante.v1.MailboxService/RecalculateUsage", messages_, calls::RecalculateUsage),
-      Unary("restante.v1.MailboxService/CreateAlias", provisioning_, calls::CreateAlias),
-      Unary("restante.v1.MailboxService/GetAlias", provisioning_, calls::GetAlias),
-      Unary("restante.v1.MailboxService/ListAliases", provisioning_, calls::ListAliases),
-      Unary("restante.v1.MailboxService/UpdateAlias", provisioning_, calls::UpdateAlias),
-      Unary("restante.v1.MailboxService/DeleteAlias", provisioning_, calls::DeleteAlias),
+      Unary("restante.v1.MailboxService/CreateDomain", kOperate, provisioning_, calls::CreateDomain),
+      Unary("restante.v1.MailboxService/GetDomain", kSee, provisioning_, calls::GetDomain),
+      Unary("restante.v1.MailboxService/ListDomains", kSeeAll, provisioning_, calls::ListDomains),
+      Unary("restante.v1.MailboxService/UpdateDomain", kOperate, provisioning_, calls::UpdateDomain),
+      Unary("restante.v1.MailboxService/DeleteDomain", kOperate, provisioning_, calls::DeleteDomain),
+      Unary("restante.v1.MailboxService/CreateMailbox", kProvide, provisioning_, calls::CreateMailbox),
+      Unary("restante.v1.MailboxService/GetMailbox", kSee, provisioning_, calls::GetMailbox),
+      Unary("restante.v1.MailboxService/ListMailboxes", kSee, provisioning_, calls::ListMailboxes),
+      Unary("restante.v1.MailboxService/UpdateMailbox", kProvide, provisioning_, calls::UpdateMailbox),
+      Unary("restante.v1.MailboxService/DeleteMailbox", kProvide, provisioning_, calls::DeleteMailbox),
+      Unary("restante.v1.MailboxService/RenameMailbox", kProvide, provisioning_, calls::RenameMailbox),
+      Unary("restante.v1.MailboxService/RecalculateUsage", kProvide, messages_, calls::RecalculateUsage),
+      Unary("restante.v1.MailboxService/CreateAlias", kProvide, provisioning_, calls::CreateAlias),
+      Unary("restante.v1.MailboxService/GetAlias", kSee, provisioning_, calls::GetAlias),
+      Unary("restante.v1.MailboxService/ListAliases", kSee, provisioning_, calls::ListAliases),
+      Unary("restante.v1.MailboxService/UpdateAlias", kProvide, provisioning_, calls::UpdateAlias),
+      Unary("restante.v1.MailboxService/DeleteAlias", kProvide, provisioning_, calls::DeleteAlias),
 
-      Unary("restante.v1.MessageService/ListMessages", messages_, calls::ListMessages),
-      Unary("restante.v1.MessageService/GetMessage", messages_, calls::GetMessage),
-      ServerStream("restante.v1.MessageService/ReadMessage", messages_, ReadMessage),
-      ClientStream("restante.v1.MessageService/AppendMessage", &append_, AppendMessage),
-      Unary("restante.v1.MessageService/DeleteMessage", messages_, calls::DeleteMessage),
-      Unary("restante.v1.MessageService/BatchDeleteMessages", messages_, calls::BatchDeleteMessages),
+      Unary("restante.v1.MessageService/ListMessages", kRead, messages_, calls::ListMessages),
+      Unary("restante.v1.MessageService/GetMessage", kRead, messages_, calls::GetMessage),
+      ServerStream("restante.v1.MessageService/ReadMessage", kRead, messages_, ReadMessage),
+      ClientStream("restante.v1.MessageService/AppendMessage", kRead, &append_, AppendMessage),
+      Unary("restante.v1.MessageService/DeleteMessage", kRead, messages_, calls::DeleteMessage),
+      Unary("restante.v1.MessageService/BatchDeleteMessages", kRead, messages_, calls::BatchDeleteMessages),
 
-      Unary("restante.v1.StoreService/GetStatus", &store_, calls::GetStatus),
-      ServerStream("restante.v1.StoreService/Verify", engine_, ServeVerify),
-      ServerStream("restante.v1.StoreService/Scrub", engine_, ServeScrub),
-      ServerStream("restante.v1.StoreService/Compact", engine_, ServeCompact),
-      ServerStream("restante.v1.StoreService/Backup", engine_, ServeBackup),
+      Unary("restante.v1.StoreService/GetStatus", kOperate, &store_, calls::GetStatus),
+      ServerStream("restante.v1.StoreService/Verify", kOperate, engine_, ServeVerify),
+      ServerStream("restante.v1.StoreService/Scrub", kOperate, engine_, ServeScrub),
+      ServerStream("restante.v1.StoreService/Compact", kOperate, engine_, ServeCompact),
+      ServerStream("restante.v1.StoreService/Backup", kOperate, engine_, ServeBackup),
 
-      Unary("grpc.health.v1.Health/Check", &health_, Health::Check),
-      ServerStream("grpc.health.v1.Health/Watch", &health_, Health::Watch),
-      BidiStream("grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", &reflection_,
+      Unary("grpc.health.v1.Health/Check", kAnyCaller, &health_, Health::Check),
+      ServerStream("grpc.health.v1.Health/Watch", kAnyCaller, &health_, Health::Watch),
+      BidiStream("grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", kDescribe, &reflection_,
                  Reflection::Serve),
-      BidiStream("grpc.reflection.v1.ServerReflection/ServerReflectionInfo", &reflection_, Reflection::Serve),
+      BidiStream("grpc.reflection.v1.ServerReflection/ServerReflectionInfo", kDescribe, &reflection_,
+                 Reflection::Serve),
   };
   Methods channelz = ChannelzMethods();
   std::move(channelz.begin(), channelz.end(), std::back_inserter(table));

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "server/base/clock.h"
 #include "server/base/status_macros.h"
 
 namespace restante::rpc {
@@ -26,8 +27,12 @@ void Drain(grpc::ServerCompletionQueue* queue) {
 
 }  // namespace
 
+Server::Server(access::Authorizer* authorizer)
+    : open_(authorizer == nullptr ? std::make_unique<access::Authorizer>(Clock::System()) : nullptr),
+      authorizer_(authorizer == nullptr ? open_.get() : authorizer) {}
+
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const Options& options, Methods methods) {
-  std::unique_ptr<Server> out(new Server);
+  std::unique_ptr<Server> out(new Server(options.authorizer));
   RETURN_IF_ERROR(out->AddMethods(std::move(methods)));
   grpc::ServerBuilder builder;
   if (!options.listen.empty()) builder.AddListeningPort(options.listen, options.credentials, &out->port_);
@@ -55,6 +60,9 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const Options& options, Me
 absl::Status Server::AddMethods(Methods methods) {
   for (Method& method : methods) {
     std::string path = absl::StrCat("/", method.name);
+    if (method.rule.roles.empty()) {
+      return absl::InternalError(absl::StrCat(path, ": its row in the table of methods names no role"));
+    }
     if (!methods_.emplace(path, std::move(method)).second) {
       return absl::InternalError(absl::StrCat(path, ": has two rows in the table of methods"));
     }

@@ -23,6 +23,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
+#include "server/access/authorizer.h"
 #include "server/rpc/method.h"
 
 namespace restante::rpc {
@@ -33,10 +34,13 @@ class Server {
     // `HOST:PORT` or `unix:PATH`; empty: only InProcessChannel leads to it.
     std::string listen;
     std::shared_ptr<grpc::ServerCredentials> credentials = grpc::InsecureServerCredentials();
+    // Decides about every call; outlives the server. Null: everyone may call
+    // everything.
+    access::Authorizer* authorizer = nullptr;
   };
 
   // kUnavailable: the address cannot be had. kInternal: a service of the table has a
-  // method without a row, or two rows are of one method.
+  // method without a row, two rows are of one method, or one names no role.
   static absl::StatusOr<std::unique_ptr<Server>> Start(const Options& options, Methods methods);
   // Ends every call.
   ~Server();
@@ -54,13 +58,15 @@ class Server {
  private:
   friend class Call;
 
-  Server() = default;
+  explicit Server(access::Authorizer* authorizer);
   absl::Status AddMethods(Methods methods);
   void Accept(grpc::ServerCompletionQueue* queue);
   const Method* Find(absl::string_view path) const;
   void CallBegan();
   void CallEnded();
 
+  std::unique_ptr<access::Authorizer> open_;  // Without another.
+  access::Authorizer* const authorizer_;
   absl::flat_hash_map<std::string, Method> methods_;  // By path: with a slash in front.
   grpc::AsyncGenericService service_;
   std::vector<std::unique_ptr<grpc::ServerCompletionQueue>> queues_;

@@ -47,11 +47,12 @@ class Service final {
 class ProgressCallTest : public testing::Test {
  protected:
   ProgressCallTest() {
-    Methods methods = {ServerStream("restante.v1.StoreService/Verify", &service_, Service::Verify)};
+    constexpr access::Rule kRule = {access::Role::kOperator, access::Scope::kStore};
+    Methods methods = {ServerStream("restante.v1.StoreService/Verify", kRule, &service_, Service::Verify)};
     // The table is to be whole.
     for (const char* other : {"GetStatus", "Scrub", "Compact", "Backup"}) {
       methods.push_back(
-          ServerStream(absl::StrCat("restante.v1.StoreService/", other), &service_, Service::Verify));
+          ServerStream(absl::StrCat("restante.v1.StoreService/", other), kRule, &service_, Service::Verify));
     }
     server_ = *Server::Start({}, std::move(methods));
     stub_ = v1::StoreService::NewStub(server_->InProcessChannel());
