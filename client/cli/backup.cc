@@ -126,6 +126,7 @@ void AddBackupCommands(CLI::App& group, Context& context) {
   restore->add_flag("--damaged", restore_arguments->damaged,
                     "Take what can be read of a damaged backup; without it nothing is made of one.");
   restore->callback([&context, restore_arguments] {
+    context.offline = true;
     context.run = [restore_arguments](Context& c) { return Restore(c, *restore_arguments); };
   });
 }

@@ -23,7 +23,8 @@ constexpr int kPage = 500;
 
 ClientOptions Context::options() const {
   ClientOptions options;
-  options.target = store;
+  options.target = settings.store;
+  options.credentials = settings.credentials;
   return options;
 }
 
@@ -46,9 +47,14 @@ int Report(const Context& context, const absl::Status& status) {
   }
   if (IsUnreachable(status)) {
     context.err
-        << "restante: no store answers at " << context.store << ": " << Printable(status.message())
+        << "restante: no store answers at " << context.settings.store << ": " << Printable(status.message())
         << "\nIs restante-store running there? Start it, or name another address with --store ADDR or "
-           "RESTANTE_STORE.\n";
+           "RESTANTE_STORE.\n"
+        << (context.settings.credentials.ca_file.empty()
+                ? "If it speaks TLS, --store-ca FILE names the authority of its certificate.\n"
+                : "It has to speak TLS (--tls-cert), with a certificate for that address from an authority "
+                  "of "
+                  "--store-ca, and to know the authority of --store-cert.\n");
     return kUnreachable;
   }
   context.err << "restante: "
@@ -133,10 +139,7 @@ int RunCommandLine(int argc, const char* const* argv, std::ostream& out, std::os
   CLI::App app("The operator's command line of a Restante mail store.", "restante");
   app.set_version_flag("--version", "restante " RESTANTE_VERSION);
   app.fallthrough();
-  app.add_option("--store", context.store, "Address of the store.")
-      ->type_name("ADDR")
-      ->envname("RESTANTE_STORE")
-      ->capture_default_str();
+  context.settings.AddTo(app);
   app.add_option(
          "--output", context.output,
          "`table` for people, with human sizes; `json` with exact numbers, one object a line (a list is "
@@ -163,6 +166,7 @@ int RunCommandLine(int argc, const char* const* argv, std::ostream& out, std::os
   AddExportCommand(app, context);
   AddArchiveCommand(app, context);
   AddStoreCommands(app, context);
+  AddTokenCommands(app, context);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -170,7 +174,12 @@ int RunCommandLine(int argc, const char* const* argv, std::ostream& out, std::os
     return app.exit(error, out, err) == 0 ? kDone : kUsage;
   }
   if (!context.run) return Report(context, UsageError("a command is missing; --help lists them"));
-  absl::Status status = context.run(context);
+  absl::Status status;
+  if (!context.offline) {
+    status = context.settings.ReadFile();
+    if (status.ok()) status = context.settings.Check();
+  }
+  if (status.ok()) status = context.run(context);
   out.flush();
   if (status.ok() && !out) status = absl::InternalError("standard output: not everything could be written");
   return Report(context, status);

@@ -9,6 +9,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+#include "client/cli/settings.h"
 #include "restante/client.h"
 
 namespace CLI {
@@ -24,12 +25,14 @@ enum : int { kDone = 0, kRefused = 1, kUsage = 2, kUnreachable = 3 };
 struct Context {
   Context(std::ostream& o, std::ostream& e) : out(o), err(e) {}
 
-  std::string store = "127.0.0.1:8354";
+  Settings settings;
   std::string output = "table";
   std::ostream& out;
   std::ostream& err;
   // The command that the command line named.
   std::function<absl::Status(Context&)> run = nullptr;
+  // It asks no store.
+  bool offline = false;
 
   bool json() const { return output == "json"; }
   ClientOptions options() const;
@@ -79,6 +82,7 @@ void AddExportCommand(CLI::App& app, Context& context);
 void AddApplyCommand(CLI::App& app, Context& context);
 void AddArchiveCommand(CLI::App& app, Context& context);
 void AddStoreCommands(CLI::App& app, Context& context);
+void AddTokenCommands(CLI::App& app, Context& context);
 
 // The whole program but for its streams.
 int RunCommandLine(int argc, const char* const* argv, std::ostream& out, std::ostream& err);

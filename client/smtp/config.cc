@@ -23,6 +23,13 @@ FrontConfig::FrontConfig() : hostname(OwnHostname()) {}
 
 void FrontConfig::Register(OptionTable& options) {
   options.String("store", &store, "ADDR", "The store's gRPC address.");
+  options.String("store-ca", &store_ca, "FILE",
+                 "The authorities that the store's certificate is believed by, PEM: speak TLS. This and the "
+                 "next three are read again when they change.");
+  options.String("store-cert", &store_cert, "FILE", "The certificate by which the store knows us, PEM.");
+  options.String("store-key", &store_key, "FILE", "Its key, PEM without a passphrase.");
+  options.String("store-token-file", &store_token_file, "FILE",
+                 "A file with the token by which the store knows us.");
   options.List("smtp-listen", &smtp_listen, "ADDR", "Where to speak SMTP; port 0 is any free one.");
   options.List("smtps-listen", &smtps_listen, "ADDR", "Where to speak SMTP in TLS from the first octet on.");
   options.List("lmtp-listen", &lmtp_listen, "ADDR", "Where to speak LMTP; never port 25.");

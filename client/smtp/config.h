@@ -22,6 +22,7 @@ inline constexpr char kOpsAddress[] = "127.0.0.1:9355";
 
 struct FrontConfig {
   std::string store = "127.0.0.1:8354";
+  std::string store_ca, store_cert, store_key, store_token_file;
   std::vector<std::string> smtp_listen = {"127.0.0.1:2525"};
   std::vector<std::string> smtps_listen;
   std::vector<std::string> lmtp_listen = {"127.0.0.1:2424"};

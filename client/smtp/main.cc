@@ -146,6 +146,11 @@ int main(int argc, char** argv) {
   if (absl::Status status = restante::InitLog(kProgram, config.log_format, config.log_level); !status.ok()) {
     return Usage(status.message());
   }
+  const restante::StoreCredentials credentials = {config.store_ca, config.store_cert, config.store_key,
+                                                  config.store_token_file};
+  if (absl::Status status = restante::CheckCredentials(credentials, config.store); !status.ok()) {
+    return Fail(status);
+  }
   std::unique_ptr<TlsContext> tls;
   if (!config.tls_cert.empty()) {
     absl::StatusOr<std::unique_ptr<TlsContext>> loaded = TlsContext::Load(config.tls_cert, config.tls_key);
@@ -159,6 +164,7 @@ int main(int argc, char** argv) {
   asio::io_context io;
   std::shared_ptr<restante::DeliveryClient> store = restante::DeliveryClient::Connect({
       .target = config.store,
+      .credentials = credentials,
       .executor =
           [&io](absl::AnyInvocable<void()> fn) { asio::post(io, [fn = std::move(fn)]() mutable { fn(); }); },
   });

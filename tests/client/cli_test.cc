@@ -12,6 +12,7 @@
 #include "client/cli/names.h"
 #include "client/cli/output.h"
 #include "client/cli/values.h"
+#include "server/access/token.h"
 #include "tests/client/fake_mailboxes.h"
 #include "tests/client/fake_store.h"
 
@@ -27,6 +28,7 @@ class CommandLineTest : public ::testing::Test {
     std::string pattern = (fs::temp_directory_path() / "restante-cli-XXXXXX").string();
     ASSERT_NE(mkdtemp(pattern.data()), nullptr);
     directory = pattern;
+    setenv("XDG_CONFIG_HOME", directory.c_str(), 1);
   }
   void TearDown() override { fs::remove_all(directory); }
 
@@ -90,6 +92,23 @@ TEST_F(CommandLineTest, WrongUsageIs2AndNamesWhatIsWrong) {
     EXPECT_EQ(Run(c.words), kUsage);
     EXPECT_THAT(err, HasSubstr(c.text));
   }
+}
+
+TEST_F(CommandLineTest, ANewTokenIsPrintedWithItsHashOrKeptInAFileOfItsOwn) {
+  ASSERT_EQ(RunAt("127.0.0.1:1", {"--output", "json", "token", "new"}), kDone) << err;
+  const size_t at = out.find("restante_");
+  ASSERT_NE(at, std::string::npos);
+  const std::string token = out.substr(at, out.find('"', at) - at);
+  EXPECT_THAT(out, HasSubstr(access::TokenHash::Of(token).ToString()));
+  const std::string file = directory + "/token";
+  ASSERT_EQ(RunAt("127.0.0.1:1", {"token", "new", "--to", file}), kDone) << err;
+  std::string kept;
+  std::ifstream(file) >> kept;
+  EXPECT_THAT(out, HasSubstr(access::TokenHash::Of(kept).ToString()));
+  EXPECT_THAT(out, testing::Not(HasSubstr(kept)));
+  EXPECT_EQ(fs::status(file).permissions(), fs::perms::owner_read | fs::perms::owner_write);
+  EXPECT_EQ(RunAt("127.0.0.1:1", {"token", "new", "--to", file}), kUsage) << "and overwrites none";
+  EXPECT_THAT(err, HasSubstr("token`: File exists"));
 }
 
 TEST_F(CommandLineTest, HelpIs0WithExamples) {

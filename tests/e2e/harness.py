@@ -33,7 +33,8 @@ MEMORY_FACTOR = float(os.environ.get("E2E_MEMORY_FACTOR", "1"))
 
 def environment():
     """Ours without settings of the programs, which would leak into the test."""
-    return {k: v for k, v in os.environ.items() if not k.startswith("RESTANTE_")}
+    settings = {k: v for k, v in os.environ.items() if not k.startswith("RESTANTE_")}
+    return {**settings, "XDG_CONFIG_HOME": "/nonexistent"}
 
 
 def poll(condition, what, patience=PATIENCE, interval=0.01):
