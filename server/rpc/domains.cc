@@ -37,7 +37,6 @@ bool IsName(absl::string_view text) {
          absl::StartsWith(text, "aliases/");
 }
 
-// Adds the resource names in `message`, and in what it contains.
 void AddNames(const Message& message, std::vector<std::string>& names) {
   std::vector<const FieldDescriptor*> fields;
   const google::protobuf::Reflection& reflection = *message.GetReflection();
@@ -60,10 +59,15 @@ void AddNames(const Message& message, std::vector<std::string>& names) {
 
 }  // namespace
 
+std::vector<std::string> ResourceNames(const Message& message) {
+  std::vector<std::string> names;
+  AddNames(message, names);
+  return names;
+}
+
 absl::Status CheckDomains(const access::Grant& grant, const Message& request) {
   if (!grant.caller().restricted() || grant.rule().scope != access::Scope::kDomains) return absl::OkStatus();
-  std::vector<std::string> names;
-  AddNames(request, names);
+  const std::vector<std::string> names = ResourceNames(request);
   if (names.empty()) return grant.DenyWholeStore();
   for (const std::string& name : names) {
     ASSIGN_OR_RETURN(const std::string domain, InField("name", DomainOf(name)));

@@ -11,6 +11,8 @@
 #include "absl/status/status.h"
 #include "server/access/role.h"
 #include "server/base/task.h"
+#include "server/mail/provisioning.h"
+#include "server/rpc/audit_log.h"
 #include "server/rpc/call.h"
 #include "server/rpc/domains.h"
 
@@ -36,11 +38,21 @@ Task<absl::Status> ServeUnary(Call& call, Handler handler) {
   co_return absl::OkStatus();
 }
 
+template <typename Request, typename Response, typename Handler>
+Task<absl::Status> ServeChange(mail::Provisioning* provisioning, Call& call, const Request* request,
+                               Response* response, Handler handler) {
+  const AuditedState before = co_await StateBefore(provisioning, *request);
+  CO_RETURN_IF_ERROR(co_await handler(provisioning, request, response));
+  LogChange(call, before, StateAfter(*response));
+  co_return absl::OkStatus();
+}
+
 template <typename Request, typename Handler>
-Task<absl::Status> ServeServerStream(Call& call, Handler handler) {
+Task<absl::Status> ServeServerStream(Call& call, Handler handler, bool audited) {
   Request request;
   if (!co_await call.Read(&request)) co_return absl::InvalidArgumentError("the request is missing");
   CO_RETURN_IF_ERROR(CheckDomains(call.grant(), request));
+  if (audited) LogOperation(call, request);
   absl::Status status = co_await handler(call, &request);
   co_return std::move(status);
 }
@@ -78,14 +90,32 @@ Method Unary(std::string name, access::Rule rule, Part* part,
           }};
 }
 
+// A Unary that changes what operators provide; in the audit log.
+template <typename Request, typename Response>
+Method Change(std::string name, access::Rule rule, mail::Provisioning* provisioning,
+              Task<absl::Status> (*handler)(mail::Provisioning*, const Request*, Response*)) {
+  return {std::move(name), rule, [=](Call& call) {
+            return method_internal::ServeUnary<Request, Response>(
+                call, [=](Call& c, const Request* request, Response* response) {
+                  return method_internal::ServeChange(provisioning, c, request, response, handler);
+                });
+          }};
+}
+
 // One request; the handler writes responses.
 template <typename Part, typename Request>
 Method ServerStream(std::string name, access::Rule rule, Part* part,
-                    Task<absl::Status> (*handler)(Part*, Call&, const Request*)) {
+                    Task<absl::Status> (*handler)(Part*, Call&, const Request*), bool audited = false) {
   return {std::move(name), rule, [=](Call& call) {
             return method_internal::ServeServerStream<Request>(
-                call, [=](Call& c, const Request* request) { return handler(part, c, request); });
+                call, [=](Call& c, const Request* request) { return handler(part, c, request); }, audited);
           }};
+}
+// The same for work on the store as a whole; in the audit log.
+template <typename Part, typename Request>
+Method Operation(std::string name, access::Rule rule, Part* part,
+                 Task<absl::Status> (*handler)(Part*, Call&, const Request*)) {
+  return ServerStream(std::move(name), rule, part, handler, /*audited=*/true);
 }
 
 // The handler reads requests, and checks the domains that they name; one response.

@@ -215,6 +215,48 @@ TEST_F(AccessTest, ARestrictedCallerTouchesItsDomainsOnly) {
             StatusCode::OK);
 }
 
+TEST_F(AccessTest, WhatOperatorsChangeIsLoggedWithWhoAndHowItWas) {
+  Know({{"admin", "roles = [\"operator\"]"}});
+  v1::UpdateMailboxRequest update;
+  update.mutable_mailbox()->set_name("mailboxes/Alice@EXAMPLE.org");
+  update.mutable_mailbox()->mutable_max_bytes()->set_kind(v1::Limit::VALUE);
+  update.mutable_mailbox()->mutable_max_bytes()->set_value(4711);
+  update.mutable_update_mask()->add_paths("max_bytes");
+  testing::internal::CaptureStderr();
+  ASSERT_EQ(CodeOf("admin", "restante.v1.MailboxService.UpdateMailbox", update), StatusCode::OK);
+  std::string log = testing::internal::GetCapturedStderr();
+  EXPECT_THAT(log, HasSubstr("changed caller=admin peer="));
+  EXPECT_THAT(log, HasSubstr("method=restante.v1.MailboxService/UpdateMailbox before="));
+  const std::string before = log.substr(log.find("before="), log.find("after=") - log.find("before="));
+  EXPECT_THAT(before, HasSubstr("mailboxes/alice@example.org"));
+  EXPECT_THAT(before, testing::Not(HasSubstr("4711")));
+  EXPECT_THAT(log.substr(log.find("after=")), HasSubstr("4711"));
+
+  v1::DeleteMailboxRequest remove;
+  remove.set_name("mailboxes/alice@example.org");
+  testing::internal::CaptureStderr();
+  ASSERT_EQ(CodeOf("admin", "restante.v1.MailboxService.DeleteMailbox", remove), StatusCode::OK);
+  log = testing::internal::GetCapturedStderr();
+  EXPECT_THAT(log, HasSubstr("4711"));
+  EXPECT_THAT(log, HasSubstr("after=none"));
+
+  // A request that is repeated changes nothing.
+  v1::CreateDomainRequest create;
+  create.mutable_domain()->set_name("domains/new.example");
+  create.set_request_id(std::string(16, 'r'));
+  testing::internal::CaptureStderr();
+  for (int i = 0; i < 2; ++i) {
+    ASSERT_EQ(CodeOf("admin", "restante.v1.MailboxService.CreateDomain", create), StatusCode::OK);
+  }
+  log = testing::internal::GetCapturedStderr();
+  EXPECT_THAT(log, HasSubstr("before=none"));
+  EXPECT_EQ(log.find(" changed "), log.rfind(" changed ")) << log;
+
+  testing::internal::CaptureStderr();
+  CodeOf("admin", "restante.v1.StoreService.Compact", v1::CompactRequest());
+  EXPECT_THAT(testing::internal::GetCapturedStderr(), HasSubstr("operation caller=admin peer="));
+}
+
 // One Deliver stream, step by step.
 class Conversation {
  public:
