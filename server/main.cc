@@ -201,7 +201,14 @@ int Run(const StoreConfig& config) {
     return Fail(absl::UnavailableError(absl::StrCat("--listen ", started.status().message())), 1);
   }
   std::unique_ptr<rpc::Server> server = *std::move(started);
-  const ops::StoreMetrics metrics(engine.get(), &provisioning, &deliveries);
+  const ops::StoreMetrics metrics(engine.get(), &provisioning, &deliveries, [&authorizer, &tls] {
+    const access::Authorizer::Counts denied = authorizer->denied();
+    ops::AccessFigures figures;
+    figures.unauthenticated = denied.unauthenticated;
+    figures.permission_denied = denied.permission_denied;
+    if (tls != nullptr) figures.certificate_expires = absl::ToUnixSeconds(tls->expires());
+    return figures;
+  });
   ops::StatusSource status(engine.get(), &provisioning, &deliveries, Clock::System());
   auto operations = ops::OperationsServer::ListenAsTold(
       config.ops_listen, kDefaultOpsAddress,

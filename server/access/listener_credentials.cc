@@ -25,6 +25,11 @@ class CurrentTexts {
     taken_ = false;
   }
 
+  absl::Time expires() const {
+    absl::MutexLock lock(&mutex_);
+    return texts_.expires;
+  }
+
   // gRPC asks before each handshake, and before it listens.
   static grpc_ssl_certificate_config_reload_status Fetch(void* self,
                                                          grpc_ssl_server_certificate_config** config) {
@@ -44,7 +49,7 @@ class CurrentTexts {
     return GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_NEW;
   }
 
-  absl::Mutex mutex_;
+  mutable absl::Mutex mutex_;
   PemTexts texts_ ABSL_GUARDED_BY(mutex_);
   bool taken_ ABSL_GUARDED_BY(mutex_) = false;
 };
@@ -90,6 +95,8 @@ class ListenerCredentialsImpl : public ListenerCredentials {
   std::shared_ptr<grpc::ServerCredentials> credentials() override {
     return std::make_shared<ReloadedCredentials>(&texts_, !files_.authorities.empty());
   }
+
+  absl::Time expires() const override { return texts_.expires(); }
 
   void Reload() override {
     if (absl::Status status = Read(); !status.ok()) {

@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "server/base/pem_files.h"
 
 namespace restante::access {
@@ -29,6 +30,9 @@ class ListenerCredentials {
   // for several, gRPC (1.51) takes up a new certificate in several threads at once
   // without a lock.
   virtual std::shared_ptr<grpc::ServerCredentials> credentials() = 0;
+
+  // When the certificate ends. Any thread.
+  virtual absl::Time expires() const = 0;
 
   // Reads the files again for connections to come. If they are of no use what was
   // read before stays, and the reason is logged.

@@ -133,6 +133,22 @@ void AddHistogram(const char* name, const char* help, const Histogram::Values& v
   families->Add(std::move(family));
 }
 
+void AddAccess(const AccessFigures& access, Families* families) {
+  MetricFamily family;
+  family.name = "restante_calls_denied_total";
+  family.help = "Calls of the API that were denied, by what was wanting.";
+  family.type = MetricType::Counter;
+  for (const auto& [reason, count] : {std::pair("unauthenticated", access.unauthenticated),
+                                      std::pair("permission_denied", access.permission_denied)}) {
+    family.metric.push_back(Sample(MetricType::Counter, static_cast<double>(count), {{"reason", reason}}));
+  }
+  families->Add(std::move(family));
+  if (access.certificate_expires) {
+    families->Gauge("restante_tls_certificate_expiry_timestamp_seconds", "When the TLS certificate ends.",
+                    static_cast<double>(*access.certificate_expires));
+  }
+}
+
 void AddCapacity(const v1::Capacity& capacity, Families* families) {
   families->Gauge("restante_capacity_limit_bytes", "Octets that the store may occupy on disk.",
                   capacity.limit_bytes());
@@ -245,6 +261,7 @@ std::vector<MetricFamily> StoreMetrics::Collect() const {
   }
   AddTransactions(deliveries_->counters(), &families);
   AddRefusals(deliveries_->refusals(), &families);
+  if (access_) AddAccess(access_(), &families);
   AddCapacity(deliveries_->GetCapacity(), &families);
   if (const absl::StatusOr<mail::Overview> overview = ReadOverview(); overview.ok()) {
     AddOverview(*overview, &families);

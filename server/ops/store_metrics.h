@@ -8,7 +8,11 @@
 #include <prometheus/collectable.h>
 #include <prometheus/metric_family.h>
 
+#include <cstdint>
+#include <functional>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -31,11 +35,20 @@ struct FigureMetric {
 // Every figure that an engine may have.
 const std::vector<FigureMetric>& FigureMetrics();
 
+// What the door says: calls that were denied, and when the certificate ends, in
+// seconds since 1970, if there is one.
+struct AccessFigures {
+  uint64_t unauthenticated = 0;
+  uint64_t permission_denied = 0;
+  std::optional<int64_t> certificate_expires;
+};
+
 // Any thread; what it is made of outlives it.
 class StoreMetrics final : public prometheus::Collectable {
  public:
-  StoreMetrics(engine::Engine* engine, mail::Provisioning* provisioning, const mail::Deliveries* deliveries)
-      : engine_(engine), provisioning_(provisioning), deliveries_(deliveries) {}
+  StoreMetrics(engine::Engine* engine, mail::Provisioning* provisioning, const mail::Deliveries* deliveries,
+               std::function<AccessFigures()> access = nullptr)
+      : engine_(engine), provisioning_(provisioning), deliveries_(deliveries), access_(std::move(access)) {}
 
   // Waits for the engine to read the domains. Without their sums if it cannot.
   std::vector<prometheus::MetricFamily> Collect() const override;
@@ -46,6 +59,7 @@ class StoreMetrics final : public prometheus::Collectable {
   engine::Engine* const engine_;
   mail::Provisioning* const provisioning_;
   const mail::Deliveries* const deliveries_;
+  const std::function<AccessFigures()> access_;
 };
 
 }  // namespace restante::ops

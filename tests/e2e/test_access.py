@@ -118,15 +118,24 @@ def test_front_end_and_command_line_do_their_work_with_what_they_are_known_by(si
     log = store.program.log_text()
     assert re.search(r"call denied caller=webmail peer=127.0.0.1 method=restante.v1.MailboxService/CreateMailbox", log)
     assert re.search(r"call denied caller=unknown peer=127.0.0.1 method=restante.v1.StoreService/GetStatus", log)
+    metrics = fetch(store, "/metrics").decode()
+    assert 'restante_calls_denied_total{reason="permission_denied"} 1\n' in metrics
+    assert 'restante_calls_denied_total{reason="unauthenticated"} 1\n' in metrics
+    assert "restante_tls_certificate_expiry_timestamp_seconds" in metrics
     for secret in site.tokens.values():
         assert secret not in log and hashlib.sha256(secret.encode()).hexdigest() not in log
 
 
-def ready(front):
-    host, port = front.program.addresses["ops"].split(":")
+def fetch(thing, path):
+    """What a program's operations port says."""
+    host, port = thing.program.addresses["ops"].split(":")
     with socket.create_connection((host, int(port)), harness.PATIENCE) as connection:
-        connection.sendall(b"GET /readyz HTTP/1.0\r\n\r\n")
-        return b" 200 " in connection.makefile("rb").readline()
+        connection.sendall(f"GET {path} HTTP/1.0\r\n\r\n".encode())
+        return connection.makefile("rb").read()
+
+
+def ready(front):
+    return b" 200 " in fetch(front, "/readyz").splitlines()[0]
 
 
 def test_whoever_is_not_known_is_not_let_in(site, store):

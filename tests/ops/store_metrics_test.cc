@@ -34,7 +34,10 @@ class StoreMetricsTest : public testing::Test {
     deliveries_ = std::make_unique<mail::Deliveries>(engine, directory_.get(), mail::DeliveryOptions(),
                                                      Clock::System());
     provisioning_ = std::make_unique<mail::Provisioning>(engine, engine::QuotaRules(), Clock::System());
-    metrics_ = std::make_unique<StoreMetrics>(engine, provisioning_.get(), deliveries_.get());
+    metrics_ = std::make_unique<StoreMetrics>(engine, provisioning_.get(), deliveries_.get(), [] {
+      return AccessFigures{
+          .unauthenticated = 3, .permission_denied = 4, .certificate_expires = 1'800'000'000};
+    });
   }
   std::map<std::string, double> Values() const {
     std::map<std::string, double> values;
@@ -112,6 +115,9 @@ TEST_F(StoreMetricsTest, TheTextIsPrometheusAndHasNoAddress) {
   EXPECT_THAT(text, HasSubstr("# TYPE restante_transactions_total counter\n"));
   EXPECT_THAT(text, HasSubstr("restante_transactions_total{outcome=\"stored\"} 0\n"));
   EXPECT_THAT(text, HasSubstr("restante_build_info{version=\""));
+  EXPECT_THAT(text, HasSubstr("restante_calls_denied_total{reason=\"unauthenticated\"} 3\n"));
+  EXPECT_THAT(text, HasSubstr("restante_calls_denied_total{reason=\"permission_denied\"} 4\n"));
+  EXPECT_THAT(text, HasSubstr("restante_tls_certificate_expiry_timestamp_seconds 1800000000\n"));
   EXPECT_THAT(text, Not(HasSubstr("@")));
 }
 
