@@ -3,7 +3,6 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
-#include <sys/stat.h>
 
 #include <csignal>
 #include <cstring>
@@ -63,14 +62,14 @@ absl::Status UseKey(const std::string& file, const std::string& certificate_file
 }  // namespace
 
 TlsContext::TlsContext(std::string certificate_file, std::string key_file)
-    : certificate_file_(std::move(certificate_file)), key_file_(std::move(key_file)) {}
+    : certificate_file_(std::move(certificate_file)),
+      key_file_(std::move(key_file)),
+      watch_({certificate_file_, key_file_}) {}
 
 absl::StatusOr<std::unique_ptr<TlsContext>> TlsContext::Load(std::string certificate_file,
                                                              std::string key_file) {
   std::signal(SIGPIPE, SIG_IGN);
   std::unique_ptr<TlsContext> tls(new TlsContext(std::move(certificate_file), std::move(key_file)));
-  // Looked at first: what changes while it is read is read again.
-  tls->loaded_ = tls->seen_ = tls->Look();
   ASSIGN_OR_RETURN(tls->context_, tls->Read());
   tls->LogLoaded();
   return tls;
@@ -87,7 +86,7 @@ SslPtr TlsContext::Accept(int fd) const {
 }
 
 void TlsContext::Reload() {
-  loaded_ = seen_ = Look();
+  watch_.Reading();
   absl::StatusOr<SslContextPtr> context = Read();
   if (!context.ok()) {
     return Log(LogLevel::kError, "the TLS certificate stays as it was",
@@ -98,25 +97,7 @@ void TlsContext::Reload() {
 }
 
 void TlsContext::ReloadIfChanged() {
-  const Stamp now = Look();
-  const bool settled = now == std::exchange(seen_, now);
-  if (settled && now != loaded_) Reload();
-}
-
-TlsContext::Stamp TlsContext::Look() const {
-  Stamp stamp = {};
-  size_t i = 0;
-  for (const std::string& file : {certificate_file_, key_file_}) {
-    struct stat st = {};
-    // One that is not there is all zero.
-    (void)::stat(file.c_str(), &st);
-    stamp[i++] = st.st_mtim.tv_sec;
-    stamp[i++] = st.st_mtim.tv_nsec;
-    stamp[i++] = st.st_size;
-    stamp[i++] = static_cast<int64_t>(st.st_ino);
-    stamp[i++] = static_cast<int64_t>(st.st_dev);
-  }
-  return stamp;
+  if (watch_.Changed()) Reload();
 }
 
 absl::StatusOr<SslContextPtr> TlsContext::Read() const {

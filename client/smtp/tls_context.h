@@ -4,15 +4,13 @@
 #define RESTANTE_CLIENT_SMTP_TLS_CONTEXT_H_
 
 #include <openssl/ssl.h>
-#include <sys/types.h>
 
-#include <array>
-#include <cstdint>
 #include <memory>
 #include <string>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "server/base/file_watch.h"
 
 namespace restante::smtp {
 
@@ -51,20 +49,15 @@ class TlsContext {
   void ReloadIfChanged();
 
  private:
-  // What tells whether a file was replaced or written.
-  using Stamp = std::array<int64_t, 10>;
-
   TlsContext(std::string certificate_file, std::string key_file);
 
-  Stamp Look() const;
   absl::StatusOr<SslContextPtr> Read() const;
   void LogLoaded() const;
 
   const std::string certificate_file_;
   const std::string key_file_;
   SslContextPtr context_;
-  Stamp loaded_ = {};
-  Stamp seen_ = {};
+  FileWatch watch_;
 };
 
 }  // namespace restante::smtp
