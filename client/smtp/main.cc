@@ -279,10 +279,11 @@ int main(int argc, char** argv) {
   asio::signal_set reloads(io);
   const std::function<void(std::error_code, int)> reload = [&](std::error_code error, int) {
     if (error) return;
-    tls->Reload();
+    // The store's credentials are read again by themselves, when they are needed.
+    if (tls != nullptr) tls->Reload();
     reloads.async_wait(reload);
   };
-  if (tls != nullptr) {
+  if (tls != nullptr || !config.store_ca.empty() || !config.store_token_file.empty()) {
     reloads.add(SIGHUP);
     reloads.async_wait(reload);
   }

@@ -344,3 +344,10 @@ def test_the_command_line_finds_its_way_by_a_context(site, store):
     assert other.returncode == 1 and b"caller webmail has reader" in other.stderr, other
     untrusted = restante("--store-ca", str(site.clients.certificate), "status")
     assert untrusted.returncode == 3 and b"--store-ca" in untrusted.stderr, untrusted
+
+
+def test_sighup_ends_no_front_end_that_has_something_to_read_again(site, store, front):
+    front.program.process.send_signal(signal.SIGHUP)
+    harness.poll(lambda: ready(front), "the front end to go on")
+    front.program.process.send_signal(signal.SIGHUP)
+    assert ready(front) and front.program.running()
