@@ -19,6 +19,7 @@
 #include "server/access/authorizer.h"
 #include "server/access/listener_credentials.h"
 #include "server/base/clock.h"
+#include "server/base/grpc_log.h"
 #include "server/base/log.h"
 #include "server/base/service_manager.h"
 #include "server/config.h"
@@ -142,6 +143,7 @@ int AwaitEnd(const sigset_t& signals, access::Authorizer& authorizer,
 }
 
 int Run(const StoreConfig& config) {
+  RouteGrpcLog();
   // Before any thread starts: all inherit the mask, and AwaitEnd takes them.
   sigset_t signals;
   sigemptyset(&signals);

@@ -29,6 +29,7 @@
 #include "client/smtp/transaction_log.h"
 #include "restante/delivery.h"
 #include "server/base/clock.h"
+#include "server/base/grpc_log.h"
 #include "server/base/log.h"
 #include "server/base/options.h"
 #include "server/base/privileges.h"
@@ -146,6 +147,7 @@ int main(int argc, char** argv) {
   if (absl::Status status = restante::InitLog(kProgram, config.log_format, config.log_level); !status.ok()) {
     return Usage(status.message());
   }
+  restante::RouteGrpcLog();
   const restante::StoreCredentials credentials = {config.store_ca, config.store_cert, config.store_key,
                                                   config.store_token_file};
   if (absl::Status status = restante::CheckCredentials(credentials, config.store); !status.ok()) {

@@ -54,9 +54,7 @@ Authorizer::Authorizer(std::string file, const Clock* clock)
 
 absl::StatusOr<std::unique_ptr<Authorizer>> Authorizer::Load(std::string file, const Clock* clock) {
   std::unique_ptr<Authorizer> authorizer(new Authorizer(std::move(file), clock));
-  ASSIGN_OR_RETURN(Callers callers, Callers::Load(authorizer->file_));
-  absl::MutexLock lock(&authorizer->mutex_);
-  authorizer->callers_ = std::make_shared<const Callers>(std::move(callers));
+  RETURN_IF_ERROR(authorizer->Read());
   return authorizer;
 }
 
@@ -129,20 +127,24 @@ absl::Status Authorizer::Deny(const Grant& grant, absl::Status why) {
   return why;
 }
 
-void Authorizer::Reload() {
-  if (file_.empty()) return;
+absl::Status Authorizer::Read() {
   watch_.Reading();
-  absl::StatusOr<Callers> callers = Callers::Load(file_);
-  if (!callers.ok()) {
-    return Log(LogLevel::kError, "the callers stay as they were", {{"reason", callers.status().message()}});
-  }
-  const size_t count = callers->size();
+  ASSIGN_OR_RETURN(Callers callers, Callers::Load(file_));
+  const size_t count = callers.size();
   {
     absl::MutexLock lock(&mutex_);
-    callers_ = std::make_shared<const Callers>(*std::move(callers));
+    callers_ = std::make_shared<const Callers>(std::move(callers));
   }
   generation_.fetch_add(1, std::memory_order_release);
   Log(LogLevel::kInfo, "callers loaded", {{"file", file_}, {"callers", count}});
+  return absl::OkStatus();
+}
+
+void Authorizer::Reload() {
+  if (file_.empty()) return;
+  if (const absl::Status status = Read(); !status.ok()) {
+    Log(LogLevel::kError, "the callers stay as they were", {{"reason", status.message()}});
+  }
 }
 
 void Authorizer::ReloadIfChanged() {

@@ -96,6 +96,7 @@ class Authorizer {
 
   Authorizer(std::string file, const Clock* clock);
 
+  absl::Status Read();
   // Finds the caller of `grant` and whether it may call.
   absl::Status Decide(Grant& grant);
   absl::StatusOr<CallerPtr> Identify(const Credentials& credentials, const Callers& callers) const;
