@@ -74,14 +74,14 @@ absl::Status Authorizer::Decide(Grant& grant) {
   // Before the callers: if they change in between, the next Renew looks again.
   const uint64_t generation = generation_.load(std::memory_order_acquire);
   grant.generation_ = 0;
-  std::shared_ptr<const Callers> callers;
-  {
-    absl::MutexLock lock(&mutex_);
-    callers = callers_;
-  }
-  if (callers == nullptr) {
+  if (file_.empty()) {
     grant.caller_ = Anonymous();
   } else {
+    std::shared_ptr<const Callers> callers;
+    {
+      absl::MutexLock lock(&mutex_);
+      callers = callers_;
+    }
     absl::StatusOr<CallerPtr> caller = Identify(grant.credentials_, *callers);
     if (!caller.ok()) return Deny(grant, caller.status());
     grant.caller_ = *std::move(caller);

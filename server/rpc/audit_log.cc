@@ -3,7 +3,6 @@
 #include <google/protobuf/descriptor.h>
 
 #include <memory>
-#include <vector>
 
 #include "absl/strings/match.h"
 #include "server/base/log.h"
@@ -33,15 +32,13 @@ Task<AuditedState> Get(mail::Provisioning* provisioning, std::string name,
 }  // namespace
 
 Task<AuditedState> StateBefore(mail::Provisioning* provisioning, const Message& change) {
-  const std::vector<std::string> names = ResourceNames(change);
+  const std::string name = ResourceOf(change);
   AuditedState state;
-  if (names.empty()) co_return state;
-  const std::string& name = names.front();
   if (absl::StartsWith(name, "domains/")) {
     state = co_await Get(provisioning, name, calls::GetDomain);
   } else if (absl::StartsWith(name, "aliases/")) {
     state = co_await Get(provisioning, name, calls::GetAlias);
-  } else {
+  } else if (!name.empty()) {
     state = co_await Get(provisioning, name, calls::GetMailbox);
   }
   co_return state;

@@ -2,6 +2,7 @@
 
 #include <google/protobuf/descriptor.h>
 
+#include <utility>
 #include <vector>
 
 #include "absl/strings/match.h"
@@ -37,7 +38,19 @@ bool IsName(absl::string_view text) {
          absl::StartsWith(text, "aliases/");
 }
 
-void AddNames(const Message& message, std::vector<std::string>& names) {
+// Whether a field says which resource a request is about; what it says has to be
+// checked in any case, but free text does not make a request that names nothing one
+// that does.
+bool SaysResource(const FieldDescriptor& field) {
+  for (const char* name : {"name", "new_name", "parent", "domain", "mailbox"}) {
+    if (field.name() == name) return true;
+  }
+  return false;
+}
+
+// Calls `fn(field, name)` for the resource names in `message`, and in what it contains.
+template <typename Fn>
+void ForEachName(const Message& message, const Fn& fn) {
   std::vector<const FieldDescriptor*> fields;
   const google::protobuf::Reflection& reflection = *message.GetReflection();
   reflection.ListFields(message, &fields);
@@ -45,13 +58,13 @@ void AddNames(const Message& message, std::vector<std::string>& names) {
     const int count = field->is_repeated() ? reflection.FieldSize(message, field) : 1;
     for (int i = 0; i < count; ++i) {
       if (field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE) {
-        AddNames(field->is_repeated() ? reflection.GetRepeatedMessage(message, field, i)
-                                      : reflection.GetMessage(message, field),
-                 names);
+        ForEachName(field->is_repeated() ? reflection.GetRepeatedMessage(message, field, i)
+                                         : reflection.GetMessage(message, field),
+                    fn);
       } else if (field->type() == FieldDescriptor::TYPE_STRING) {
-        std::string text = field->is_repeated() ? reflection.GetRepeatedString(message, field, i)
-                                                : reflection.GetString(message, field);
-        if (IsName(text)) names.push_back(std::move(text));
+        const std::string text = field->is_repeated() ? reflection.GetRepeatedString(message, field, i)
+                                                      : reflection.GetString(message, field);
+        if (IsName(text)) fn(*field, text);
       }
     }
   }
@@ -59,18 +72,25 @@ void AddNames(const Message& message, std::vector<std::string>& names) {
 
 }  // namespace
 
-std::vector<std::string> ResourceNames(const Message& message) {
-  std::vector<std::string> names;
-  AddNames(message, names);
-  return names;
+std::string ResourceOf(const Message& request) {
+  std::string first;
+  ForEachName(request, [&](const FieldDescriptor& field, const std::string& name) {
+    if (first.empty() && SaysResource(field)) first = name;
+  });
+  return first;
 }
 
 absl::Status CheckDomains(const access::Grant& grant, const Message& request) {
   if (!grant.caller().restricted() || grant.rule().scope != access::Scope::kDomains) return absl::OkStatus();
-  const std::vector<std::string> names = ResourceNames(request);
-  if (names.empty()) return grant.DenyWholeStore();
-  for (const std::string& name : names) {
-    ASSIGN_OR_RETURN(const std::string domain, InField("name", DomainOf(name)));
+  bool says = false;
+  std::vector<std::pair<std::string, std::string>> names;
+  ForEachName(request, [&](const FieldDescriptor& field, const std::string& name) {
+    says = says || SaysResource(field);
+    names.emplace_back(field.name(), name);
+  });
+  if (!says) return grant.DenyWholeStore();
+  for (const auto& [field, name] : names) {
+    ASSIGN_OR_RETURN(const std::string domain, InField(field, DomainOf(name)));
     RETURN_IF_ERROR(grant.CheckDomain(domain));
   }
   return absl::OkStatus();

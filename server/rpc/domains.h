@@ -5,15 +5,15 @@
 #include <google/protobuf/message.h>
 
 #include <string>
-#include <vector>
 
 #include "absl/status/status.h"
 #include "server/access/authorizer.h"
 
 namespace restante::rpc {
 
-// The resource names in `message`, wherever they stand, in the order of the fields.
-std::vector<std::string> ResourceNames(const google::protobuf::Message& message);
+// The name of the resource that `request` is about, the first that it says; empty:
+// it says none.
+std::string ResourceOf(const google::protobuf::Message& request);
 
 // Whether the caller may touch what `request` names: every resource name in it,
 // wherever it stands, so that a new method or field is checked as well. A request

@@ -200,6 +200,9 @@ TEST_F(AccessTest, ARestrictedCallerTouchesItsDomainsOnly) {
   // Where a list names no domain, and where a method is about the whole store.
   EXPECT_EQ(CodeOf("ours", mailbox + "ListMailboxes", v1::ListMailboxesRequest()),
             StatusCode::PERMISSION_DENIED);
+  v1::ListMailboxesRequest free_text;
+  free_text.set_page_token("domains/example.org");
+  EXPECT_EQ(CodeOf("ours", mailbox + "ListMailboxes", free_text), StatusCode::PERMISSION_DENIED);
   EXPECT_EQ(CodeOf("ours", mailbox + "ListAliases", v1::ListAliasesRequest()), StatusCode::PERMISSION_DENIED);
   EXPECT_EQ(CodeOf("ours", mailbox + "ListDomains", v1::ListDomainsRequest()), StatusCode::PERMISSION_DENIED);
   EXPECT_EQ(CodeOf("ours", "restante.v1.StoreService.GetStatus", v1::GetStatusRequest()),
