@@ -6,6 +6,7 @@ const path = require('node:path')
 const grpc = require('@grpc/grpc-js')
 const protoLoader = require('@grpc/proto-loader')
 const ContentDigest = require('./content_digest')
+const credentials = require('./credentials')
 const Delivery = require('./delivery')
 const reply = require('./reply')
 const unprovenReplies = require('./unproven_replies')
@@ -29,7 +30,7 @@ exports.register = function () {
   const { DeliveryService } = grpc.loadPackageDefinition(definition).restante.v1
   this.patience = Number(main.patience || 12) * 1000
   this.trusted = networks(main.trusted_networks || '127.0.0.0/8 ::1/128')
-  this.client = new DeliveryService(main.store || '127.0.0.1:8354', grpc.credentials.createInsecure(), {
+  this.client = new DeliveryService(main.store || '127.0.0.1:8354', credentials(main), {
     'grpc.keepalive_time_ms': 20_000,
     'grpc.keepalive_timeout_ms': 10_000,
     'grpc.initial_reconnect_backoff_ms': 100,

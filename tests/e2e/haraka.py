@@ -13,7 +13,8 @@ PLUGIN = pathlib.Path(__file__).parents[2] / "client/haraka"
 class Haraka:
     """Listens on a port of its own; hands over while the sender waits."""
 
-    def __init__(self, directory, store_address, patience=12):
+    def __init__(self, directory, store_address, patience=12, settings=""):
+        """`settings`: further lines of restante.ini."""
         self.directory = pathlib.Path(directory) / "haraka"
         modules = harness.BUILD_DIR / "mta/haraka/node_modules"
         assert modules.is_dir(), f"{modules} is missing; ./dev test puts it there"
@@ -23,9 +24,10 @@ class Haraka:
         shutil.copytree(PLUGIN, self.directory / "plugins/restante", ignore=shutil.ignore_patterns("node_modules"))
         config = self.directory / "config"
         shutil.copy(PLUGIN / "config/plugins", config)
-        settings = recipe.replace((PLUGIN / "config/restante.ini").read_text(), "127.0.0.1:8354", store_address)
-        settings = recipe.replace(settings, "../../proto", str((PLUGIN / "../../proto").resolve()))
-        (config / "restante.ini").write_text(recipe.replace(settings, "patience = 12", f"patience = {patience}"))
+        ini = recipe.replace((PLUGIN / "config/restante.ini").read_text(), "127.0.0.1:8354", store_address)
+        ini = recipe.replace(ini, "../../proto", str((PLUGIN / "../../proto").resolve()))
+        ini = recipe.replace(ini, "patience = 12", f"patience = {patience}")
+        (config / "restante.ini").write_text(f"{ini}\n{settings}\n")
         self.address = f"127.0.0.1:{harness.free_port()}"
         (config / "smtp.ini").write_text(f"listen={self.address}\n")
         # Short texts stay in its memory, long ones go through a file.

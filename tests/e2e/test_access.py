@@ -15,6 +15,7 @@ import pytest
 
 import harness
 from authority import Authority
+from haraka import Haraka
 from restante.v1 import delivery_pb2 as delivery
 from restante.v1 import delivery_pb2_grpc
 from restante.v1 import mailbox_pb2 as mailbox
@@ -356,3 +357,23 @@ def test_sighup_ends_no_front_end_that_has_something_to_read_again(site, store, 
     harness.poll(lambda: ready(front), "the front end to go on")
     front.program.process.send_signal(signal.SIGHUP)
     assert ready(front) and front.program.running()
+
+
+def test_haraka_says_who_it_is_by_a_certificate_or_by_a_token(site, store, mailboxes, directory):
+    site.tokens["haraka"] = "restante_" + secrets.token_urlsafe(32)
+    token = directory / "haraka.token"
+    token.write_text(site.tokens["haraka"] + "\n")
+    site.know(mx1=["mta"], haraka=["mta"])
+    store.program.process.send_signal(signal.SIGHUP)
+    ca = f"store_ca = {site.servers.certificate}\n"
+    for name, settings in (
+            ("by-certificate", f"{ca}store_cert = {directory}/mx1.pem\nstore_key = {directory}/mx1.key\n"),
+            ("by-token", f"{ca}store_token_file = {token}\n"),
+            ("as-nobody", ca)):
+        (directory / name).mkdir()
+        mta = Haraka(directory / name, store.address, settings=settings)
+        try:
+            with Smtp(mta.address) as smtp:
+                assert smtp.deliver("alice@example.org", message(500)).code == (451 if name == "as-nobody" else 250)
+        finally:
+            mta.stop()
