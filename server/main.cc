@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <cstdio>
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -18,6 +19,7 @@
 #include "absl/time/time.h"
 #include "server/access/authorizer.h"
 #include "server/access/listener_credentials.h"
+#include "server/access/token.h"
 #include "server/base/clock.h"
 #include "server/base/grpc_log.h"
 #include "server/base/log.h"
@@ -142,6 +144,20 @@ int AwaitEnd(const sigset_t& signals, access::Authorizer& authorizer,
   }
 }
 
+// Who may see the pages of the operations port: everyone on this machine, and from
+// elsewhere operators, where callers are known.
+std::function<bool(absl::string_view)> MaySeePages(const StoreConfig& config,
+                                                   access::Authorizer* authorizer) {
+  const bool local = config.ops_listen == "auto" || IsLoopback(config.ops_listen);
+  if (local || config.callers.empty()) return nullptr;
+  return [authorizer](absl::string_view password) {
+    access::Credentials credentials;
+    if (access::CheckToken(password).ok()) credentials.token = access::TokenHash::Of(password);
+    const access::Rule rule = {access::Role::kOperator, access::Scope::kStore};
+    return authorizer->Authorize("the status page", rule, std::move(credentials), "operations port").ok();
+  };
+}
+
 int Run(const StoreConfig& config) {
   RouteGrpcLog();
   // Before any thread starts: all inherit the mask, and AwaitEnd takes them.
@@ -219,7 +235,7 @@ int Run(const StoreConfig& config) {
        .pages = {{"/", "text/html; charset=utf-8", [&status] { return ops::StatusHtml(status.Read()); }},
                  {"/status.css", "text/css; charset=utf-8", [] { return ops::kStatusCss; }},
                  {"/status.js", "text/javascript; charset=utf-8", [] { return ops::kStatusJs; }}},
-       .authorize = nullptr});
+       .authorize = MaySeePages(config, authorizer.get())});
   if (!operations.ok()) return Fail(operations.status(), 1);
   const std::string address =
       absl::StrContains(config.listen, "unix:")

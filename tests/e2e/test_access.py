@@ -1,5 +1,6 @@
 """Who may do what: TLS, certificates, tokens and roles, as the programs and any gRPC client meet them."""
 
+import base64
 import hashlib
 import os
 import queue
@@ -9,6 +10,8 @@ import signal
 import socket
 import ssl
 import subprocess
+import urllib.error
+import urllib.request
 
 import grpc
 import pytest
@@ -208,6 +211,27 @@ def test_what_is_broken_changes_nothing_and_is_named(site, store):
     channel = site.channel(store.address, (site.directory / "mx1.pem", site.directory / "mx1.key"))
     assert capacity(channel) == grpc.StatusCode.OK
     channel.close()
+
+
+def test_from_elsewhere_operators_only_see_the_status_page(site, start):
+    store = start(harness.Store, *site.options(), "--ops-listen", "0.0.0.0:0", "--insecure")
+    port = store.program.addresses["ops"].rsplit(":", 1)[1]
+
+    def status(path, header=None):
+        request = urllib.request.Request(f"http://127.0.0.1:{port}{path}",
+                                         headers={"Authorization": header} if header else {})
+        try:
+            return urllib.request.urlopen(request, timeout=harness.PATIENCE).status
+        except urllib.error.HTTPError as error:
+            return error.code
+
+    admin = site.tokens["admin"]
+    assert status("/livez") == status("/metrics") == 200
+    assert status("/", f"Bearer {admin}") == 200
+    assert status("/", "Basic " + base64.b64encode(f"anyone:{admin}".encode()).decode()) == 200
+    for header in (None, f"Bearer {site.tokens['webmail']}", f"Bearer {site.tokens['stranger']}", "Bearer x"):
+        assert status("/", header) == 401, header
+    assert admin not in store.program.log_text()
 
 
 class Stream:

@@ -16,12 +16,12 @@ namespace restante {
 // and what does not fit changes nothing.
 struct StoreCredentials {
   // PEM: the authorities that the store's certificate is believed by.
-  std::string ca_file;
+  std::string ca_file = {};
   // PEM: the certificate with its chain and its key, by which the store knows us.
-  std::string certificate_file;
-  std::string key_file;
+  std::string certificate_file = {};
+  std::string key_file = {};
   // One line: a bearer token, by which the store knows us, too.
-  std::string token_file;
+  std::string token_file = {};
 };
 
 // Whether a client of `target` can use them now; for programs that want to say so

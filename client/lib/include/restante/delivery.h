@@ -36,7 +36,7 @@ namespace restante {
 struct ClientOptions {
   // `host:port` or any gRPC target.
   std::string target = "127.0.0.1:8354";
-  StoreCredentials credentials;
+  StoreCredentials credentials = {};
   // For unary calls, and for an answer within a transaction (not for Receipts).
   std::chrono::milliseconds deadline{30'000};
   std::chrono::milliseconds keepalive{20'000};
