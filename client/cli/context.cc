@@ -160,6 +160,7 @@ int RunCommandLine(int argc, const char* const* argv, std::ostream& out, std::os
   AddMailboxCommands(app, context);
   AddAliasCommands(app, context);
   AddMessageCommands(app, context);
+  AddProbeCommand(app, context);
   AddQuotaCommands(app, context);
   AddDeliverCommand(app, context);
   AddApplyCommand(app, context);

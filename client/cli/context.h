@@ -76,6 +76,7 @@ void AddDomainCommands(CLI::App& app, Context& context);
 void AddMailboxCommands(CLI::App& app, Context& context);
 void AddAliasCommands(CLI::App& app, Context& context);
 void AddMessageCommands(CLI::App& app, Context& context);
+void AddProbeCommand(CLI::App& app, Context& context);
 void AddQuotaCommands(CLI::App& app, Context& context);
 void AddDeliverCommand(CLI::App& app, Context& context);
 void AddExportCommand(CLI::App& app, Context& context);

@@ -29,8 +29,7 @@ def test_an_image_is_small_and_runs_as_a_number_with_a_health_check(images, targ
     assert about["Config"]["User"] == "10001:10001"
     assert about["Healthcheck"]["Test"][0] == "CMD"  # Without a shell, as the entry point.
     assert about["Config"]["Entrypoint"] == [f"restante-{target}"]
-    # With the base's 78 MB; a compiler or headers left in it are far more.
-    assert about["Size"] < 150e6
+    assert about["Size"] < 40e6
 
 
 def test_a_store_is_not_opened_to_all_unless_told(images, volume):

@@ -224,3 +224,17 @@ class TestStatusPage:
         assert len(fetched) > 1 and "page 1." not in done.stdout, (fetched, done)
         assert "Restante store, page " in done.stdout and "alice@example.org" in done.stdout, done
         assert "CONSOLE" not in done.stderr, done.stderr
+
+
+def test_a_probe_tells_by_its_exit_status(store, front, cli):
+    operations = store.program.addresses["ops"]
+    assert b"200" in cli("probe", f"{operations}/livez") and b"200" in cli("probe", f"{operations}/readyz")
+    assert cli("probe", front.smtp).startswith(b"220 mx.example.org")
+    assert cli("probe", front.lmtp).startswith(b"220 ")
+    store.kill9()
+    for gone, why in ((f"{operations}/livez", b"refused"), (f"{front.program.addresses['ops']}/readyz", b"503"),
+                      (f"{front.program.addresses['ops']}/nothing", b"404")):
+        done = cli.run("probe", gone)
+        assert done.returncode == 1 and why in done.stderr, (gone, done)
+    assert cli.run("probe", "nowhere").returncode == 2
+    assert cli("probe", front.smtp).startswith(b"220 "), "the front end answers 451 meanwhile"
