@@ -149,7 +149,9 @@ class Bulk(Worker):
         self.api.create_mailbox(BULK)
 
     def step(self):
-        subprocess.run(["/usr/sbin/smtp-source", "-s", str(BULK_SESSIONS), "-m", str(BULK_ROUND), "-F", self.letter,
+        # -d: one connection for many messages. One for each would use up the machine's
+        # ports, which stay taken for a minute, and others have none to listen at.
+        subprocess.run(["/usr/sbin/smtp-source", "-d", "-s", str(BULK_SESSIONS), "-m", str(BULK_ROUND), "-F", self.letter,
                         "-f", "sender@example.net", "-t", BULK, self.smtp_address], check=True)
         self.stored += BULK_ROUND
 
