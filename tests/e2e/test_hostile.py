@@ -72,6 +72,8 @@ def honest_beside(front):
             while not ended.is_set():
                 deliver(front)
                 served.append(time.monotonic())
+                # The port of each connection stays taken for a minute.
+                ended.wait(0.02)
         except BaseException as failure:
             failures.append(failure)
 
