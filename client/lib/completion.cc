@@ -4,26 +4,9 @@
 #include <grpcpp/completion_queue.h>
 #include <grpcpp/impl/codegen/completion_queue_tag.h>
 
-#include <memory>
 #include <thread>
 
 namespace restante::client_internal {
-namespace {
-
-class FunctionCompletion final : public Completion {
- public:
-  explicit FunctionCompletion(absl::AnyInvocable<void(bool)> fn) : fn_(std::move(fn)) {}
-  void Complete(bool ok) override {
-    const std::unique_ptr<FunctionCompletion> self(this);
-    fn_(ok);
-  }
-
- private:
-  absl::AnyInvocable<void(bool)> fn_;
-};
-
-}  // namespace
-
 grpc::CompletionQueue* CompletionQueue() {
   // Never taken down: a client may go while one of its operations completes, and
   // the last of them would wait here for its own thread.

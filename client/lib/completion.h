@@ -12,21 +12,13 @@
 
 #include "absl/functional/any_invocable.h"
 #include "absl/functional/function_ref.h"
+#include "server/base/completion.h"
 
 namespace grpc {
 class CompletionQueue;
 }
 
 namespace restante::client_internal {
-
-// The tag of an operation, which lives until it is complete.
-class Completion {
- public:
-  virtual ~Completion() = default;
-  // On the queue's thread, or that of CompleteHere. `ok` is what gRPC says of the
-  // operation.
-  virtual void Complete(bool ok) = 0;
-};
 
 // A tag that calls a member function of the object that it is a member of.
 template <typename Owner>

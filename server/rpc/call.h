@@ -17,8 +17,8 @@
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "server/access/authorizer.h"
+#include "server/base/completion.h"
 #include "server/base/task.h"
-#include "server/rpc/completion.h"
 
 namespace restante::rpc {
 

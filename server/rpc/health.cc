@@ -65,9 +65,8 @@ Await<bool> Health::Change(Call& call) {
       waiter = ++last_waiter_;
       waiters_.emplace(waiter, std::move(done));
     }
-    // Stop may have woken it meanwhile, and the call be over but for this.
-    const auto self = call.shared_from_this();
-    self->OnGone([this, waiter] { Wake(waiter); });
+    // (Whoever wakes it meanwhile: it goes on when this has returned, and not before.)
+    call.OnGone([this, waiter] { Wake(waiter); });
   });
 }
 

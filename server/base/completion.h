@@ -1,13 +1,13 @@
-// Tags of gRPC's completion queue.
-#ifndef RESTANTE_SERVER_RPC_COMPLETION_H_
-#define RESTANTE_SERVER_RPC_COMPLETION_H_
+// Tags of a completion queue of gRPC, of whoever has one.
+#ifndef RESTANTE_SERVER_BASE_COMPLETION_H_
+#define RESTANTE_SERVER_BASE_COMPLETION_H_
 
 #include <memory>
 #include <utility>
 
 #include "absl/functional/any_invocable.h"
 
-namespace restante::rpc {
+namespace restante {
 
 // The tag of an operation, which lives until it is complete.
 class Completion {
@@ -30,6 +30,6 @@ class FunctionCompletion final : public Completion {
   absl::AnyInvocable<void(bool)> fn_;
 };
 
-}  // namespace restante::rpc
+}  // namespace restante
 
-#endif  // RESTANTE_SERVER_RPC_COMPLETION_H_
+#endif  // RESTANTE_SERVER_BASE_COMPLETION_H_
