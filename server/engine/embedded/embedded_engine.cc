@@ -318,6 +318,12 @@ void EmbeddedEngine::Start() {
     return ReplayLog(*files_, directory_.segments(), directory_.store(), index_, last_group).status();
   };
   callbacks.log = [this](const std::string& line) { LogLine(LogLevel::kError, line); };
+  SnapshotPtr as_recovered;
+  {
+    absl::MutexLock lock(&mutex_);
+    as_recovered = snapshot_;
+  }
+  // From here on the index is that thread's, which may have to reopen it at any moment.
   index_thread_ = std::make_unique<IndexThread>(&index_, RecoveredTo(), recovered_.log_bytes,
                                                 options_.checkpoint_bytes, std::move(callbacks));
   // What was replayed is not replayed again.
@@ -331,7 +337,7 @@ void EmbeddedEngine::Start() {
     });
   });
   // Until that is done, LevelDB is asked.
-  pool_->Post([this, snapshot = index_.Snapshot(recovered_.last_group), steps = 0]() mutable {
+  pool_->Post([this, snapshot = std::move(as_recovered), steps = 0]() mutable {
     const auto go_on = [&] {
       if (++steps % 1024 != 0) return true;
       absl::MutexLock lock(&mutex_);

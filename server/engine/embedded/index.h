@@ -5,7 +5,7 @@
 // whole, when it is full or told to (WriteCheckpoint). So what is found after a crash
 // are all groups up to one, and it is known which. LevelDB's own log is not kept.
 //
-// Threads: what writes one at a time; the rest any.
+// Threads: one at a time; what says so, and a snapshot, is for any.
 #ifndef RESTANTE_SERVER_ENGINE_EMBEDDED_INDEX_H_
 #define RESTANTE_SERVER_ENGINE_EMBEDDED_INDEX_H_
 
@@ -102,7 +102,8 @@ class Index {
 
   std::shared_ptr<const IndexSnapshot> Snapshot(uint64_t group) const;
 
-  // Has whatever is applied from the beginning on; somebody has to complete it.
+  // Has whatever is applied from the beginning on; somebody has to complete it. Any
+  // thread.
   ReceiptFilter& receipts() { return receipts_; }
 
   // Forgets what was read of tables, so that it is read again. Any thread.
