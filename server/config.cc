@@ -85,7 +85,7 @@ void StoreConfig::Register(OptionTable& options) {
 
   options.Choice("log-format", &log_format, {"text", "json"}, "Form of the log on standard error.");
   options.Choice("log-level", &log_level, {"debug", "info", "warning", "error"},
-                 "Lowest level that is logged.");
+                 "Lowest level that is logged; audit lines always are.");
 }
 
 namespace {

@@ -174,7 +174,7 @@ int Run(const StoreConfig& config) {
   // First: what is wrong with them is said before the mail is touched.
   auto authorizer = std::make_unique<access::Authorizer>(Clock::System());
   if (!config.callers.empty()) {
-    auto loaded = access::Authorizer::Load(config.callers, Clock::System());
+    auto loaded = access::Authorizer::Load(config.callers, !config.tls_client_ca.empty(), Clock::System());
     if (!loaded.ok()) return Fail(Annotate(loaded.status(), "--callers"), 1);
     authorizer = *std::move(loaded);
   }

@@ -49,11 +49,16 @@ absl::Status Grant::Renew() {
 
 Authorizer::Authorizer(const Clock* clock) : watch_({}), denials_(clock) {}
 
-Authorizer::Authorizer(std::string file, const Clock* clock)
-    : file_(std::move(file)), watch_({file_}), denials_(clock) {}
+Authorizer::Authorizer(std::string file, bool certificates_are_asked_for, const Clock* clock)
+    : file_(std::move(file)),
+      certificates_are_asked_for_(certificates_are_asked_for),
+      watch_({file_}),
+      denials_(clock) {}
 
-absl::StatusOr<std::unique_ptr<Authorizer>> Authorizer::Load(std::string file, const Clock* clock) {
-  std::unique_ptr<Authorizer> authorizer(new Authorizer(std::move(file), clock));
+absl::StatusOr<std::unique_ptr<Authorizer>> Authorizer::Load(std::string file,
+                                                             bool certificates_are_asked_for,
+                                                             const Clock* clock) {
+  std::unique_ptr<Authorizer> authorizer(new Authorizer(std::move(file), certificates_are_asked_for, clock));
   RETURN_IF_ERROR(authorizer->Read());
   return authorizer;
 }
@@ -131,6 +136,12 @@ absl::Status Authorizer::Read() {
   watch_.Reading();
   ASSIGN_OR_RETURN(Callers callers, Callers::Load(file_));
   const size_t count = callers.size();
+  if (const size_t shut_out = callers.with_certificates_only();
+      shut_out > 0 && !certificates_are_asked_for_) {
+    Log(LogLevel::kWarning,
+        "callers who have only a certificate cannot call: nobody is asked for one without --tls-client-ca",
+        {{"file", file_}, {"callers", shut_out}});
+  }
   {
     absl::MutexLock lock(&mutex_);
     callers_ = std::make_shared<const Callers>(std::move(callers));

@@ -73,8 +73,11 @@ class Authorizer {
 
   // Without credentials: everyone is `anonymous` and has every role.
   explicit Authorizer(const Clock* clock);
-  // For the callers of `file`, and nobody else. Errors: as Callers::Load.
-  static absl::StatusOr<std::unique_ptr<Authorizer>> Load(std::string file, const Clock* clock);
+  // For the callers of `file`, and nobody else. Where the listener asks nobody for a
+  // certificate, a warning says so if there are callers who only have one. Errors: as
+  // Callers::Load.
+  static absl::StatusOr<std::unique_ptr<Authorizer>> Load(std::string file, bool certificates_are_asked_for,
+                                                          const Clock* clock);
 
   // `method` is gRPC's, `/package.Service/Method`; `peer` the address of the other
   // end, for the log. kUnauthenticated: no caller is known by these credentials;
@@ -94,7 +97,7 @@ class Authorizer {
  private:
   friend class Grant;
 
-  Authorizer(std::string file, const Clock* clock);
+  Authorizer(std::string file, bool certificates_are_asked_for, const Clock* clock);
 
   absl::Status Read();
   // Finds the caller of `grant` and whether it may call.
@@ -104,6 +107,7 @@ class Authorizer {
   absl::Status Deny(const Grant& grant, absl::Status why);
 
   const std::string file_;  // Empty without credentials.
+  const bool certificates_are_asked_for_ = false;
   FileWatch watch_;
   DenialLog denials_;
   std::atomic<uint64_t> unauthenticated_ = 0;

@@ -7,6 +7,7 @@
 #define TOML_ENABLE_FORMATTERS 0
 #include <toml++/toml.h>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
@@ -201,6 +202,13 @@ CallerPtr Callers::FindByToken(const TokenHash& token) const {
     if (known == token) found = caller;
   }
   return found;
+}
+
+size_t Callers::with_certificates_only() const {
+  absl::flat_hash_set<CallerPtr> found;
+  for (const auto& [name, caller] : certificates_) found.insert(caller);
+  for (const auto& [token, caller] : tokens_) found.erase(caller);
+  return found.size();
 }
 
 }  // namespace restante::access

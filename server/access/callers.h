@@ -44,6 +44,8 @@ class Callers {
   CallerPtr FindByToken(const TokenHash& token) const;
 
   size_t size() const { return callers_.size(); }
+  // How many of them are known by no token.
+  size_t with_certificates_only() const;
 
  private:
   struct Reader;

@@ -45,7 +45,7 @@ void DenialLog::Say(absl::string_view caller, absl::string_view peer, absl::stri
                                   {"method", method},
                                   {"reason", reason}};
   if (unsaid > 0) fields.emplace_back("unsaid_before", unsaid);
-  Log(LogLevel::kWarning, "call denied", fields);
+  Log(LogLevel::kAudit, "call denied", fields);
 }
 
 }  // namespace restante::access

@@ -32,7 +32,7 @@ Settings& TheSettings() {
   return *settings;
 }
 
-constexpr absl::string_view kLevels[] = {"debug", "info", "warning", "error"};
+constexpr absl::string_view kLevels[] = {"debug", "info", "warning", "error", "audit"};
 
 spdlog::level::level_enum ToSpdlog(LogLevel level) {
   switch (level) {
@@ -44,6 +44,8 @@ spdlog::level::level_enum ToSpdlog(LogLevel level) {
       return spdlog::level::warn;
     case LogLevel::kError:
       return spdlog::level::err;
+    case LogLevel::kAudit:
+      return spdlog::level::critical;
   }
   return spdlog::level::err;
 }

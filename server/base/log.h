@@ -19,7 +19,8 @@
 
 namespace restante {
 
-enum class LogLevel { kDebug, kInfo, kWarning, kError };
+// An audit line says who did, or was refused, what; no level hides it.
+enum class LogLevel { kDebug, kInfo, kWarning, kError, kAudit };
 
 // A key and a value: text, a number or a truth value. Borrows the key.
 struct LogField {

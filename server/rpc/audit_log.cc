@@ -59,7 +59,7 @@ AuditedState StateAfter(const Message& response) {
 void LogChange(const Call& call, const AuditedState& before, const AuditedState& after) {
   if (!before.etag.empty() && before.etag == after.etag) return;
   const auto text = [](const AuditedState& state) { return state.text.empty() ? "none" : state.text; };
-  Log(LogLevel::kInfo, "changed",
+  Log(LogLevel::kAudit, "changed",
       {{"caller", call.caller()},
        {"peer", call.peer_address()},
        {"method", call.method().substr(1)},
@@ -68,7 +68,7 @@ void LogChange(const Call& call, const AuditedState& before, const AuditedState&
 }
 
 void LogOperation(const Call& call, const Message& request) {
-  Log(LogLevel::kInfo, "operation",
+  Log(LogLevel::kAudit, "operation",
       {{"caller", call.caller()},
        {"peer", call.peer_address()},
        {"method", call.method().substr(1)},

@@ -33,7 +33,7 @@ class AuthorizerTest : public testing::Test {
                        Entry("webmail", "reader",
                              absl::StrCat("token_sha256 = \"", TokenHash::Of("webmail's").ToString(),
                                           "\"\ndomains = \"example.org\""))));
-    auto loaded = Authorizer::Load(file(), &clock_);
+    auto loaded = Authorizer::Load(file(), /*certificates_are_asked_for=*/true, &clock_);
     EXPECT_TRUE(loaded.ok()) << loaded.status();
     authorizer_ = *std::move(loaded);
   }
@@ -170,6 +170,16 @@ TEST_F(AuthorizerTest, LogsRefusalsWithoutTheToken) {
   EXPECT_THAT(log, HasSubstr("caller=mx1 peer=192.0.2.1"));
   EXPECT_THAT(log, testing::Not(HasSubstr("nobody shall read")));
   EXPECT_THAT(log, testing::Not(HasSubstr(TokenHash::Of("a token that nobody shall read").ToString())));
+}
+
+TEST_F(AuthorizerTest, WarnsOfCallersWhoseCertificatesNobodyAsksFor) {
+  for (const bool asked_for : {true, false}) {
+    testing::internal::CaptureStderr();
+    EXPECT_TRUE(Authorizer::Load(file(), asked_for, &clock_).ok());
+    const std::string said = testing::internal::GetCapturedStderr();
+    EXPECT_EQ(said.find("--tls-client-ca") == std::string::npos, asked_for) << said;
+    EXPECT_EQ(said.find("callers=2") == std::string::npos, asked_for) << said;
+  }
 }
 
 TEST_F(AuthorizerTest, WithoutCallersAllowsEverybodyAsAnonymous) {

@@ -69,6 +69,13 @@ TEST(Log, LinesBelowTheLevelAreNotWritten) {
   EXPECT_TRUE(LogEnabled(LogLevel::kError));
 }
 
+TEST(Log, NoLevelHidesAnAuditLine) {
+  ASSERT_TRUE(InitLog("restante-store", "text", "error").ok());
+  testing::internal::CaptureStderr();
+  Log(LogLevel::kAudit, "changed");
+  EXPECT_THAT(testing::internal::GetCapturedStderr(), HasSubstr(" audit restante-store: changed\n"));
+}
+
 TEST(Log, UnknownFormatsAndLevelsAreRefused) {
   EXPECT_THAT(std::string(InitLog("p", "xml", "info").message()), HasSubstr("\"xml\" is none of text, json"));
   EXPECT_THAT(std::string(InitLog("p", "text", "loud").message()), HasSubstr("\"loud\" is none of"));

@@ -32,7 +32,7 @@ class AccessTest : public ServicesTest {
       EXPECT_TRUE(CreateMailbox(absl::StrCat("mailboxes/alice@", domain)).ok());
     }
     Write("");
-    auto loaded = access::Authorizer::Load(file_, &clock_);
+    auto loaded = access::Authorizer::Load(file_, /*certificates_are_asked_for=*/true, &clock_);
     EXPECT_TRUE(loaded.ok()) << loaded.status();
     authorizer_ = *std::move(loaded);
     rpc::Server::Options options;
