@@ -7,10 +7,13 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
+#include "absl/time/time.h"
 #include "server/engine/embedded/index.h"
 #include "tests/embedded/simulated_disk.h"
 #include "tests/embedded/small_store.h"
@@ -108,6 +111,46 @@ TEST(Index, APowerCutLeavesAllGroupsUpToItsCheckpointAndNoOther) {
   // Checkpoints, and between them what filled the memory.
   EXPECT_TRUE(found.contains(9) && found.contains(18));
   EXPECT_GT(found.size(), 4u);
+}
+
+// LevelDB 1.23 does not survive it when its memory cannot become a table while a range is
+// being compacted by request.
+TEST(Index, ATableThatCannotBeMadeBesideACompactionIsAnErrorAndNothingWorse) {
+  SimulatedDisk disk;
+  ASSERT_TRUE(disk.MakeDirectory("/index").ok());
+  Index index(&disk, "/index", Index::kSmallestBuffer);
+  ASSERT_TRUE(index.Open(/*create=*/true).ok());
+  std::vector<stored::Group> groups(5);
+  for (size_t number = 0; number < groups.size(); ++number) {
+    groups[number].set_number(number + 1);
+    for (int i = 0; i < 5000; ++i) {
+      stored::Put& put = *groups[number].add_puts();
+      put.set_key(absl::StrCat("x", i));
+      put.set_value(absl::StrCat(Noise(16, number), i));
+    }
+  }
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(index.Apply({&groups[i]}, nullptr).ok());
+  ASSERT_TRUE(index.WriteCheckpoint({}).ok());
+
+  const auto compacted = disk.Inject({.kind = Kind::kCreate, .path_contains = ".ldb", .held = true});
+  std::thread compaction(
+      [&, snapshot = index.Snapshot(0)] { snapshot->CompactIndex([] { return true; }).IgnoreError(); });
+  disk.AwaitStruck(compacted);
+  const auto broken = disk.Inject({.kind = Kind::kCreate, .path_contains = ".ldb", .status = kBroken});
+  absl::Status written;
+  absl::Notification applied;
+  std::thread writer([&] {
+    for (int i = 3; i < 5 && written.ok(); ++i) written = index.Apply({&groups[i]}, nullptr);
+    applied.Notify();
+    written.Update(index.WriteCheckpoint({}));
+  });
+  // (It is to wait for the compaction, so this is in vain.)
+  applied.WaitForNotificationWithTimeout(absl::Milliseconds(500));
+  disk.Release(compacted);
+  compaction.join();
+  writer.join();
+  EXPECT_EQ(disk.Struck(broken), 1);
+  EXPECT_TRUE(absl::IsUnavailable(written)) << written;
 }
 
 // Each change of a manifest is synced before the next is begun: what is wrong with the

@@ -247,8 +247,10 @@ absl::Status EmbeddedEngine::CompactIndex() {
   }
   if (!snapshot) return absl::UnavailableError("the index is being opened again");
   index_compacted_at_ = counted_changes_;
-  snapshot->CompactIndex();
-  return absl::OkStatus();
+  return snapshot->CompactIndex([this] {
+    absl::MutexLock lock(&mutex_);
+    return !stopping_;
+  });
 }
 
 }  // namespace restante::embedded

@@ -21,6 +21,8 @@ namespace {
 constexpr size_t kBlockCache = size_t{16} << 20;
 constexpr int kOpenFiles = 256;
 constexpr int kBloomBits = 10;
+// A piece of the index; what is applied meanwhile waits for it, some tenths of a second.
+constexpr size_t kCompactedAtOnce = size_t{16} << 20;
 
 leveldb::Slice ToSlice(absl::string_view octets) { return {octets.data(), octets.size()}; }
 absl::string_view ToView(const leveldb::Slice& slice) { return {slice.data(), slice.size()}; }
@@ -39,6 +41,10 @@ class IndexDb {
   explicit IndexDb(std::unique_ptr<leveldb::DB> db) : db_(std::move(db)) {}
 
   leveldb::DB* get() const { return db_.get(); }
+
+  // Held by who writes, and by who has a range compacted. LevelDB 1.23 goes through a null
+  // pointer when its memory cannot become a table in the middle of such a compaction.
+  absl::Mutex& changes() { return changes_; }
 
   const leveldb::Snapshot* Take() {
     absl::MutexLock lock(&mutex_);
@@ -60,6 +66,7 @@ class IndexDb {
   }
 
  private:
+  absl::Mutex changes_;
   absl::Mutex mutex_;
   int snapshots_ ABSL_GUARDED_BY(mutex_) = 0;
   std::unique_ptr<leveldb::DB> db_;
@@ -122,7 +129,25 @@ absl::Status IndexSnapshot::FindReceipts(ReceiptFilter* filter, const std::funct
   return absl::OkStatus();
 }
 
-void IndexSnapshot::CompactIndex() const { db_->get()->CompactRange(nullptr, nullptr); }
+absl::Status IndexSnapshot::CompactIndex(const std::function<bool()>& go_on) const {
+  std::string from;
+  for (bool last = false; !last;) {
+    if (!go_on()) return absl::CancelledError("the store is being closed");
+    std::string to;
+    size_t octets = 0;
+    RETURN_IF_ERROR(Visit(from, "", [&](absl::string_view key, absl::string_view value) {
+      octets += key.size() + value.size();
+      if (octets >= kCompactedAtOnce) to = std::string(key);
+      return to.empty();
+    }));
+    last = to.empty();
+    const leveldb::Slice begin = from, end = to;
+    absl::MutexLock lock(&db_->changes());
+    db_->get()->CompactRange(from.empty() ? nullptr : &begin, last ? nullptr : &end);
+    from = std::move(to);
+  }
+  return absl::OkStatus();
+}
 
 Index::Index(Files* files, std::string path, size_t buffer)
     : files_(files),
@@ -230,6 +255,7 @@ absl::Status Index::Apply(const std::vector<const stored::Group*>& groups,
     }
   }
   if (reached != nullptr) PutCheckpoint(*reached, batch);
+  absl::MutexLock lock(&db_->changes());
   return FromLevelDb(db_->get()->Write(leveldb::WriteOptions(), &batch));
 }
 
@@ -245,6 +271,7 @@ absl::Status Index::WriteCheckpoint(const stored::Checkpoint& checkpoint,
                                                   });
   // Old markers that cannot be read may stay.
   if (!visited.ok() && !absl::IsDataLoss(visited)) return visited;
+  absl::MutexLock lock(&db_->changes());
   RETURN_IF_ERROR(FromLevelDb(db_->get()->Write(leveldb::WriteOptions(), &batch)));
   // Memory becomes a table when a range is compacted, also if no table has anything of it.
   const leveldb::Slice behind_all = "\xff";
@@ -256,6 +283,7 @@ absl::Status Index::WriteCheckpoint(const stored::Checkpoint& checkpoint,
 }
 
 absl::Status Index::PutUnlogged(absl::string_view key, absl::string_view value) {
+  absl::MutexLock lock(&db_->changes());
   return FromLevelDb(db_->get()->Put(leveldb::WriteOptions(), ToSlice(key), ToSlice(value)));
 }
 
@@ -272,7 +300,9 @@ absl::Status Index::RemoveRange(absl::string_view from, absl::string_view to) {
     // What cannot be read stays.
     if (!visited.ok() && !absl::IsDataLoss(visited)) return visited;
     more = count == kBatch;
-    if (count > 0) RETURN_IF_ERROR(FromLevelDb(db_->get()->Write(leveldb::WriteOptions(), &batch)));
+    if (count == 0) break;
+    absl::MutexLock lock(&db_->changes());
+    RETURN_IF_ERROR(FromLevelDb(db_->get()->Write(leveldb::WriteOptions(), &batch)));
   }
   return absl::OkStatus();
 }

@@ -55,9 +55,9 @@ class IndexSnapshot {
   absl::Status Visit(absl::string_view from, absl::string_view to, const Visitor& visit) const;
   // Completes `filter`, unless `go_on()` is false on the way (kCancelled). Takes long.
   absl::Status FindReceipts(ReceiptFilter* filter, const std::function<bool()>& go_on) const;
-  // Has LevelDB drop what was overwritten and erased by now, file by file, while
-  // others read and write. Takes long.
-  void CompactIndex() const;
+  // Has LevelDB drop what was overwritten and erased by now, piece by piece, while
+  // others read and write, unless `go_on()` is false on the way (kCancelled). Takes long.
+  absl::Status CompactIndex(const std::function<bool()>& go_on) const;
 
  private:
   const std::shared_ptr<IndexDb> db_;
