@@ -1,12 +1,10 @@
 #include "server/config.h"
 
-#include <arpa/inet.h>
-
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
-#include "absl/strings/strip.h"
+#include "server/base/address.h"
 #include "server/base/status_macros.h"
 
 namespace restante {
@@ -40,6 +38,10 @@ void StoreConfig::Register(OptionTable& options) {
       "ops-listen", &ops_listen, "ADDR|auto|none",
       "Address of the operations HTTP (/metrics, /livez, /readyz); auto: 127.0.0.1:9354, if nobody "
       "else has it.");
+  options.String(
+      "ops-token-file", &ops_token_file, "FILE",
+      "A file with the token that /metrics asks for, which --ops-listen needs off loopback; read again "
+      "when it changes.");
 
   options.Size("default-bytes", &default_bytes, "Limit of mailboxes that inherit theirs.", "unlimited",
                kUnset);
@@ -90,20 +92,6 @@ void StoreConfig::Register(OptionTable& options) {
 
 namespace {
 
-// Without port and brackets.
-std::string HostOf(const std::string& address) {
-  absl::string_view host = absl::string_view(address).substr(0, address.rfind(':'));
-  if (absl::ConsumePrefix(&host, "[")) absl::ConsumeSuffix(&host, "]");
-  return std::string(host);
-}
-
-bool IsNumeric(const std::string& address) {
-  if (absl::StartsWith(address, "unix:")) return true;
-  const std::string host = HostOf(address);
-  in6_addr any;
-  return inet_pton(AF_INET, host.c_str(), &any) == 1 || inet_pton(AF_INET6, host.c_str(), &any) == 1;
-}
-
 absl::Status CheckAddress(absl::string_view option, const std::string& address) {
   uint32_t port = 0;
   const size_t colon = address.rfind(':');
@@ -116,16 +104,6 @@ absl::Status CheckAddress(absl::string_view option, const std::string& address) 
 }
 
 }  // namespace
-
-bool IsLoopback(const std::string& address) {
-  if (absl::StartsWith(address, "unix:")) return true;
-  const std::string name = HostOf(address);
-  if (name == "localhost") return true;
-  in_addr v4;
-  if (inet_pton(AF_INET, name.c_str(), &v4) == 1) return ntohl(v4.s_addr) >> 24 == 127;
-  in6_addr v6;
-  return inet_pton(AF_INET6, name.c_str(), &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
-}
 
 absl::StatusOr<uint64_t> StoreConfig::DefaultMessages() const {
   if (default_messages == "unlimited") return kUnset;
@@ -175,10 +153,11 @@ absl::Status StoreConfig::Check() const {
   RETURN_IF_ERROR(CheckCredentials());
   if (ops_listen != "auto" && ops_listen != "none") {
     RETURN_IF_ERROR(CheckAddress("ops-listen", ops_listen));
-    if (!insecure && !IsLoopback(ops_listen)) {
+    if (!insecure && ops_token_file.empty() && !IsLoopback(ops_listen)) {
       return absl::InvalidArgumentError(
           absl::StrCat("--ops-listen ", ops_listen,
-                       ": not a loopback address; --insecure allows it, for everyone to read"));
+                       ": not a loopback address, and nothing says who may read; --ops-token-file says it, ",
+                       "--insecure lets everyone"));
     }
   }
   if (max_recipients < 100) {

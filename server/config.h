@@ -24,6 +24,7 @@ struct StoreConfig {
   std::string tls_cert, tls_key, tls_client_ca;
   std::string callers;
   std::string ops_listen = "auto";
+  std::string ops_token_file;
 
   // kUnset where it is `unlimited` or `auto`.
   static constexpr uint64_t kUnset = UINT64_MAX;
@@ -69,10 +70,6 @@ struct StoreConfig {
 
 // Where --ops-listen auto listens, if nobody else does.
 inline constexpr char kDefaultOpsAddress[] = "127.0.0.1:9354";
-
-// Whether only this machine can reach `address` (`127.0.0.1:8354`, `[::1]:0`,
-// `localhost:1`, `unix:/path`).
-bool IsLoopback(const std::string& address);
 
 }  // namespace restante
 

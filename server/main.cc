@@ -20,6 +20,7 @@
 #include "server/access/authorizer.h"
 #include "server/access/listener_credentials.h"
 #include "server/access/token.h"
+#include "server/base/address.h"
 #include "server/base/clock.h"
 #include "server/base/grpc_log.h"
 #include "server/base/log.h"
@@ -32,6 +33,7 @@
 #include "server/mail/messages.h"
 #include "server/mail/provisioning.h"
 #include "server/ops/metrics_text.h"
+#include "server/ops/metrics_token.h"
 #include "server/ops/operations_server.h"
 #include "server/ops/status_page.h"
 #include "server/ops/status_source.h"
@@ -144,12 +146,15 @@ int AwaitEnd(const sigset_t& signals, access::Authorizer& authorizer,
   }
 }
 
-// Who may see the pages of the operations port: everyone on this machine, and from
-// elsewhere operators, where callers are known.
+bool OpsStayHere(const StoreConfig& config) {
+  return config.ops_listen == "auto" || IsLoopback(config.ops_listen);
+}
+
+// Who may see the pages of the operations port: everyone if only this machine reaches
+// it, else operators, where callers are known.
 std::function<bool(absl::string_view)> MaySeePages(const StoreConfig& config,
                                                    access::Authorizer* authorizer) {
-  const bool local = config.ops_listen == "auto" || IsLoopback(config.ops_listen);
-  if (local || config.callers.empty()) return nullptr;
+  if (OpsStayHere(config) || config.callers.empty()) return nullptr;
   return [authorizer](absl::string_view password) {
     access::Credentials credentials;
     if (access::CheckToken(password).ok()) credentials.token = access::TokenHash::Of(password);
@@ -177,6 +182,12 @@ int Run(const StoreConfig& config) {
     auto loaded = access::Authorizer::Load(config.callers, !config.tls_client_ca.empty(), Clock::System());
     if (!loaded.ok()) return Fail(Annotate(loaded.status(), "--callers"), 1);
     authorizer = *std::move(loaded);
+  }
+  std::unique_ptr<ops::MetricsToken> metrics_token;
+  if (!config.ops_token_file.empty()) {
+    auto loaded = ops::MetricsToken::Load(config.ops_token_file);
+    if (!loaded.ok()) return Fail(Annotate(loaded.status(), "--ops-token-file"), 1);
+    metrics_token = *std::move(loaded);
   }
   std::unique_ptr<access::ListenerCredentials> tls;
   if (!config.tls_cert.empty()) {
@@ -231,11 +242,13 @@ int Run(const StoreConfig& config) {
   auto operations = ops::OperationsServer::ListenAsTold(
       config.ops_listen, kDefaultOpsAddress,
       {.metrics = [&metrics] { return ops::MetricsText(metrics); },
+       .may_scrape = ops::MetricsToken::Check(metrics_token.get()),
        .ready = nullptr,
        .pages = {{"/", "text/html; charset=utf-8", [&status] { return ops::StatusHtml(status.Read()); }},
                  {"/status.css", "text/css; charset=utf-8", [] { return ops::kStatusCss; }},
                  {"/status.js", "text/javascript; charset=utf-8", [] { return ops::kStatusJs; }}},
-       .authorize = MaySeePages(config, authorizer.get())});
+       .authorize = MaySeePages(config, authorizer.get()),
+       .pages_stay_here = !config.insecure && !OpsStayHere(config)});
   if (!operations.ok()) return Fail(operations.status(), 1);
   const std::string address =
       absl::StrContains(config.listen, "unix:")

@@ -11,6 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "client/lib/credentials.h"
+#include "server/access/token.h"
 
 namespace restante::client_internal {
 namespace {
@@ -92,7 +93,7 @@ void Channels::Read() {
 
 void Channels::ReadToken() {
   token_watch_.Reading();
-  absl::StatusOr<std::string> token = client_internal::ReadToken(options_.credentials.token_file);
+  absl::StatusOr<std::string> token = access::ReadToken(options_.credentials.token_file);
   if (token.ok()) {
     token_ = *std::move(token);
     token_why_ = absl::OkStatus();

@@ -1,12 +1,10 @@
 #include "client/lib/credentials.h"
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
 #include "server/access/token.h"
-#include "server/base/file_watch.h"
 #include "server/base/status_macros.h"
 
 namespace restante {
@@ -58,22 +56,13 @@ absl::StatusOr<PemTexts> ReadCertificates(const StoreCredentials& credentials) {
   return texts;
 }
 
-absl::StatusOr<std::string> ReadToken(const std::string& file) {
-  ASSIGN_OR_RETURN(const std::string text, ReadSmallFile(file));
-  std::string token(absl::StripAsciiWhitespace(text));
-  if (const absl::Status status = access::CheckToken(token); !status.ok()) {
-    return absl::FailedPreconditionError(absl::StrCat("`", file, "`: ", status.message()));
-  }
-  return token;
-}
-
 }  // namespace client_internal
 
 absl::Status CheckCredentials(const StoreCredentials& credentials, absl::string_view target) {
   RETURN_IF_ERROR(client_internal::CheckCombination(credentials, target));
   RETURN_IF_ERROR(client_internal::ReadCertificates(credentials).status());
   if (credentials.token_file.empty()) return absl::OkStatus();
-  return client_internal::ReadToken(credentials.token_file).status();
+  return access::ReadToken(credentials.token_file).status();
 }
 
 }  // namespace restante

@@ -16,7 +16,6 @@ namespace restante::client_internal {
 absl::Status CheckCombination(const StoreCredentials& credentials, absl::string_view target);
 // kFailedPrecondition: `FILE`: what is wrong.
 absl::StatusOr<PemTexts> ReadCertificates(const StoreCredentials& credentials);
-absl::StatusOr<std::string> ReadToken(const std::string& file);
 
 }  // namespace restante::client_internal
 

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "client/smtp/networks.h"
 #include "client/smtp/received_header.h"
+#include "server/base/address.h"
 
 namespace restante::smtp {
 namespace {
@@ -47,6 +48,10 @@ void FrontConfig::Register(OptionTable& options) {
       "ops-listen", &ops_listen, "ADDR|auto|none",
       "Address of the operations HTTP (/metrics, /livez, /readyz); auto: 127.0.0.1:9355, if nobody "
       "else has it.");
+  options.String(
+      "ops-token-file", &ops_token_file, "FILE",
+      "A file with the token that /metrics asks for, which --ops-listen needs off loopback; read again "
+      "when it changes.");
   options.String(
       "user", &user, "NAME",
       "Whom to become once all addresses are had; for a start as root, which ports below 1024 need.");
@@ -109,6 +114,10 @@ absl::Status FrontConfig::Check() const {
   }
   if (hostname.empty() || hostname != SanitizeHelo(hostname)) {
     return wrong("--hostname: `", hostname, "` is no host name");
+  }
+  if (ops_listen != kAuto && ops_listen != kNone && ops_token_file.empty() && !IsLoopback(ops_listen)) {
+    return wrong("--ops-listen ", ops_listen,
+                 ": not a loopback address, and nothing says who may read; --ops-token-file says it");
   }
   const bool smtps = !smtps_listen.empty() || !smtps_proxy_listen.empty();
   const bool proxied = !smtp_proxy_listen.empty() || !lmtp_proxy_listen.empty();

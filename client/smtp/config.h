@@ -32,6 +32,7 @@ struct FrontConfig {
   std::vector<std::string> policy_listen = {kAuto};
   std::vector<std::string> socketmap_listen = {kAuto};
   std::string ops_listen = kAuto;
+  std::string ops_token_file;
   std::string user;
   std::vector<std::string> trusted_networks = {"127.0.0.0/8", "::1"};
   std::string tls_cert;

@@ -37,6 +37,7 @@
 #include "server/base/service_manager.h"
 #include "server/base/status_macros.h"
 #include "server/ops/metrics_text.h"
+#include "server/ops/metrics_token.h"
 #include "server/ops/operations_server.h"
 
 namespace {
@@ -153,6 +154,12 @@ int main(int argc, char** argv) {
   if (absl::Status status = restante::CheckCredentials(credentials, config.store); !status.ok()) {
     return Fail(status);
   }
+  std::unique_ptr<restante::ops::MetricsToken> metrics_token;
+  if (!config.ops_token_file.empty()) {
+    auto loaded = restante::ops::MetricsToken::Load(config.ops_token_file);
+    if (!loaded.ok()) return Fail(restante::Annotate(loaded.status(), "--ops-token-file"));
+    metrics_token = *std::move(loaded);
+  }
   std::unique_ptr<TlsContext> tls;
   if (!config.tls_cert.empty()) {
     absl::StatusOr<std::unique_ptr<TlsContext>> loaded = TlsContext::Load(config.tls_cert, config.tls_key);
@@ -250,6 +257,7 @@ int main(int argc, char** argv) {
   auto operations = restante::ops::OperationsServer::ListenAsTold(
       config.ops_listen, restante::smtp::kOpsAddress,
       {.metrics = [&metrics] { return restante::ops::MetricsText(metrics); },
+       .may_scrape = restante::ops::MetricsToken::Check(metrics_token.get()),
        .ready = [&store] { return store->connected(); },
        .pages = {},
        .authorize = nullptr});

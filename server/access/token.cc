@@ -10,6 +10,8 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "server/base/file_watch.h"
+#include "server/base/status_macros.h"
 
 namespace restante::access {
 
@@ -34,6 +36,15 @@ absl::Status CheckToken(absl::string_view token) {
     return absl::InvalidArgumentError("a token is made of letters, digits and -._~+/ only");
   }
   return absl::OkStatus();
+}
+
+absl::StatusOr<std::string> ReadToken(const std::string& file) {
+  ASSIGN_OR_RETURN(const std::string text, ReadSmallFile(file));
+  std::string token(absl::StripAsciiWhitespace(text));
+  if (const absl::Status status = CheckToken(token); !status.ok()) {
+    return absl::FailedPreconditionError(absl::StrCat("`", file, "`: ", status.message()));
+  }
+  return token;
 }
 
 TokenHash TokenHash::Of(absl::string_view token) {

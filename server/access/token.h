@@ -26,6 +26,10 @@ std::string NewToken();
 // characters that RFC 6750 allows (letters, digits, `-._~+/`, and `=` at the end).
 absl::Status CheckToken(absl::string_view token);
 
+// The token in a file, without the blanks around it. kFailedPrecondition: the file's
+// name and what is wrong with it, without the token.
+absl::StatusOr<std::string> ReadToken(const std::string& file);
+
 // The SHA-256 of a token.
 class TokenHash {
  public:

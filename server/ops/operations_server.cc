@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
+#include "server/base/address.h"
 #include "server/base/log.h"
 
 namespace restante::ops {
@@ -66,10 +67,15 @@ absl::StatusOr<std::unique_ptr<OperationsServer>> OperationsServer::Listen(const
     const int yes = 1;
     setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
   });
-  server.Get("/metrics",
-             [metrics = std::move(source.metrics)](const httplib::Request&, httplib::Response& response) {
-               response.set_content(metrics(), "text/plain; version=0.0.4; charset=utf-8");
-             });
+  server.Get("/metrics", [metrics = std::move(source.metrics), may_scrape = std::move(source.may_scrape)](
+                             const httplib::Request& request, httplib::Response& response) {
+    if (may_scrape != nullptr && !may_scrape(PasswordOf(request.get_header_value("Authorization")))) {
+      response.status = 401;
+      response.set_header("WWW-Authenticate", "Bearer realm=\"Restante\"");
+      return response.set_content("the token of --ops-token-file is needed\n", kPlain);
+    }
+    response.set_content(metrics(), "text/plain; version=0.0.4; charset=utf-8");
+  });
   server.Get("/livez", [](const httplib::Request&, httplib::Response& response) {
     response.set_content("alive\n", kPlain);
   });
@@ -83,7 +89,12 @@ absl::StatusOr<std::unique_ptr<OperationsServer>> OperationsServer::Listen(const
 
   const auto authorize = std::move(source.authorize);
   for (OperationsServer::Page& page : source.pages) {
-    server.Get(page.path, [page, authorize](const httplib::Request& request, httplib::Response& response) {
+    server.Get(page.path, [page, authorize, stays_here = source.pages_stay_here](
+                              const httplib::Request& request, httplib::Response& response) {
+      if (stays_here && !IsLoopbackPeer(request.remote_addr.c_str())) {
+        response.status = 403;
+        return response.set_content("this page is for connections from the same machine\n", kPlain);
+      }
       if (authorize != nullptr && !authorize(PasswordOf(request.get_header_value("Authorization")))) {
         response.status = 401;
         response.set_header("WWW-Authenticate", "Basic realm=\"Restante: a token as the password\"");

@@ -30,6 +30,8 @@ class OperationsServer {
   struct Source {
     // Prometheus's text.
     std::function<std::string()> metrics;
+    // Whether this password opens it. Absent: everyone may read it.
+    std::function<bool(absl::string_view password)> may_scrape;
     // Whether new work can be done: /readyz. Absent: always.
     std::function<bool()> ready;
     // `/`, with what it loads. Absent: there is none.
@@ -37,6 +39,8 @@ class OperationsServer {
     // Whether this password opens the pages (RFC 7617: any user name; RFC 6750: as a
     // bearer token). Absent: everyone may read them.
     std::function<bool(absl::string_view password)> authorize;
+    // Whether only this machine's own see them, for the password would go in the clear.
+    bool pages_stay_here = false;
   };
 
   // Beside each page: it loads nothing from elsewhere, and nobody frames it.

@@ -20,9 +20,9 @@ from smtp_client import Smtp
 TEXT = b"Subject: a\r\n\r\ntext\r\n"
 
 
-def get(program, path, method="GET"):
+def get(program, path, method="GET", headers={}):
     connection = http.client.HTTPConnection(program.program.addresses["ops"], timeout=harness.PATIENCE)
-    connection.request(method, path)
+    connection.request(method, path, headers=headers)
     response = connection.getresponse()
     text = response.read().decode()
     connection.close()
@@ -85,6 +85,28 @@ def test_off_loopback_it_wants_to_be_told(directory):
         env=harness.environment(), capture_output=True, timeout=harness.PATIENCE)
     assert done.returncode == 2
     assert "--ops-listen 0.0.0.0:0: not a loopback address" in done.stderr.decode()
+    done = subprocess.run([harness.PROGRAMS["restante-smtp"], "--ops-listen", "0.0.0.0:0"],
+                          env=harness.environment(), capture_output=True, timeout=harness.PATIENCE)
+    assert done.returncode == 2
+    assert "--ops-listen 0.0.0.0:0: not a loopback address" in done.stderr.decode()
+
+
+def test_off_loopback_the_metrics_want_a_token_and_health_does_not(start, directory):
+    token, file = "the-token-of-prometheus", directory / "ops.token"
+    file.write_text(token + "\n")
+    options = ["--ops-listen", "0.0.0.0:0", "--ops-token-file", file]
+    store = start(harness.Store, *options)
+    front = start(harness.Front, store.address, *options)
+    harness.poll(lambda: get(front, "/readyz")[0].status == 200, "the front end to know the store")
+    for program in (store, front):
+        assert get(program, "/livez")[0].status == get(program, "/readyz")[0].status == 200
+        for headers in ({}, {"Authorization": "Bearer another-token-than-that"}, {"Authorization": token}):
+            answer, text = get(program, "/metrics", headers=headers)
+            assert (answer.status, answer.getheader("WWW-Authenticate")) == (401, 'Bearer realm="Restante"'), headers
+            assert "restante_" not in text
+        answer, text = get(program, "/metrics", headers={"Authorization": f"Bearer {token}"})
+        assert answer.status == 200 and "build_info" in text
+        assert token not in program.program.log_text()
 
 
 def test_the_front_end_counts_what_it_does_and_refuses(front, cli):
