@@ -52,7 +52,7 @@ struct ClientOptions {
   // leaves behind those that wait already. Default: the one thread of all clients
   // in the process, one call at a time; a handler must not block there, and may
   // be called before Begin has returned.
-  std::function<void(absl::AnyInvocable<void()>)> executor;
+  std::function<void(absl::AnyInvocable<void()>)> executor = {};
 };
 
 // Hears of one transaction; all calls come from the executor, in order.
