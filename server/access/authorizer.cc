@@ -35,6 +35,14 @@ absl::Status Grant::CheckDomain(absl::string_view domain) const {
                               absl::StrCat("caller ", caller_->name, " is restricted to other domains")));
 }
 
+absl::Status Grant::CheckRole(Role role, absl::string_view what) const {
+  if (caller_->roles.Intersects(role)) return absl::OkStatus();
+  return authorizer_->Deny(
+      *this, PermissionDenied("ROLE_MISSING", method_,
+                              absl::StrCat(what, " needs the role ", Roles(role).ToString(), ", caller ",
+                                           caller_->name, " has ", caller_->roles.ToString())));
+}
+
 absl::Status Grant::DenyWholeStore() const {
   return authorizer_->Deny(*this,
                            PermissionDenied("DOMAIN_DENIED", method_,

@@ -43,6 +43,10 @@ class Grant {
   // kPermissionDenied unless the caller may touch the canonical `domain`.
   absl::Status CheckDomain(absl::string_view domain) const;
 
+  // For what needs another role than the call itself, and is named by `what`:
+  // kPermissionDenied unless the caller has it.
+  absl::Status CheckRole(Role role, absl::string_view what) const;
+
   // kPermissionDenied for a call that turns out to concern all domains.
   absl::Status DenyWholeStore() const;
 

@@ -11,6 +11,7 @@
 #include "server/mail/directory.h"
 #include "server/mail/engine_calls.h"
 #include "server/mail/errors.h"
+#include "server/mail/folders.h"
 #include "server/mail/recipient_decision.h"
 #include "server/mail/transaction_id.h"
 
@@ -63,22 +64,36 @@ absl::Status Append::CheckRepeated(const stored::Receipt& receipt) const {
   return absl::OkStatus();
 }
 
+absl::Status Append::CheckState(const stored::MailboxHead& head) const {
+  if (head.state() == stored::MailboxHead::HOLD && !header_.while_on_hold) {
+    return Refused(v1::OUTCOME_MAILBOX_ON_HOLD, MailboxName(address_), "is on hold");
+  }
+  if (head.state() == stored::MailboxHead::DISABLED) {
+    return Refused(v1::OUTCOME_MAILBOX_DISABLED, MailboxName(address_), "is disabled");
+  }
+  return absl::OkStatus();
+}
+
 Task<absl::StatusOr<std::optional<MessageView>>> Append::Begin(AppendHeader header) {
   header_ = std::move(header);
+  CO_RETURN_IF_ERROR(CheckHeader(header_));
   CO_ASSIGN_OR_RETURN(FoundMailbox found, co_await FindMailbox(engine_, header_.parent.mailbox));
   const stored::MailboxHead& head = found.read.head->mailbox();
   mailbox_ = found.number;
   address_ = head.address();
   const std::string name = MailboxName(address_);
-  const std::string folder_name = header_.parent.folder.value_or(std::string(kInbox));
-  CO_ASSIGN_OR_RETURN(folder_, FindFolder(head, folder_name));
-  if (header_.request_id.empty()) {
-    header_.request_id.resize(16);
-    if (RAND_bytes(reinterpret_cast<uint8_t*>(header_.request_id.data()), 16) != 1) {
+  folder_name_ = header_.parent.folder.value_or(std::string(kInbox));
+  if (const absl::StatusOr<stored::Folder> there = FindFolder(head, folder_name_); there.ok()) {
+    folder_ = there->id();
+  }
+  std::string request_id = header_.request_id;
+  if (request_id.empty()) {
+    request_id.resize(16);
+    if (RAND_bytes(reinterpret_cast<uint8_t*>(request_id.data()), 16) != 1) {
       co_return absl::InternalError("the system gives no random octets");
     }
   }
-  id_ = MakeTransactionId(header_.caller, header_.request_id);
+  id_ = MakeTransactionId(header_.caller, request_id);
   if (header_.size > messages_->max_message()) {
     co_return Refused(
         v1::OUTCOME_MESSAGE_TOO_LARGE, name,
@@ -103,13 +118,10 @@ Task<absl::StatusOr<std::optional<MessageView>>> Append::Begin(AppendHeader head
   open_ = true;
 
   // A repeated request is answered above even if mail is not taken any more.
-  if (head.state() == stored::MailboxHead::HOLD) {
-    co_return Refused(v1::OUTCOME_MAILBOX_ON_HOLD, name, "is on hold");
-  }
-  if (head.state() == stored::MailboxHead::DISABLED) {
-    co_return Refused(v1::OUTCOME_MAILBOX_DISABLED, name, "is disabled");
-  }
+  CO_RETURN_IF_ERROR(CheckState(head));
+  if (!folder_) CO_RETURN_IF_ERROR(CheckFolderCount(head));
   engine::Demand demand;
+  demand.exempt = header_.ignore_quota;
   demand.bytes = header_.size;
   demand.at_least = header_.size;
   absl::StatusOr<engine::ReserveResult> reserved = co_await Await<absl::StatusOr<engine::ReserveResult>>(
@@ -141,6 +153,19 @@ Task<absl::Status> Append::Write(std::string octets) {
   co_return std::move(status);
 }
 
+stored::Entry Append::NewEntry() const {
+  stored::Entry entry;
+  entry.set_arrival_us(header_.arrival_us.value_or(messages_->clock()->WallMicros()));
+  entry.set_folder(*folder_);
+  entry.set_flags(header_.flags);
+  for (const std::string& keyword : header_.keywords) entry.add_keywords(keyword);
+  entry.set_exempt(header_.ignore_quota);
+  entry.mutable_envelope()->set_sender(header_.sender);
+  entry.mutable_envelope()->set_recipient(header_.recipient.empty() ? address_ : header_.recipient);
+  entry.set_request_id(header_.request_id);
+  return entry;
+}
+
 Task<absl::StatusOr<MessageView>> Append::Finish() {
   if (received_ != header_.size) {
     co_return InvalidField("header.size_bytes",
@@ -154,13 +179,15 @@ Task<absl::StatusOr<MessageView>> Append::Finish() {
                                                          ", the octets that came have ",
                                                          absl::Hex(body->crc32c(), absl::kZeroPad8)));
   }
+  if (!folder_) {
+    absl::StatusOr<stored::Folder> made = co_await MakeFolder(engine_, mailbox_, folder_name_);
+    if (absl::IsNotFound(made.status())) co_return NotFound(MailboxName(address_));
+    if (!made.ok()) co_return made.status();
+    folder_ = made->id();
+  }
   engine::CommitRequest request;
   request.transaction = id_;
-  stored::Entry entry;
-  entry.set_arrival_us(header_.arrival_us.value_or(messages_->clock()->WallMicros()));
-  entry.set_folder(folder_.id());
-  entry.mutable_envelope()->set_recipient(address_);
-  request.entries.emplace_back(mailbox_, std::move(entry));
+  request.entries.emplace_back(mailbox_, NewEntry());
   request.receipt.set_committed(true);
   request.receipt.set_size(body->size());
   request.receipt.set_crc32c(body->crc32c());
@@ -191,18 +218,21 @@ Task<absl::StatusOr<MessageView>> Append::Stored(stored::Receipt receipt) const 
   const uint64_t uid = receipt.recipients(0).uid();
   MessageView view;
   view.mailbox = address_;
-  view.folder = folder_.name();
+  view.folder = folder_name_;
   const std::string key = engine::EntryKey(uid);
   std::vector<std::string> keys = {key};
   CO_ASSIGN_OR_RETURN(engine::ReadResult read,
                       co_await Read(engine_, PartitionId::Mailbox(mailbox_), std::move(keys)));
   if (const auto it = read.values.find(key); it != read.values.end()) {
     CO_ASSIGN_OR_RETURN(view.entry, ParseEntry(it->second));
+    // A repeated request may name another folder than the first.
+    if (read.head) view.folder = NameOfFolder(read.head->mailbox(), view.entry.folder());
   } else {
     view.entry.set_uid(uid);
     view.entry.set_size(receipt.size());
     view.entry.set_crc32c(receipt.crc32c());
     view.entry.set_transaction_id(std::string(id_.octets.begin(), id_.octets.end()));
+    view.entry.set_request_id(header_.request_id);
   }
   co_return std::move(view);
 }

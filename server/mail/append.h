@@ -12,20 +12,10 @@
 #include "absl/status/statusor.h"
 #include "server/base/task.h"
 #include "server/engine/engine.h"
+#include "server/mail/append_header.h"
 #include "server/mail/messages.h"
-#include "server/mail/names.h"
 
 namespace restante::mail {
-
-struct AppendHeader {
-  ParentRef parent;
-  // Who calls, and its id for the request: 16 octets, or empty for none.
-  std::string caller;
-  std::string request_id;
-  uint64_t size = 0;
-  std::optional<uint32_t> crc32c;
-  std::optional<int64_t> arrival_us;  // Default: now.
-};
 
 // Begin, then Write for each piece, then Finish; each when the one before was
 // done. Destroyed before Finish (not while a call runs), it leaves nothing
@@ -41,21 +31,24 @@ class Append {
   // one and was answered already: nothing else is to be called.
   //
   // Errors: kInvalidArgument: larger than the store takes at all, or the request
-  // id belongs to another message; kFailedPrecondition: no room, on hold,
-  // disabled (the details say `outcome` and amounts); kAborted: the request id is
-  // in use or was declared not committed; kUnavailable.
+  // id belongs to another message, or the header is not as it must be;
+  // kFailedPrecondition: no room, on hold, disabled (the details say `outcome` and
+  // amounts), or no further folder may be made; kAborted: the request id is in use or
+  // was declared not committed; kUnavailable.
   Task<absl::StatusOr<std::optional<MessageView>>> Begin(AppendHeader header);
 
   // kInvalidArgument: more than was announced.
   Task<absl::Status> Write(std::string octets);
 
-  // Stores the message; durable when done. kInvalidArgument: size or CRC32C are
-  // not those announced.
+  // Stores the message, and makes its folder first if there is none; durable when
+  // done. kInvalidArgument: size or CRC32C are not those announced.
   Task<absl::StatusOr<MessageView>> Finish();
 
  private:
   Task<absl::StatusOr<MessageView>> Stored(stored::Receipt receipt) const;
   absl::Status CheckRepeated(const stored::Receipt& receipt) const;
+  absl::Status CheckState(const stored::MailboxHead& head) const;
+  stored::Entry NewEntry() const;
 
   Messages* const messages_;
   engine::Engine* const engine_;
@@ -63,7 +56,8 @@ class Append {
   engine::TransactionId id_;
   uint64_t mailbox_ = 0;
   std::string address_;  // Canonical.
-  stored::Folder folder_;
+  std::string folder_name_;
+  std::optional<uint32_t> folder_;  // Nothing: it has to be made.
   bool open_ = false;
   uint64_t received_ = 0;
   std::unique_ptr<engine::BodyWriter> writer_;

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/base/status_macros.h"
+#include "server/mail/errors.h"
 
 namespace restante::mail {
 
@@ -98,6 +99,11 @@ std::optional<uint32_t> DirectoryEdit::TakeUidValidity() {
   if (taken == UINT32_MAX) return std::nullopt;
   directory.set_uid_validity_next(taken + 1);
   return taken;
+}
+
+absl::Status UidValiditiesExhausted(absl::string_view resource) {
+  return Error(absl::StatusCode::kFailedPrecondition, "UIDVALIDITY_EXHAUSTED", resource,
+               "the store has given all of its 4294967294 UIDVALIDITYs");
 }
 
 engine::Verdict DirectoryEdit::Finish() && {

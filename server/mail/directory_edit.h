@@ -53,6 +53,9 @@ class DirectoryEdit {
   std::map<std::string, std::optional<std::string>> changes_;  // nullopt: erased.
 };
 
+// kFailedPrecondition, UIDVALIDITY_EXHAUSTED: there is none for `resource`.
+absl::Status UidValiditiesExhausted(absl::string_view resource);
+
 }  // namespace restante::mail
 
 #endif  // RESTANTE_SERVER_MAIL_DIRECTORY_EDIT_H_

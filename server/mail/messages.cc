@@ -7,6 +7,7 @@
 #include "server/mail/directory.h"
 #include "server/mail/engine_calls.h"
 #include "server/mail/errors.h"
+#include "server/mail/folders.h"
 
 namespace restante::mail {
 namespace {
@@ -19,21 +20,7 @@ constexpr size_t kPageOctets = 1024 * 1024;
 // Entries that are read at once.
 constexpr size_t kScanned = 100;
 
-std::string NameOfFolder(const stored::MailboxHead& head, uint32_t id) {
-  for (const stored::Folder& folder : head.folders()) {
-    if (folder.id() == id) return folder.name();
-  }
-  return std::string(kInbox);
-}
-
 }  // namespace
-
-absl::StatusOr<stored::Folder> FindFolder(const stored::MailboxHead& head, absl::string_view folder) {
-  for (const stored::Folder& candidate : head.folders()) {
-    if (candidate.name() == folder) return candidate;
-  }
-  return NotFound(absl::StrCat(MailboxName(head.address()), "/folders/", PercentEncode(folder)));
-}
 
 Messages::Messages(engine::Engine* engine, uint64_t max_message, const Clock* clock)
     : engine_(engine), max_message_(max_message), clock_(clock) {}

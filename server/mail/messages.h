@@ -70,9 +70,6 @@ class Messages {
   const Clock* const clock_;
 };
 
-// The folder of that name; kNotFound if the mailbox has none.
-absl::StatusOr<stored::Folder> FindFolder(const stored::MailboxHead& head, absl::string_view folder);
-
 }  // namespace restante::mail
 
 #endif  // RESTANTE_SERVER_MAIL_MESSAGES_H_

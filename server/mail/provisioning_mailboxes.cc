@@ -63,11 +63,7 @@ Task<absl::StatusOr<MailboxView>> Provisioning::CreateMailbox(Address address, M
                                        taken = there.has_value();
                                        if (taken) return engine::NoChange{};
                                        const std::optional<uint32_t> next = edit.TakeUidValidity();
-                                       if (!next) {
-                                         return Error(
-                                             absl::StatusCode::kFailedPrecondition, "UIDVALIDITY_EXHAUSTED",
-                                             name, "the store has given all of its 4294967294 UIDVALIDITYs");
-                                       }
+                                       if (!next) return UidValiditiesExhausted(name);
                                        uid_validity = *next;
                                        return std::move(edit).Finish();
                                      }));

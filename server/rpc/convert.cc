@@ -30,6 +30,8 @@ v1::Limit LimitFrom(const stored::v1::Limit& limit, bool may_inherit) {
   return out;
 }
 
+uint32_t BitOf(int flag) { return uint32_t{1} << (flag - 1); }
+
 }  // namespace
 
 v1::Limit ToLimit(uint64_t effective) {
@@ -128,6 +130,11 @@ v1::Message ToApi(const mail::MessageView& view) {
   out.set_transaction_id(absl::BytesToHexString(entry.transaction_id()));
   out.set_modseq(entry.modseq());
   out.set_crc32c(entry.crc32c());
+  for (int flag = v1::Flag_MIN + 1; flag <= v1::Flag_MAX; ++flag) {
+    if ((entry.flags() & BitOf(flag)) != 0) out.add_flags(static_cast<v1::Flag>(flag));
+  }
+  *out.mutable_keywords() = entry.keywords();
+  out.set_request_id(entry.request_id());
   out.set_ret(static_cast<v1::Ret>(entry.envelope().ret()));
   out.set_envid(entry.envelope().envid());
   for (const stored::v1::DsnRecipient& dsn : entry.envelope().dsn_recipients()) {
@@ -180,6 +187,17 @@ absl::StatusOr<int64_t> MicrosOf(absl::string_view field, const google::protobuf
     return mail::InvalidField(field, "is not a time of the years 1 to 9999");
   }
   return time.seconds() * 1'000'000 + time.nanos() / 1000;
+}
+
+absl::StatusOr<uint32_t> FlagsOf(absl::string_view field, const google::protobuf::RepeatedField<int>& flags) {
+  uint32_t bits = 0;
+  for (const int flag : flags) {
+    if (flag <= v1::FLAG_UNSPECIFIED || !v1::Flag_IsValid(flag)) {
+      return mail::InvalidField(field, absl::StrCat("has ", flag, ", not a flag"));
+    }
+    bits |= BitOf(flag);
+  }
+  return bits;
 }
 
 absl::Status CheckRequestId(absl::string_view field, absl::string_view request_id) {

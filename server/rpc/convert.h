@@ -31,6 +31,8 @@ google::protobuf::Timestamp ToTimestamp(int64_t micros);
 absl::StatusOr<stored::v1::Limit> LimitOf(absl::string_view field, const v1::Limit& limit, bool may_inherit);
 // Microseconds since 1970.
 absl::StatusOr<int64_t> MicrosOf(absl::string_view field, const google::protobuf::Timestamp& time);
+// As an entry has them (stored.proto).
+absl::StatusOr<uint32_t> FlagsOf(absl::string_view field, const google::protobuf::RepeatedField<int>& flags);
 // 16 octets, or empty for none.
 absl::Status CheckRequestId(absl::string_view field, absl::string_view request_id);
 // 1 to 1000.

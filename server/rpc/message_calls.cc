@@ -27,10 +27,11 @@ Task<absl::Status> ListMessages(mail::Messages* messages, const v1::ListMessages
   if (request->has_arrived_before()) {
     CO_ASSIGN_OR_RETURN(before, MicrosOf("arrived_before", request->arrived_before()));
   }
-  const std::string list = absl::StrCat("messages/", parent.mailbox.ToString(), "/",
-                                        parent.folder.value_or(""), "/", before ? absl::StrCat(*before) : "");
+  const std::string list =
+      absl::StrCat("messages/", parent.mailbox.ToString(), "/", parent.folder.value_or(""), "/",
+                   before ? absl::StrCat(*before) : "", "/", request->after_uid());
   CO_ASSIGN_OR_RETURN(const std::string token, PageAfter(list, request->page_token()));
-  uint64_t after = 0;
+  uint64_t after = request->after_uid();
   if (!token.empty() && !absl::SimpleAtoi(token, &after)) {
     co_return InvalidField("page_token", "is not a token of this list");
   }

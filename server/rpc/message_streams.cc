@@ -52,7 +52,7 @@ absl::StatusOr<mail::AppendHeader> HeaderOf(const v1::AppendMessageRequest::Head
   mail::AppendHeader out;
   ASSIGN_OR_RETURN(out.parent, InField("header.parent", mail::ParseParentName(header.parent())));
   RETURN_IF_ERROR(CheckRequestId("header.request_id", header.request_id()));
-  if (header.size_bytes() == 0) return InvalidField("header.size_bytes", "is required");
+  if (!header.has_size_bytes()) return InvalidField("header.size_bytes", "is required");
   out.caller = std::move(caller);
   out.request_id = header.request_id();
   out.size = header.size_bytes();
@@ -60,7 +60,26 @@ absl::StatusOr<mail::AppendHeader> HeaderOf(const v1::AppendMessageRequest::Head
   if (header.has_arrival_time()) {
     ASSIGN_OR_RETURN(out.arrival_us, MicrosOf("header.arrival_time", header.arrival_time()));
   }
+  ASSIGN_OR_RETURN(out.flags, FlagsOf("header.flags", header.flags()));
+  out.keywords.assign(header.keywords().begin(), header.keywords().end());
+  out.sender = header.sender();
+  out.recipient = header.recipient();
+  out.ignore_quota = header.ignore_quota();
+  out.while_on_hold = header.while_on_hold();
   return out;
+}
+
+// What is beyond readers.
+absl::Status CheckRights(const access::Grant& grant, const v1::AppendMessageRequest::Header& header) {
+  if (header.ignore_quota()) {
+    RETURN_IF_ERROR(grant.CheckRole(access::Role::kOperator, "header.ignore_quota"));
+    // The limits of a domain are not the affair of who is restricted to it (rpc/methods.cc).
+    if (grant.caller().restricted()) return grant.DenyWholeStore();
+  }
+  if (header.while_on_hold()) {
+    RETURN_IF_ERROR(grant.CheckRole(access::Role::kOperator, "header.while_on_hold"));
+  }
+  return absl::OkStatus();
 }
 
 Await<bool> ReadWithin(IdleWatch& watch, Call& call, v1::AppendMessageRequest* request) {
@@ -111,6 +130,7 @@ Task<absl::Status> AppendMessage(const AppendOptions* options, Call& call, v1::M
   const bool first = co_await ReadWithin(watch, call, &request);
   if (!first || !request.has_header()) co_return InvalidField("header", "is required in the first request");
   CO_RETURN_IF_ERROR(CheckDomains(call.grant(), request));
+  CO_RETURN_IF_ERROR(CheckRights(call.grant(), request.header()));
   CO_ASSIGN_OR_RETURN(mail::AppendHeader header, HeaderOf(request.header(), call.caller()));
   CO_ASSIGN_OR_RETURN(const std::optional<mail::MessageView> repeated,
                       co_await append.Begin(std::move(header)));

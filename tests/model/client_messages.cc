@@ -43,6 +43,15 @@ void Client::Append() {
   if (dice_.OneIn(2)) header.crc32c = embedded::Crc32c(text);
   if (dice_.OneIn(30)) header.crc32c = 1;
   if (dice_.OneIn(8)) header.arrival_us = 1'000'000;
+  if (dice_.OneIn(3)) header.parent.folder = absl::StrCat("Folder ", dice_.Below(6));
+  if (dice_.OneIn(40)) header.parent.folder = "a//b";
+  if (dice_.OneIn(3)) header.flags = static_cast<uint32_t>(dice_.Below(64));
+  if (dice_.OneIn(4)) header.keywords = {"Junk", "JUNK", "$Label1"};
+  if (dice_.OneIn(40)) header.keywords = {"no keyword"};
+  if (dice_.OneIn(4)) header.sender = "sender@example.net";
+  header.ignore_quota = dice_.OneIn(20);
+  header.while_on_hold = dice_.OneIn(2);
+  exempt_ = header.ignore_quota;
   const size_t first = dice_.Below(text.size() + 1);
   // Where it is given up: behind Begin, behind half of the text, or not.
   const uint64_t steps = dice_.OneIn(8) ? dice_.Below(2) : 2;

@@ -218,6 +218,27 @@ TEST_F(AccessTest, ARestrictedCallerTouchesItsDomainsOnly) {
             StatusCode::OK);
 }
 
+TEST_F(AccessTest, PastQuotaAndHoldAppendsAreOfOperatorsOnly) {
+  Know({{"imap", "roles = [\"reader\"]"},
+        {"mover", "roles = [\"reader\", \"operator\"]"},
+        {"ours", "roles = [\"reader\", \"operator\"]\ndomains = [\"example.org\"]"}});
+  const auto ask = [&](const std::string& who, bool ignore_quota, bool while_on_hold) {
+    v1::AppendMessageRequest append;
+    append.mutable_header()->set_parent("mailboxes/alice@example.org");
+    append.mutable_header()->set_size_bytes(0);
+    append.mutable_header()->set_ignore_quota(ignore_quota);
+    append.mutable_header()->set_while_on_hold(while_on_hold);
+    return CodeOf(who, "restante.v1.MessageService.AppendMessage", append);
+  };
+  EXPECT_EQ(ask("imap", false, false), StatusCode::OK);
+  EXPECT_EQ(ask("imap", true, false), StatusCode::PERMISSION_DENIED);
+  EXPECT_EQ(ask("imap", false, true), StatusCode::PERMISSION_DENIED);
+  EXPECT_EQ(ask("mover", true, true), StatusCode::OK);
+  EXPECT_EQ(ask("ours", false, true), StatusCode::OK);
+  EXPECT_EQ(ask("ours", true, false), StatusCode::PERMISSION_DENIED)
+      << "a domain's limits are not the affair of who is restricted to it";
+}
+
 TEST_F(AccessTest, WhatOperatorsChangeIsLoggedWithWhoAndHowItWas) {
   Know({{"admin", "roles = [\"operator\"]"}});
   v1::UpdateMailboxRequest update;

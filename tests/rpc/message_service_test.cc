@@ -87,19 +87,39 @@ TEST_F(MessageServiceTest, AnAppendWithoutRoomExplainsItself) {
   mailbox.set_state(v1::Mailbox::HOLD);
   ASSERT_TRUE(UpdateMailbox(mailbox, {"state"}, &mailbox).ok());
   EXPECT_EQ(ProblemOf(Append(alice_, "x", &message)).metadata["outcome"], "OUTCOME_MAILBOX_ON_HOLD");
+  EXPECT_TRUE(Append(alice_, "x", &message, [](auto& h) { h.set_while_on_hold(true); }).ok());
   EXPECT_EQ(engine_->Figures()["open_transactions"], 0u);
 }
 
 TEST_F(MessageServiceTest, AnAppendThatIsWrongStoresNothing) {
   v1::Message message;
   ExpectInvalid(Append("mailboxes/", "x", &message), "header.parent");
-  ExpectInvalid(Append(alice_, "", &message), "header.size_bytes");
+  ExpectInvalid(Append(alice_, "", &message, [](auto& h) { h.clear_size_bytes(); }), "header.size_bytes");
   ExpectInvalid(Append(alice_, "x", &message, [](auto& h) { h.set_request_id("x"); }), "header.request_id");
   ExpectInvalid(Append(alice_, "x", &message, [](auto& h) { h.set_size_bytes(2); }), "header.size_bytes");
   ExpectInvalid(Append(alice_, "xxx", &message, [](auto& h) { h.set_size_bytes(2); }), "chunk");
   ExpectInvalid(Append(alice_, "x", &message, [](auto& h) { h.set_crc32c(1); }), "header.crc32c");
-  ExpectProblem(Append(alice_ + "/folders/Sent", "x", &message), StatusCode::NOT_FOUND, "NOT_FOUND",
-                alice_ + "/folders/Sent");
+  for (const char* folder : {"a%2F%2Fb", "%2Fa", "a%2F", "a%09", "%C2%85", "%FF"}) {
+    ExpectInvalid(Append(alice_ + "/folders/" + folder, "x", &message), "header.parent");
+  }
+  ExpectInvalid(Append(alice_ + "/folders/" + std::string(256, 'f'), "x", &message), "header.parent");
+  ExpectInvalid(Append(alice_, "x", &message, [](auto& h) { h.add_flags(v1::FLAG_UNSPECIFIED); }),
+                "header.flags");
+  ExpectInvalid(Append(alice_, "x", &message, [](auto& h) { h.add_flags(static_cast<v1::Flag>(99)); }),
+                "header.flags");
+  for (const std::string& keyword : {std::string(), std::string("a b"), std::string("a]"),
+                                     std::string("\Seen"), std::string("Ã©"), std::string(256, 'k')}) {
+    ExpectInvalid(Append(alice_, "x", &message, [&](auto& h) { h.add_keywords(keyword); }),
+                  "header.keywords");
+  }
+  ExpectInvalid(Append(alice_, "x", &message,
+                       [](auto& h) {
+                         for (int i = 0; i < 101; ++i) h.add_keywords(absl::StrCat("k", i));
+                       }),
+                "header.keywords");
+  ExpectInvalid(Append(alice_, "x", &message, [](auto& h) { h.set_sender("a\nb"); }), "header.sender");
+  ExpectInvalid(Append(alice_, "x", &message, [](auto& h) { h.set_recipient(std::string(1025, 'r')); }),
+                "header.recipient");
   {
     grpc::ClientContext context;
     auto writer = stub_->AppendMessage(&context, &message);
@@ -128,6 +148,48 @@ TEST_F(MessageServiceTest, AnAppendThatIsWrongStoresNothing) {
   ASSERT_TRUE(GetMailbox(alice_, &mailbox).ok());
   EXPECT_EQ(mailbox.usage().messages(), 0u);
   EXPECT_EQ(mailbox.usage().reserved_bytes(), 0u);
+}
+
+TEST_F(MessageServiceTest, AnAppendBringsFolderFlagsKeywordsAndEnvelope) {
+  v1::Message message;
+  ASSERT_TRUE(
+      Append(alice_ + "/folders/Lists%2Fb%C3%BCro", "hello", &message, [](auto& header) {
+        for (const v1::Flag flag : {v1::FLAG_SEEN, v1::FLAG_ANSWERED, v1::FLAG_SEEN, v1::FLAG_PASSED}) {
+          header.add_flags(flag);
+        }
+        for (const char* keyword : {"Junk", "$Label1", "JUNK"}) header.add_keywords(keyword);
+        header.set_sender("bob@example.net");
+        header.set_recipient("alice+x@example.org");
+        header.set_request_id(std::string(16, 'r'));
+      }).ok());
+  EXPECT_EQ(message.name(), alice_ + "/folders/Lists%2Fb%C3%BCro/messages/1");
+  EXPECT_THAT(message.flags(), testing::ElementsAre(v1::FLAG_ANSWERED, v1::FLAG_SEEN, v1::FLAG_PASSED));
+  EXPECT_THAT(message.keywords(), testing::ElementsAre("Junk", "$Label1"));
+  EXPECT_EQ(message.sender(), "bob@example.net");
+  EXPECT_EQ(message.recipient(), "alice+x@example.org");
+  EXPECT_EQ(message.request_id(), std::string(16, 'r'));
+  v1::GetMessageRequest get;
+  get.set_name(message.name());
+  v1::Message got;
+  ASSERT_TRUE(Call(*stub_, &v1::MessageService::Stub::GetMessage, get, &got).ok());
+  EXPECT_EQ(got.SerializeAsString(), message.SerializeAsString());
+  ASSERT_TRUE(Append(alice_, "", &message).ok()) << "an empty message is one, too";
+  EXPECT_EQ(message.name(), alice_ + "/folders/INBOX/messages/2");
+
+  v1::ListMessagesRequest list;
+  v1::ListMessagesResponse page;
+  list.set_parent(alice_ + "/folders/Lists%2fb%c3%bcro");
+  ASSERT_TRUE(Call(*stub_, &v1::MessageService::Stub::ListMessages, list, &page).ok());
+  ASSERT_EQ(page.messages_size(), 1);
+  EXPECT_EQ(page.messages(0).uid(), 1u);
+  list.set_parent(alice_);
+  list.set_after_uid(1);
+  ASSERT_TRUE(Call(*stub_, &v1::MessageService::Stub::ListMessages, list, &page).ok());
+  ASSERT_EQ(page.messages_size(), 1);
+  EXPECT_EQ(page.messages(0).uid(), 2u);
+  list.set_parent(alice_ + "/folders/Sent");
+  ExpectProblem(Call(*stub_, &v1::MessageService::Stub::ListMessages, list, &page), StatusCode::NOT_FOUND,
+                "NOT_FOUND", alice_ + "/folders/Sent");
 }
 
 TEST_F(MessageServiceTest, ACancelledAppendGivesItsRoomBack) {
