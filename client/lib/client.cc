@@ -259,17 +259,20 @@ absl::StatusOr<v1::Message> Client::AppendMessage(const v1::AppendMessageRequest
   stubs_->channels.Authenticate(&context);
   Patience patience(stubs_->deadline, &context);
   v1::Message stored;
+  // A small message leaves in one piece, from its metadata to its end.
+  context.set_initial_metadata_corked(true);
   auto writer = stubs->message.AppendMessage(&context, &stored);
   v1::AppendMessageRequest request;
   *request.mutable_header() = header;
-  bool open = writer->Write(request);
+  bool open = writer->Write(request, message.empty() ? grpc::WriteOptions().set_last_message()
+                                                     : grpc::WriteOptions().set_buffer_hint());
   while (open && !message.empty()) {
     request.set_chunk(std::string(message.substr(0, kChunk)));
     message.remove_prefix(std::min(message.size(), kChunk));
-    open = writer->Write(request);
+    open = writer->Write(request,
+                         message.empty() ? grpc::WriteOptions().set_last_message() : grpc::WriteOptions());
     patience.Heard();
   }
-  writer->WritesDone();
   absl::Status status = ToStatus(writer->Finish());
   if (patience.Over()) return stubs_->Idle();
   if (!status.ok()) return status;
