@@ -164,6 +164,7 @@ int RunCommandLine(int argc, const char* const* argv, std::ostream& out, std::os
   AddQuotaCommands(app, context);
   AddDeliverCommand(app, context);
   AddApplyCommand(app, context);
+  AddImportCommand(app, context);
   AddExportCommand(app, context);
   AddArchiveCommand(app, context);
   AddStoreCommands(app, context);

@@ -80,6 +80,7 @@ void AddProbeCommand(CLI::App& app, Context& context);
 void AddQuotaCommands(CLI::App& app, Context& context);
 void AddDeliverCommand(CLI::App& app, Context& context);
 void AddExportCommand(CLI::App& app, Context& context);
+void AddImportCommand(CLI::App& app, Context& context);
 void AddApplyCommand(CLI::App& app, Context& context);
 void AddArchiveCommand(CLI::App& app, Context& context);
 void AddStoreCommands(CLI::App& app, Context& context);

@@ -7,17 +7,24 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "client/cli/maildir.h"
 #include "restante/client.h"
 
 namespace restante::cli {
 
+absl::Time ArrivalOf(const v1::Message& message);
+
 // The name of a message's file: its arrival, the mailbox's id and the UID, so it
 // is the same at every attempt, and different for different messages of a store.
 std::string FileNameOf(const v1::Mailbox& mailbox, const v1::Message& message);
 
-// Writes the message unless the Maildir has it. Returns whether it did; durable
-// after maildir.Sync().
+// Reads the message and writes it to tmp. Nobody sees it before Publish.
+absl::Status Stage(Client& client, const v1::Mailbox& mailbox, const v1::Message& message, Maildir& maildir);
+absl::Status Publish(const v1::Mailbox& mailbox, const v1::Message& message, Maildir& maildir);
+
+// Both, unless the Maildir has it. Returns whether it did; durable after
+// maildir.Sync().
 absl::StatusOr<bool> Save(Client& client, const v1::Mailbox& mailbox, const v1::Message& message,
                           Maildir& maildir);
 

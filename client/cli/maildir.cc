@@ -7,116 +7,50 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <utility>
+#include <memory>
+#include <optional>
+#include <vector>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_replace.h"
+#include "client/cli/folder_names.h"
+#include "client/cli/local_files.h"
 #include "server/base/status_macros.h"
 
 namespace restante::cli {
 namespace {
 
-absl::Status Errno(const std::string& path, const char* doing) {
-  return absl::ErrnoToStatus(errno, absl::StrCat(path, ": ", doing));
-}
-
-class File {
- public:
-  explicit File(int fd) : fd_(fd) {}
-  ~File() {
-    if (fd_ >= 0) close(fd_);
+// The names in a directory, without those that begin with a dot unless `dotted`.
+absl::StatusOr<std::vector<std::string>> NamesIn(const std::string& path, bool dotted) {
+  const std::unique_ptr<DIR, int (*)(DIR*)> directory(opendir(path.c_str()), closedir);
+  if (directory == nullptr) return FileError(path, "open");
+  std::vector<std::string> names;
+  while (const dirent* entry = readdir(directory.get())) {
+    const std::string name = entry->d_name;
+    if (name != "." && name != ".." && (name[0] == '.') == dotted) names.push_back(name);
   }
-  File(const File&) = delete;
-  File& operator=(const File&) = delete;
-  int fd() const { return fd_; }
-
- private:
-  const int fd_;
-};
-
-absl::Status SyncDirectory(const std::string& path) {
-  File directory(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (directory.fd() < 0) return Errno(path, "open");
-  if (fsync(directory.fd()) != 0) return Errno(path, "sync");
-  return absl::OkStatus();
-}
-
-std::string ParentOf(const std::string& path) {
-  size_t slash = path.find_last_of('/');
-  if (slash == std::string::npos) return ".";
-  return slash == 0 ? "/" : path.substr(0, slash);
-}
-
-// Makes the directory and those above it that are missing, durably.
-absl::Status MakeDirectory(const std::string& path) {
-  if (mkdir(path.c_str(), 0700) == 0) return SyncDirectory(ParentOf(path));
-  if (errno == EEXIST) return absl::OkStatus();
-  if (errno != ENOENT || ParentOf(path) == path) return Errno(path, "make the directory");
-  RETURN_IF_ERROR(MakeDirectory(ParentOf(path)));
-  if (mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return Errno(path, "make the directory");
-  return SyncDirectory(ParentOf(path));
-}
-
-std::string HeaderSafe(absl::string_view address) {
-  std::string safe(address);
-  std::replace_if(
-      safe.begin(), safe.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; }, '?');
-  return safe;
+  return names;
 }
 
 }  // namespace
 
-bool HasOnlyCrlf(absl::string_view text) {
-  for (size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '\n') return false;
-    if (text[i] != '\r') continue;
-    if (++i == text.size() || text[i] != '\n') return false;
-  }
-  return true;
-}
-
-std::string TextToCrlf(std::string text) {
-  if (absl::StrContains(text, "\r\n")) return text;
-  return absl::StrReplaceAll(text, {{"\n", "\r\n"}});
-}
-
-std::string ToMaildirFile(absl::string_view sender, absl::string_view recipient, std::string message) {
-  bool lossless = HasOnlyCrlf(message);
-  const char* end = lossless ? "\n" : "\r\n";
-  std::string file = absl::StrCat("Return-Path: <", HeaderSafe(sender), ">", end,
-                                  "Delivered-To: ", HeaderSafe(recipient), end);
-  if (!lossless) return file + message;
-  file.reserve(file.size() + message.size());
-  std::copy_if(message.begin(), message.end(), std::back_inserter(file), [](char c) { return c != '\r'; });
-  return file;
-}
-
-absl::StatusOr<std::string> FromMaildirFile(std::string file) {
-  absl::string_view rest = file;
-  bool verbatim = false;
-  for (absl::string_view field : {"Return-Path: ", "Delivered-To: "}) {
-    size_t end = rest.find('\n');
-    if (!absl::StartsWith(rest, field) || end == absl::string_view::npos) {
-      return absl::InvalidArgumentError("does not begin with Return-Path and Delivered-To");
+absl::Status Maildir::LookAt(const std::string& directory) {
+  for (const char* part : {"/new", "/cur"}) {
+    const absl::StatusOr<std::vector<std::string>> names = NamesIn(directory + part, false);
+    if (absl::IsNotFound(names.status()) || absl::IsFailedPrecondition(names.status())) continue;
+    if (!names.ok()) return names.status();
+    for (const std::string& name : *names) {
+      seen_.emplace(BaseOf(name), absl::StrCat(directory, part, "/", name));
     }
-    verbatim = rest[end - 1] == '\r';
-    rest.remove_prefix(end + 1);
   }
-  if (verbatim) return std::string(rest);
-  return absl::StrReplaceAll(rest, {{"\n", "\r\n"}});
+  return absl::OkStatus();
 }
 
 absl::Status Maildir::Create() {
   for (const char* part : {"/tmp", "/new", "/cur"}) RETURN_IF_ERROR(MakeDirectory(path_ + part));
-  std::string cur = path_ + "/cur";
-  DIR* directory = opendir(cur.c_str());
-  if (directory == nullptr) return Errno(cur, "open");
-  while (const dirent* entry = readdir(directory)) {
-    std::string file = entry->d_name;
-    seen_.emplace(file.substr(0, file.find(':')), absl::StrCat(cur, "/", file));
-  }
-  closedir(directory);
+  directories_[std::string(kInbox)] = path_;
+  RETURN_IF_ERROR(LookAt(path_));
+  ASSIGN_OR_RETURN(const std::vector<std::string> folders, NamesIn(path_, true));
+  for (const std::string& folder : folders) RETURN_IF_ERROR(LookAt(absl::StrCat(path_, "/", folder)));
   return absl::OkStatus();
 }
 
@@ -127,44 +61,82 @@ std::string Maildir::Find(const std::string& name) const {
   return found == seen_.end() ? "" : found->second;
 }
 
-absl::Status Maildir::Write(const std::string& name, absl::string_view file, absl::Time arrival) {
-  std::string temporary = absl::StrCat(path_, "/tmp/", name);
-  std::string final_path = absl::StrCat(path_, "/new/", name);
-  File out(open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
-  if (out.fd() < 0) return Errno(temporary, "create");
-  while (!file.empty()) {
-    ssize_t n = write(out.fd(), file.data(), file.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) {
-      absl::Status error = Errno(temporary, "write");
-      unlink(temporary.c_str());
-      return error;
-    }
-    file.remove_prefix(static_cast<size_t>(n));
+absl::Status Maildir::Stage(const std::string& name, absl::string_view file, absl::Time arrival) {
+  const std::string temporary = absl::StrCat(path_, "/tmp/", name);
+  OpenFile out(open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (!out.ok()) return FileError(temporary, "create");
+  if (absl::Status written = WriteAll(out.fd(), file, temporary); !written.ok()) {
+    unlink(temporary.c_str());
+    return written;
   }
   // Readers show the time of the file as the time of arrival.
   timespec times[2] = {absl::ToTimespec(arrival), absl::ToTimespec(arrival)};
   futimens(out.fd(), times);
-  if (fsync(out.fd()) != 0) return Errno(temporary, "sync");
-  if (rename(temporary.c_str(), final_path.c_str()) != 0) return Errno(final_path, "rename");
+  if (fsync(out.fd()) != 0) return FileError(temporary, "sync");
+  unsynced_.insert(path_ + "/tmp");
   return absl::OkStatus();
 }
 
-absl::Status Maildir::Sync() { return SyncDirectory(path_ + "/new"); }
+bool Maildir::IsStaged(const std::string& name) const {
+  return access(absl::StrCat(path_, "/tmp/", name).c_str(), F_OK) == 0;
+}
 
-absl::StatusOr<std::string> ReadWholeFile(const std::string& path) {
-  File in(path == "-" ? dup(STDIN_FILENO) : open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (in.fd() < 0) return Errno(path, "open");
-  std::string text;
-  while (true) {
-    constexpr size_t kPiece = 256 * 1024;
-    size_t have = text.size();
-    text.resize(have + kPiece);
-    ssize_t n = read(in.fd(), text.data() + have, kPiece);
-    text.resize(have + static_cast<size_t>(std::max<ssize_t>(n, 0)));
-    if (n == 0) return text;
-    if (n < 0 && errno != EINTR) return Errno(path, "read");
+absl::StatusOr<std::string> Maildir::FolderDirectory(const std::string& folder) {
+  std::string& directory = directories_[folder];
+  if (!directory.empty()) return directory;
+  const std::string path = absl::StrCat(path_, "/", DirectoryOfFolder(folder));
+  for (const char* part : {"/tmp", "/new", "/cur"}) RETURN_IF_ERROR(MakeDirectory(path + part));
+  // What tells Courier that this is a folder and no Maildir of its own.
+  const std::string mark = path + "/maildirfolder";
+  OpenFile marked(open(mark.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (!marked.ok()) return FileError(mark, "create");
+  unsynced_.insert(path);
+  directory = path;
+  return path;
+}
+
+absl::StatusOr<std::string> Maildir::KeywordLetters(
+    const std::string& directory, const google::protobuf::RepeatedPtrField<std::string>& keywords) {
+  if (keywords.empty()) return std::string();
+  auto known = keywords_.find(directory);
+  if (known == keywords_.end()) {
+    ASSIGN_OR_RETURN(MaildirKeywords read, MaildirKeywords::Read(directory));
+    known = keywords_.emplace(directory, std::move(read)).first;
   }
+  std::string letters;
+  bool added = false;
+  for (const std::string& keyword : keywords) {
+    std::optional<char> letter = known->second.LetterOf(keyword);
+    if (!letter && !live_) {
+      letter = known->second.Add(keyword);
+      added = added || letter;
+    }
+    if (letter) letters += *letter;
+  }
+  if (added) RETURN_IF_ERROR(known->second.Write(directory));
+  std::sort(letters.begin(), letters.end());
+  return letters;
+}
+
+absl::Status Maildir::Publish(const std::string& name, const std::string& folder,
+                              const google::protobuf::RepeatedField<int>& flags,
+                              const google::protobuf::RepeatedPtrField<std::string>& keywords) {
+  ASSIGN_OR_RETURN(const std::string directory, FolderDirectory(folder));
+  ASSIGN_OR_RETURN(const std::string small, KeywordLetters(directory, keywords));
+  const std::string letters = LettersOfFlags(flags) + small;
+  const std::string part = directory + (letters.empty() ? "/new" : "/cur");
+  const std::string path =
+      letters.empty() ? absl::StrCat(part, "/", name) : absl::StrCat(part, "/", name, ":2,", letters);
+  if (rename(absl::StrCat(path_, "/tmp/", name).c_str(), path.c_str()) != 0) return FileError(path, "rename");
+  unsynced_.insert(part);
+  seen_[name] = path;
+  return absl::OkStatus();
+}
+
+absl::Status Maildir::Sync() {
+  for (const std::string& directory : unsynced_) RETURN_IF_ERROR(SyncDirectory(directory));
+  unsynced_.clear();
+  return absl::OkStatus();
 }
 
 }  // namespace restante::cli

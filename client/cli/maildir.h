@@ -1,13 +1,9 @@
-// Messages as files of a Maildir, and back.
-//
-// The file begins with `Return-Path` and `Delivered-To`. Where every line end of
-// the text is CRLF the file has LF; a text with a bare CR or LF is kept verbatim,
-// and the first two lines then end in CRLF. That tells the two apart, so that the
-// way back is exact for every text.
+// Writing a Maildir++ tree: INBOX is the tree's own Maildir, other folders are
+// `.Name` in it (folder_names.h), and messages are files (message_file.h).
 #ifndef RESTANTE_CLIENT_CLI_MAILDIR_H_
 #define RESTANTE_CLIENT_CLI_MAILDIR_H_
 
-#include <cstdint>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -16,47 +12,53 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "client/cli/maildir_flags.h"
 
 namespace restante::cli {
 
-// Whether every CR stands before an LF and every LF after a CR.
-bool HasOnlyCrlf(absl::string_view text);
-// LF -> CRLF, for a text without CRLF; others come back unchanged.
-std::string TextToCrlf(std::string text);
-
-// The file for a message, and the message of a file that this made
-// (kInvalidArgument for others). Control characters in the addresses become `?`.
-std::string ToMaildirFile(absl::string_view sender, absl::string_view recipient, std::string message);
-absl::StatusOr<std::string> FromMaildirFile(std::string file);
-
-// A directory with tmp, new and cur. One thread.
+// One thread. Names of messages hold neither slash nor colon.
 //
 // Errors name the file and the system's reason.
 class Maildir {
  public:
-  explicit Maildir(std::string path) : path_(std::move(path)) {}
+  // `live`: a mail server works on it, which the files of keywords belong to: what
+  // has no letter there yet gets none.
+  explicit Maildir(std::string path, bool live = false) : path_(std::move(path)), live_(live) {}
 
-  // Makes what is missing of it, durably.
+  // Makes what is missing of INBOX, durably, and looks at what is in all folders.
   absl::Status Create();
 
-  // The path of a message with this name in new, or (with any flags) in cur as it
-  // was at Create; empty if there is none. `name` holds neither slash nor colon.
+  // The path of a message with this name in any folder and with any flags, as it was
+  // at Create or written since; empty if there is none.
   std::string Find(const std::string& name) const;
 
-  // Writes tmp/NAME, syncs it, and moves it to new/NAME; the move is durable
-  // after Sync. What an interruption left in tmp is overwritten.
-  absl::Status Write(const std::string& name, absl::string_view file, absl::Time arrival);
-  // Makes everything durable that was written.
+  // Writes tmp/NAME and syncs it; the name is durable after Sync. What an interruption
+  // left there is overwritten.
+  absl::Status Stage(const std::string& name, absl::string_view file, absl::Time arrival);
+  bool IsStaged(const std::string& name) const;
+  // Moves what was staged to where it is seen: to `new` of its folder, or to `cur` if
+  // there is a flag. The folder is made if it is missing. Durable after Sync.
+  absl::Status Publish(const std::string& name, const std::string& folder,
+                       const google::protobuf::RepeatedField<int>& flags,
+                       const google::protobuf::RepeatedPtrField<std::string>& keywords);
+  // Makes everything durable that was done.
   absl::Status Sync();
 
   const std::string& path() const { return path_; }
 
  private:
-  const std::string path_;
-  absl::flat_hash_map<std::string, std::string> seen_;  // In cur: name, path.
-};
+  absl::Status LookAt(const std::string& directory);
+  absl::StatusOr<std::string> FolderDirectory(const std::string& folder);
+  absl::StatusOr<std::string> KeywordLetters(const std::string& directory,
+                                             const google::protobuf::RepeatedPtrField<std::string>& keywords);
 
-absl::StatusOr<std::string> ReadWholeFile(const std::string& path);
+  const std::string path_;
+  const bool live_;
+  absl::flat_hash_map<std::string, std::string> seen_;          // Name, path.
+  absl::flat_hash_map<std::string, std::string> directories_;   // Of the folders that are there.
+  absl::flat_hash_map<std::string, MaildirKeywords> keywords_;  // By directory.
+  std::set<std::string> unsynced_;                              // Directories.
+};
 
 }  // namespace restante::cli
 

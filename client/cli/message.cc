@@ -8,6 +8,8 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
 #include "client/cli/context.h"
+#include "client/cli/folder_names.h"
+#include "client/cli/maildir_flags.h"
 #include "client/cli/names.h"
 #include "client/cli/output.h"
 #include "server/base/status_macros.h"
@@ -17,7 +19,7 @@ namespace {
 
 struct MessageOptions {
   std::string address;
-  std::string folder = "INBOX";
+  std::string folder;  // Empty: all, or INBOX where one has to be named.
   std::vector<uint64_t> uids;
 };
 
@@ -30,6 +32,13 @@ std::string WordsOf(const google::protobuf::RepeatedField<int>& notify) {
   return absl::StrJoin(notify, ",", [](std::string* out, int value) {
     absl::StrAppend(out, absl::StripPrefix(v1::Notify_Name(static_cast<v1::Notify>(value)), "NOTIFY_"));
   });
+}
+
+std::string KeywordsJson(const v1::Message& message) {
+  const auto append = [](std::string* out, const std::string& keyword) {
+    absl::StrAppend(out, JsonString(keyword));
+  };
+  return absl::StrCat("[", absl::StrJoin(message.keywords(), ",", append), "]");
 }
 
 std::string DsnRecipientsJson(const v1::Message& message) {
@@ -46,6 +55,8 @@ std::string DsnRecipientsJson(const v1::Message& message) {
 Record ToRecord(const v1::Message& message) {
   Record record;
   record.Number("uid", message.uid())
+      .Text("folder", FolderOf(message.name()))
+      .Text("flags", FlagWords(message.flags()))
       .Size("size", message.size_bytes())
       .Time("arrived", message.arrival_time())
       .Text("sender", absl::StrCat("<", message.sender(), ">"))
@@ -54,14 +65,16 @@ Record ToRecord(const v1::Message& message) {
       .Json("transaction_id", JsonString(message.transaction_id()))
       .Json("modseq", absl::StrCat(message.modseq()))
       .Json("crc32c", absl::StrCat(message.crc32c()))
+      .Json("keywords", KeywordsJson(message))
       .Json("ret", JsonString(WordOf(message.ret())))
       .Json("envid", JsonString(message.envid()))
       .Json("dsn_recipients", DsnRecipientsJson(message));
   return record;
 }
 
-// What was asked for in the way of notifications, for people, who seldom meet any.
-void ShowDsn(const v1::Message& message, Record* record) {
+// What people seldom meet: keywords, and what was asked for in the way of notifications.
+void ShowMore(const v1::Message& message, Record* record) {
+  if (!message.keywords().empty()) record->Text("keywords", absl::StrJoin(message.keywords(), " "));
   if (message.ret() != v1::RET_UNSPECIFIED) record->Text("ret", WordOf(message.ret()));
   if (!message.envid().empty()) record->Text("envid", message.envid());
   for (const v1::DsnRecipient& recipient : message.dsn_recipients()) {
@@ -72,10 +85,20 @@ void ShowDsn(const v1::Message& message, Record* record) {
   }
 }
 
+// All of the mailbox, or one folder of it.
+std::string ParentOf(const MessageOptions& options) {
+  const std::string mailbox = MailboxName(options.address);
+  return options.folder.empty() ? mailbox : FolderName(mailbox, options.folder);
+}
+
+std::string NameOf(const MessageOptions& options, uint64_t uid) {
+  return MessageName(MailboxName(options.address), options.folder.empty() ? kInbox : options.folder, uid);
+}
+
 absl::Status List(Context& context, const MessageOptions& options) {
   Printer printer(context.out, context.json());
   v1::ListMessagesRequest request;
-  request.set_parent(MailboxName(options.address));
+  request.set_parent(ParentOf(options));
   return ForEachMessage(context.client(), std::move(request), [&](const v1::ListMessagesResponse& page) {
     for (const v1::Message& message : page.messages()) printer.Add(ToRecord(message));
     return absl::OkStatus();
@@ -84,7 +107,7 @@ absl::Status List(Context& context, const MessageOptions& options) {
 
 absl::StatusOr<v1::Message> Get(Context& context, const MessageOptions& options, uint64_t uid) {
   v1::GetMessageRequest request;
-  request.set_name(MessageName(MailboxName(options.address), uid));
+  request.set_name(NameOf(options, uid));
   return context.client().GetMessage(request);
 }
 
@@ -93,7 +116,7 @@ absl::Status Show(Context& context, const MessageOptions& options) {
   for (uint64_t uid : options.uids) {
     ASSIGN_OR_RETURN(v1::Message message, Get(context, options, uid));
     Record record = ToRecord(message);
-    if (!context.json()) ShowDsn(message, &record);
+    if (!context.json()) ShowMore(message, &record);
     printer.One(record);
   }
   return absl::OkStatus();
@@ -102,7 +125,7 @@ absl::Status Show(Context& context, const MessageOptions& options) {
 absl::Status Cat(Context& context, const MessageOptions& options) {
   for (uint64_t uid : options.uids) {
     v1::ReadMessageRequest request;
-    request.set_name(MessageName(MailboxName(options.address), uid));
+    request.set_name(NameOf(options, uid));
     RETURN_IF_ERROR(context.client().ReadMessage(request, [&](absl::string_view chunk) {
       context.out.write(chunk.data(), static_cast<std::streamsize>(chunk.size()));
       return absl::OkStatus();
@@ -116,7 +139,7 @@ absl::Status Delete(Context& context, const MessageOptions& options) {
   uint64_t messages = 0, bytes = 0;
   for (size_t at = 0; at < options.uids.size(); at += kBatch) {
     v1::BatchDeleteMessagesRequest request;
-    request.set_parent(MailboxName(options.address));
+    request.set_parent(ParentOf(options));
     for (size_t i = at; i < std::min(options.uids.size(), at + kBatch); ++i)
       request.add_uids(options.uids[i]);
     ASSIGN_OR_RETURN(v1::BatchDeleteMessagesResponse response, context.client().BatchDeleteMessages(request));
@@ -141,7 +164,8 @@ void AddMessageCommands(CLI::App& app, Context& context) {
   group->footer(
       "Examples:\n  restante message list alice@example.org\n"
       "  restante message cat alice@example.org 42 > message.eml\n");
-  auto command = [&](const char* name, const char* help, bool with_uids,
+  constexpr char kAll[] = "The folder; without it, all.", kOne[] = "The folder; without it, INBOX.";
+  auto command = [&](const char* name, const char* help, const char* folder, bool with_uids,
                      absl::Status (*fn)(Context&, const MessageOptions&)) {
     CLI::App* sub = group->add_subcommand(name, help);
     sub->add_option("ADDRESS", options->address, "The mailbox.")->required();
@@ -154,16 +178,14 @@ void AddMessageCommands(CLI::App& app, Context& context) {
               return good ? absl::OkStatus() : absl::InvalidArgumentError("`" + text + "` is not a UID");
             });
     }
-    sub->add_option("--folder", options->folder, "The folder.")
-        ->check(CLI::IsMember({"INBOX"}))
-        ->capture_default_str();
+    sub->add_option("--folder", options->folder, folder);
     sub->callback(
         [&context, options, fn] { context.run = [options, fn](Context& c) { return fn(c, *options); }; });
   };
-  command("list", "Lists the messages, oldest UID first.", false, List);
-  command("show", "Shows what is known about messages.", true, Show);
-  command("cat", "Writes messages to standard output, octet by octet.", true, Cat);
-  command("delete", "Deletes messages for good; their room is free at once.", true, Delete);
+  command("list", "Lists the messages, oldest UID first.", kAll, false, List);
+  command("show", "Shows what is known about messages.", kOne, true, Show);
+  command("cat", "Writes messages to standard output, octet by octet.", kOne, true, Cat);
+  command("delete", "Deletes messages for good; their room is free at once.", kAll, true, Delete);
 }
 
 }  // namespace restante::cli

@@ -15,8 +15,11 @@ std::string DomainName(absl::string_view id);
 std::string MailboxName(absl::string_view address);
 std::string AliasName(absl::string_view address);
 
-// Of a message in INBOX of a mailbox given by name.
-std::string MessageName(absl::string_view mailbox, uint64_t uid);
+// Of a folder, and of a message in it; the mailbox is given by name.
+std::string FolderName(absl::string_view mailbox, absl::string_view folder);
+std::string MessageName(absl::string_view mailbox, absl::string_view folder, uint64_t uid);
+// The folder of a message given by name, percent-decoded.
+std::string FolderOf(absl::string_view message);
 
 // The address or domain that a name stands for, percent-decoded.
 std::string IdOf(absl::string_view name);

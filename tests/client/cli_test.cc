@@ -4,11 +4,10 @@
 
 #include <filesystem>
 #include <fstream>
-#include <random>
 #include <sstream>
 
 #include "client/cli/context.h"
-#include "client/cli/maildir.h"
+#include "client/cli/local_files.h"
 #include "client/cli/names.h"
 #include "client/cli/output.h"
 #include "client/cli/values.h"
@@ -80,7 +79,9 @@ TEST_F(CommandLineTest, WrongUsageIs2AndNamesWhatIsWrong) {
       {{"archive", "--all", "--to", "d"}, "--older-than"},
       {{"message", "cat", "a@b.c"}, "UID"},
       {{"message", "cat", "a@b.c", "-1"}, "-1"},
-      {{"message", "list", "a@b.c", "--folder", "Sent"}, "Sent"},
+      {{"import", "maildir", "/nonexistent/maildir", "--to", "a@b.c"}, "/nonexistent/maildir"},
+      {{"import", "mbox", "/nonexistent/mbox", "--to", "a@b.c"}, "/nonexistent/mbox"},
+      {{"import", "eml", "--to", "a@b.c"}, "FILE"},
       {{"deliver", "--from", "a@b.c", "--to", "d@e.f", "/nonexistent/file"}, "/nonexistent/file"},
       {{"store", "backup"}, "DIR"},
       {{"store", "backup", "relative"}, "absolute"},
@@ -434,44 +435,14 @@ TEST_F(CommandLineTest, ExportGoesOnBehindADamagedMessageAndIs1) {
   EXPECT_EQ(Files(directory + "/m/new").size(), 2u);
 }
 
-TEST(MaildirFile, ComesBackExactlyWhateverTheLineEnds) {
-  const char* texts[] = {"",           "a",         "a\r\nb\r\n", "a\nb\n",   "a\rb\r",
-                         "\r\n",       "\n",        "\r",         "a\r\r\nb", "a\n\r",
-                         "x\r\n.\r\n", "LF\n.\nLF", "\n\n",       "\r\n\r\n", "a\r\nb\nc"};
-  for (const char* text : texts) {
-    std::string file = ToMaildirFile("s@x.y", "r@x.y", text);
-    absl::StatusOr<std::string> back = FromMaildirFile(file);
-    ASSERT_TRUE(back.ok());
-    EXPECT_EQ(*back, text);
-    EXPECT_EQ(HasOnlyCrlf(text), file.find('\r') == std::string::npos) << text;
-  }
-  unsigned seed = std::random_device()();
-  SCOPED_TRACE(absl::StrCat("seed ", seed));
-  std::mt19937 random(seed);
-  for (int round = 0; round < 5000; ++round) {
-    std::string text(random() % 12, ' ');
-    for (char& c : text) c = "\r\nab"[random() % 4];
-    ASSERT_EQ(*FromMaildirFile(ToMaildirFile("", "r", text)), text);
-  }
-  EXPECT_FALSE(FromMaildirFile("Subject: x\n\ny\n").ok());
-}
-
-TEST(MaildirFile, AddressesCannotForgeHeaderLines) {
-  EXPECT_EQ(ToMaildirFile("a\nX: y@z", "b\rc", "t\r\n"), "Return-Path: <a?X: y@z>\nDelivered-To: b?c\nt\n");
-}
-
-TEST(TextToCrlf, ConvertsOnlyATextWithoutCrlf) {
-  EXPECT_EQ(TextToCrlf("a\nb\n"), "a\r\nb\r\n");
-  EXPECT_EQ(TextToCrlf("a\r\nb\n"), "a\r\nb\n");
-  EXPECT_EQ(TextToCrlf("a"), "a");
-}
-
 TEST(Names, EncodeWhatAddressesMayHold) {
   EXPECT_EQ(MailboxName("o'neil+x=1@example.org"), "mailboxes/o%27neil+x=1@example.org");
   EXPECT_EQ(MailboxName("mailboxes/a@b.c"), "mailboxes/a@b.c");
   EXPECT_EQ(IdOf("mailboxes/a%2Fb%20c@d.e"), "a/b c@d.e");
   EXPECT_EQ(EncodedIdOf(MailboxName("a/../b@c.d")), "a%2F..%2Fb@c.d");
-  EXPECT_EQ(MessageName("mailboxes/a@b.c", 42), "mailboxes/a@b.c/folders/INBOX/messages/42");
+  EXPECT_EQ(MessageName("mailboxes/a@b.c", "Lists/b\xc3\xbcro", 42),
+            "mailboxes/a@b.c/folders/Lists%2Fb%C3%BCro/messages/42");
+  EXPECT_EQ(FolderOf("mailboxes/a@b.c/folders/Lists%2Fb%C3%BCro/messages/42"), "Lists/b\xc3\xbcro");
 }
 
 TEST(Output, EscapesForTerminalsAndForJson) {
