@@ -229,6 +229,11 @@ const std::vector<FigureMetric>& FigureMetrics() {
       {"spare_files", "restante_spare_files", kGauge, "Files that are let go when others use up the inodes."},
       {"store_time_seconds", "restante_store_time_seconds", kGauge,
        "How long the store has run in its life."},
+      {"waiting_callbacks", "restante_waiting_callbacks", kGauge,
+       "Results that wait to be given to who asked for them."},
+      {"waiting_changes", "restante_waiting_changes", kGauge, "Changes that wait to become durable."},
+      {"waiting_jobs", "restante_waiting_jobs", kGauge,
+       "Reads and other work that waits for a thread that may wait for the disk."},
   };
   return metrics;
 }

@@ -461,7 +461,12 @@ std::map<std::string, uint64_t> EmbeddedEngine::Figures() {
   figures["scrub_bytes"] = scrub.bytes;
   figures["scrubs"] = scrub.ended;
   figures["scrub_damages"] = scrub.damages;
+  figures["waiting_jobs"] = pool_->waiting();
+  figures["waiting_callbacks"] = callbacks_.waiting();
   absl::MutexLock lock(&mutex_);
+  uint64_t waiting_changes = 0;
+  for (const auto& [group, waiters] : waiters_) waiting_changes += waiters.size();
+  figures["waiting_changes"] = waiting_changes;
   figures["open_transactions"] = ledger_.open_transactions() + opening_.size();
   figures["keys_in_memory"] = keys_.size();
   figures["durable_group"] = durable_;

@@ -2,6 +2,7 @@
 #ifndef RESTANTE_SERVER_ENGINE_EMBEDDED_THREAD_POOL_H_
 #define RESTANTE_SERVER_ENGINE_EMBEDDED_THREAD_POOL_H_
 
+#include <cstddef>
 #include <deque>
 #include <thread>
 #include <utility>
@@ -32,6 +33,12 @@ class ThreadPool {
       }
     }
     job();
+  }
+
+  // Jobs that wait for a thread.
+  size_t waiting() const {
+    absl::MutexLock lock(&mutex_);
+    return jobs_.size();
   }
 
   // Returns when all jobs are done and the threads ended. Not from a job.
@@ -70,7 +77,7 @@ class ThreadPool {
     }
   }
 
-  absl::Mutex mutex_;
+  mutable absl::Mutex mutex_;
   std::deque<Job> jobs_ ABSL_GUARDED_BY(mutex_);
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
