@@ -137,13 +137,16 @@ absl::Status IndexSnapshot::CompactIndex(const std::function<bool()>& go_on) con
     size_t octets = 0;
     RETURN_IF_ERROR(Visit(from, "", [&](absl::string_view key, absl::string_view value) {
       octets += key.size() + value.size();
-      if (octets >= kCompactedAtOnce) to = std::string(key);
+      if (octets >= kCompactedAtOnce && key > from) to = std::string(key);
       return to.empty();
     }));
     last = to.empty();
     const leveldb::Slice begin = from, end = to;
     absl::MutexLock lock(&db_->changes());
     db_->get()->CompactRange(from.empty() ? nullptr : &begin, last ? nullptr : &end);
+    // If that failed, every later write says why.
+    leveldb::WriteBatch nothing;
+    RETURN_IF_ERROR(FromLevelDb(db_->get()->Write(leveldb::WriteOptions(), &nothing)));
     from = std::move(to);
   }
   return absl::OkStatus();
