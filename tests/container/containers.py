@@ -10,6 +10,7 @@ import contextlib
 import fcntl
 import hashlib
 import inspect
+import json
 import os
 import pathlib
 import re
@@ -23,7 +24,6 @@ HOME = pathlib.Path(os.environ.get("RESTANTE_CONTAINER_HOME", "/var/cache/restan
 VOLATILE = pathlib.Path("/dev/shm") / f"restante-containers-{hashlib.sha256(str(HOME).encode()).hexdigest()[:8]}"
 BASE = "docker.io/library/debian:bookworm-slim"
 BASE_DAYS = 7  # Then it is made again, for the security updates.
-LABEL = "restante-test"
 CERTIFICATES = "/run/restante-certificates.crt"
 # How long an event may take before the test gives up.
 PATIENCE = 60
@@ -45,11 +45,11 @@ def own_storage():
     with open(HOME / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         _configure()
-        _remove_leftovers()
+        remove_all()
         try:
             yield
         finally:
-            _remove_leftovers()
+            remove_all()
 
 
 def _configure():
@@ -68,7 +68,8 @@ def _configure():
     # runc, for crun refuses a machine that has both cgroup versions mounted.
     (HOME / "containers.conf").write_text(
         f'[containers]\ndefault_ulimits = [{", ".join(limits)}]\n[engine]\nruntime = "runc"\n'
-        f'cgroup_manager = "cgroupfs"\nevents_logger = "file"\ntmp_dir = "{VOLATILE}/libpod"\n')
+        f'cgroup_manager = "cgroupfs"\nevents_logger = "file"\ntmp_dir = "{VOLATILE}/libpod"\n'
+        f'[network]\nnetwork_config_dir = "{HOME}/networks"\n')
     os.environ["CONTAINERS_STORAGE_CONF"] = str(HOME / "storage.conf")
     os.environ["CONTAINERS_CONF"] = str(HOME / "containers.conf")
     os.environ["TMPDIR"] = str(HOME / "tmp")  # Where buildah has its cache mounts.
@@ -76,14 +77,17 @@ def _configure():
     os.environ["DISABLE_HC_SYSTEMD"] = "true"  # The test itself asks for health.
 
 
-def _remove_leftovers():
-    """Containers and volumes of this home; images stay for the next run."""
+def remove_all():
+    """All but the images of this home, which stay for the next run."""
     for container in run("buildah", "containers", "--quiet").split():  # Of a build that failed.
         run("buildah", "rm", container)
-    for container in run("podman", "ps", "--all", "--quiet", "--filter", f"label={LABEL}").split():
+    run("podman", "kill", "--all", status=None)  # Some may have ended, or end now.
+    run("podman", "pod", "rm", "--all", "--force", "--time", "0")
+    for container in run("podman", "ps", "--all", "--quiet").split():
         run("podman", "rm", "--force", "--time", "0", "--volumes", "--depend", "--ignore", container)
-    for volume in run("podman", "volume", "ls", "--quiet", "--filter", f"label={LABEL}").split():
-        run("podman", "volume", "rm", volume)
+    run("podman", "volume", "rm", "--all", "--force")
+    run("podman", "network", "prune", "--force")
+    run("podman", "secret", "rm", "--all")
 
 
 # --- the base image ------------------------------------------------------------
@@ -174,28 +178,23 @@ def forget_old_images():
 
 
 def make_volume():
-    return run("podman", "volume", "create", "--label", LABEL)
+    return run("podman", "volume", "create")
 
 
 class Container:
-    """One image as a strict cluster runs it: no capabilities, a read-only root.
+    """A container that is there, by its ID or name."""
 
-    Without a `network` option it has a loopback of its own and nothing else.
-    """
+    def __init__(self, id_):
+        self.id = id_
 
-    def __init__(self, tag, *arguments, network="none", options=()):
-        self.id = run("podman", "run", "--detach", "--label", LABEL, "--pull=never", "--network", network, "--read-only",
-                      "--read-only-tmpfs=false", "--cap-drop", "all", "--security-opt", "no-new-privileges",
-                      "--log-driver", "k8s-file", *options, tag, *arguments)
-
-    def _state(self, field):
+    def state(self, field):
         return run("podman", "inspect", self.id, "--format", "{{.State.%s}}" % field)
 
     def await_health(self):
         """Runs the image's own HEALTHCHECK until it passes."""
         deadline = time.monotonic() + PATIENCE
         while subprocess.run(["podman", "healthcheck", "run", self.id], capture_output=True).returncode != 0:
-            assert self._state("Running") == "true", f"ended with {self._state('ExitCode')}:\n{self.log()}"
+            assert self.state("Running") == "true", f"ended with {self.state('ExitCode')}:\n{self.log()}"
             assert time.monotonic() < deadline, f"not healthy after {PATIENCE} s:\n{self.log()}"
             time.sleep(0.1)
 
@@ -203,13 +202,19 @@ class Container:
         done = subprocess.run(["podman", "logs", self.id], capture_output=True, text=True)
         return done.stdout + done.stderr
 
-    def execute(self, *command):
+    def execute(self, *command, status=0):
         """Standard output of a program of the image."""
-        return run("podman", "exec", self.id, *command)
+        return run("podman", "exec", self.id, *command, status=status)
 
     def execute_beside(self, *command):
         """The same of a program of this machine, on the container's network."""
-        return run("nsenter", f"--net=/proc/{self._state('Pid')}/ns/net", *command)
+        return run("nsenter", f"--net=/proc/{self.state('Pid')}/ns/net", *command)
+
+    def address(self):
+        """Where others on its network reach it."""
+        networks = json.loads(run("podman", "inspect", self.id))[0]["NetworkSettings"]["Networks"]
+        (network,) = networks.values()
+        return network["IPAddress"]
 
     def stop(self):
         """By its stop signal; returns its exit status (137: it had to be killed)."""
@@ -219,3 +224,24 @@ class Container:
     def exit_status(self):
         """Of a container that ends by itself."""
         return int(run("podman", "wait", self.id))
+
+
+def start(tag, *arguments, network="none", options=()):
+    """One image as a strict cluster runs it: no capabilities, a read-only root.
+
+    Without a `network` option it has a loopback of its own and nothing else.
+    """
+    return Container(run("podman", "run", "--detach", "--pull=never", "--network", network, "--read-only",
+                         "--read-only-tmpfs=false", "--cap-drop", "all", "--security-opt", "no-new-privileges",
+                         "--log-driver", "k8s-file", *options, tag, *arguments))
+
+
+def poll(condition, what):
+    """Returns the first true value of `condition()`."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        value = condition()
+        if value:
+            return value
+        assert time.monotonic() < deadline, f"waited {PATIENCE} s for: {what}"
+        time.sleep(0.1)

@@ -5,16 +5,6 @@ import json
 import pytest
 
 import containers
-from containers import Container
-
-
-@pytest.fixture(scope="module")
-def images():
-    with containers.own_storage():
-        containers.make_base()
-        tags = {target: containers.build(target) for target in ("build", "store", "smtp")}
-        containers.forget_old_images()
-        yield tags
 
 
 @pytest.fixture
@@ -33,23 +23,23 @@ def test_an_image_is_small_and_runs_as_a_number_with_a_health_check(images, targ
 
 
 def test_a_store_is_not_opened_to_all_unless_told(images, volume):
-    store = Container(images["store"], "--create", options=["--volume", f"{volume}:/var/lib/restante"])
+    store = containers.start(images["store"], "--create", options=["--volume", f"{volume}:/var/lib/restante"])
     assert store.exit_status() == 2 and "--insecure" in store.log(), store.log()
 
 
 def test_a_volume_that_was_not_mounted_makes_no_new_store(images, volume):
-    store = Container(images["store"], "--insecure", options=["--volume", f"{volume}:/var/lib/restante"])
+    store = containers.start(images["store"], "--insecure", options=["--volume", f"{volume}:/var/lib/restante"])
     assert store.exit_status() == 1 and "--create" in store.log(), store.log()
 
 
 def test_a_message_survives_the_container_that_took_it(images, volume):
     mount = ["--volume", f"{volume}:/var/lib/restante"]
-    store = Container(images["store"], "--insecure", "--create", options=mount)
+    store = containers.start(images["store"], "--insecure", "--create", options=mount)
     store.await_health()
     store.execute("restante", "domain", "create", "example.org")
     store.execute("restante", "mailbox", "create", "alice@example.org")
 
-    front = Container(images["smtp"], network=f"container:{store.id}")
+    front = containers.start(images["smtp"], network=f"container:{store.id}")
     front.await_health()
     front.execute_beside("swaks", "--server", "127.0.0.1:2525", "--from", "sender@example.net", "--to",
                          "alice@example.org", "--body", "kept in a volume")
@@ -60,7 +50,7 @@ def test_a_message_survives_the_container_that_took_it(images, volume):
     assert front.stop() == 0, front.log()
     assert store.stop() == 0, store.log()
 
-    again = Container(images["store"], "--insecure", options=mount)
+    again = containers.start(images["store"], "--insecure", options=mount)
     again.await_health()
     assert [again.execute("restante", "message", "cat", "alice@example.org", uid) for uid in ("1", "2")] == taken
     assert again.stop() == 0, again.log()
