@@ -243,3 +243,13 @@ def test_grafana_finds_what_compose_mounts():
     (choice,) = [v for v in shown["templating"]["list"] if v["type"] == "datasource"]
     assert choice["query"] == source["type"] and source["isDefault"]
     assert grafana["depends_on"] == ["prometheus"] and source["url"] == "http://prometheus:9090"
+
+
+def test_no_example_is_insecure():
+    readme = (manifests.SOURCE / "README.md").read_text()
+    examples = re.findall(r"^```.*?^```$", readme, re.M | re.S)
+    for path in (manifests.SOURCE / "docker").rglob("*"):
+        if path.is_file():
+            examples.append("\n".join(line.split("#")[0] for line in path.read_text().splitlines()))
+    assert len(examples) > 20
+    assert not [text for text in examples if "insecure" in text.lower()]

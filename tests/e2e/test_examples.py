@@ -1,4 +1,5 @@
-"""client/examples, as an MTA's author would try them: each language stores, refuses, and settles what was lost."""
+"""client/examples and README's, as an MTA's author would try them: each language stores, refuses, and settles what
+was lost."""
 
 import hashlib
 import pathlib
@@ -12,6 +13,7 @@ import threading
 import pytest
 
 import harness
+import readme
 from authority import Authority
 from smtp_client import message
 
@@ -183,7 +185,7 @@ class TestAStoreThatKnowsItsCallers:
             '[[caller]]\nname = "mx1"\nroles = ["mta"]\ncertificate = "mx1"\n'
             '[[caller]]\nname = "mx2"\nroles = ["mta"]\n'
             f'token_sha256 = "{hashlib.sha256(token.encode()).hexdigest()}"\n'
-            '[[caller]]\nname = "admin"\nroles = ["operator"]\ncertificate = "admin"\n')
+            '[[caller]]\nname = "admin"\nroles = ["operator", "reader"]\ncertificate = "admin"\n')
         clients.sign("admin")
         return directory
 
@@ -192,15 +194,32 @@ class TestAStoreThatKnowsItsCallers:
         return {"store": ["--tls-cert", site / "store.pem", "--tls-key", site / "store.key", "--tls-client-ca",
                           site / "clients.pem", "--callers", site / "callers.toml"], "front": []}
 
-    @pytest.mark.parametrize("how", ["certificate", "token", "nothing"])
-    def test_is_told_who_calls_in_tls(self, run, site, store, how):
-        as_admin = ["--store-ca", site / "servers.pem", "--store-cert", site / "admin.pem", "--store-key",
-                    site / "admin.key"]
+    @pytest.fixture
+    def admin(self, site, store):
+        """The command line as an operator, and a mailbox."""
+        who = ["--store-ca", site / "servers.pem", "--store-cert", site / "admin.pem", "--store-key",
+               site / "admin.key"]
         cli = harness.Cli(store.address)
-        cli("domain", "create", "example.org", *as_admin)
-        cli("mailbox", "create", "alice@example.org", *as_admin)
+        cli("domain", "create", "example.org", *who)
+        cli("mailbox", "create", "alice@example.org", *who)
+        return lambda *words: cli(*words, *who)
+
+    @pytest.mark.parametrize("how", ["certificate", "token", "nothing"])
+    def test_is_told_who_calls_in_tls(self, run, site, store, admin, how):
         settings = {"certificate": {"cert": site / "mx1.pem", "key": site / "mx1.key"},
                     "token": {"token_file": site / "mx2.token"}, "nothing": {}}[how]
         done = run(store.address, "alice@example.org", text=message(500), ca=site / "servers.pem", **settings)
         assert done == ((0, [("alice@example.org", "OUTCOME_OK")]) if how != "nothing" else
                         (75, [("alice@example.org", "OUTCOME_UNAVAILABLE")]))
+
+    @pytest.mark.parametrize("language", ["cpp", "python"])
+    def test_takes_the_ten_lines_of_the_readme(self, site, store, admin, language):
+        (site / "ca.crt").write_bytes((site / "servers.pem").read_bytes())
+        (site / "token").write_bytes((site / "mx2.token").read_bytes())
+        source = readme.example("python").replace("127.0.0.1:8354", store.address)
+        command = {"cpp": [harness.BUILD_DIR / "tests/e2e/readme_example", store.address],
+                   "python": [sys.executable, "-B", "-c", source]}[language]
+        done = subprocess.run(command, cwd=site, capture_output=True, timeout=harness.PATIENCE,
+                              env={**harness.environment(), "PYTHONPATH": str(harness.BUILD_DIR / "tests/e2e/stubs")})
+        assert done.returncode == 0 and b"OUTCOME_OK" in done.stdout, done
+        assert b"sender" in admin("--output", "json", "message", "list", "alice@example.org")
