@@ -8,6 +8,7 @@
 #include "server/base/log.h"
 #include "server/mail/engine_calls.h"
 #include "server/mail/errors.h"
+#include "server/mail/folders.h"
 #include "server/mail/names.h"
 
 namespace restante::mail {
@@ -23,7 +24,10 @@ constexpr size_t kPage = 1000;
 constexpr uint64_t kMaxNew = 1000;
 
 void CheckEntry(const std::string& key, const Entry& entry, const MailboxHead& head, Audit& audit) {
-  const std::string name = MessageName(head.address(), kInbox, entry.uid());
+  const std::string name = MessageName(head.address(), NameOfFolder(head, entry.folder()), entry.uid());
+  if (!HasFolder(head, entry.folder())) {
+    audit.misplaced.push_back(absl::StrCat(name, ": is of folder ", entry.folder(), ", which is not there"));
+  }
   if (engine::EntryUid(key) != entry.uid())
     audit.misplaced.push_back(absl::StrCat(name, ": stands under another key"));
   if (entry.uid() >= head.uid_next()) {

@@ -16,7 +16,8 @@ namespace restante::mail {
 struct Audit {
   EntrySums recorded, actual;  // At the same moment.
   bool corrected = false;      // They differed, and the record was set right.
-  // Entries that stand under another key than theirs, one line each.
+  // Entries that stand under another key than theirs, or are of a folder that is not
+  // there, one line each.
   std::vector<std::string> misplaced;
   // UIDs and MODSEQs that are still to be given, one line each, and what would
   // have to be given next instead.

@@ -39,6 +39,11 @@ absl::StatusOr<stored::Folder> FindFolder(const stored::MailboxHead& head, absl:
   return NotFound(absl::StrCat(MailboxName(head.address()), "/folders/", PercentEncode(folder)));
 }
 
+bool HasFolder(const stored::MailboxHead& head, uint32_t id) {
+  return id == 0 || std::any_of(head.folders().begin(), head.folders().end(),
+                                [id](const stored::Folder& folder) { return folder.id() == id; });
+}
+
 std::string NameOfFolder(const stored::MailboxHead& head, uint32_t id) {
   for (const stored::Folder& folder : head.folders()) {
     if (folder.id() == id) return folder.name();

@@ -27,6 +27,8 @@ absl::Status CheckFolderName(absl::string_view name);
 
 // The folder of that name; kNotFound if the mailbox has none.
 absl::StatusOr<stored::Folder> FindFolder(const stored::MailboxHead& head, absl::string_view folder);
+// INBOX is always there.
+bool HasFolder(const stored::MailboxHead& head, uint32_t id);
 // The name of that folder; an id that is not there is INBOX's.
 std::string NameOfFolder(const stored::MailboxHead& head, uint32_t id);
 

@@ -2,13 +2,13 @@
 
 #include <atomic>
 #include <deque>
-#include <map>
 #include <memory>
 #include <optional>
 #include <utility>
 
 #include "absl/synchronization/mutex.h"
 #include "server/mail/engine_calls.h"
+#include "server/mail/folders.h"
 #include "server/mail/names.h"
 
 namespace restante::mail {
@@ -77,25 +77,32 @@ class Findings {
   std::optional<absl::Status> result_ ABSL_GUARDED_BY(mutex_);
 };
 
+// Empty: its mailbox is gone.
+Task<std::string> NameOf(engine::Engine* engine, uint64_t mailbox, uint64_t uid) {
+  const std::string key = engine::EntryKey(uid);
+  std::vector<std::string> keys = {key};
+  absl::StatusOr<engine::ReadResult> read =
+      co_await Read(engine, PartitionId::Mailbox(mailbox), std::move(keys));
+  if (!read.ok()) read = co_await Read(engine, PartitionId::Mailbox(mailbox), {});  // Its entry is damaged.
+  if (!read.ok() || !read->head) co_return std::string();
+  const engine::stored::MailboxHead& head = read->head->mailbox();
+  engine::stored::Entry entry;
+  if (const auto it = read->values.find(key); it != read->values.end()) entry.ParseFromString(it->second);
+  co_return MessageName(head.address(), NameOfFolder(head, entry.folder()), uid);
+}
+
 }  // namespace
 
 Task<std::vector<NamedDamage>> NameDamages(engine::Engine* engine, std::vector<engine::Damage> damages) {
   std::vector<NamedDamage> named;
-  std::map<uint64_t, std::string> addresses;  // By mailbox; empty: it is gone.
   for (engine::Damage& damage : damages) {
     NamedDamage& out = named.emplace_back();
     out.file = std::move(damage.file);
     out.offset = damage.offset;
     out.problem = std::move(damage.problem);
     for (const auto& [mailbox, uid] : damage.messages) {
-      auto it = addresses.find(mailbox);
-      if (it == addresses.end()) {
-        const absl::StatusOr<engine::ReadResult> read =
-            co_await Read(engine, PartitionId::Mailbox(mailbox), {});
-        it = addresses.emplace(mailbox, "").first;
-        if (read.ok() && read->head) it->second = read->head->mailbox().address();
-      }
-      if (!it->second.empty()) out.messages.push_back(MessageName(it->second, kInbox, uid));
+      std::string name = co_await NameOf(engine, mailbox, uid);
+      if (!name.empty()) out.messages.push_back(std::move(name));
     }
   }
   co_return std::move(named);

@@ -154,6 +154,26 @@ TEST_F(FoldersTest, ARepeatedAppendIsAnsweredWhateverFolderAndFlagsItNames) {
   EXPECT_EQ(Head().folders_size(), 2);
 }
 
+TEST_F(FoldersTest, VerifyNamesMessagesByTheirFoldersAndFindsFoldersThatAreNot) {
+  ASSERT_TRUE(Put("Sent", "x").ok());
+  ASSERT_TRUE(Put("Drafts", "x").ok());
+  const uint64_t number = Get(provisioning_->GetMailbox(At("alice@example.org")))->number;
+  memory_->Update(
+      engine::PartitionId::Mailbox(number), {},
+      [&](const engine::View& view) -> absl::StatusOr<engine::Verdict> {
+        engine::Change change;
+        change.head = *view.head;
+        change.head.mutable_mailbox()->mutable_folders()->RemoveLast();
+        change.head.mutable_mailbox()->set_uid_next(1);
+        return change;
+      },
+      [](absl::Status status) { EXPECT_TRUE(status.ok()); });
+  const std::vector<std::string> problems = Problems();
+  EXPECT_THAT(problems, testing::Contains(testing::HasSubstr("folders/Sent/messages/1: the next UID is 1")));
+  EXPECT_THAT(problems,
+              testing::Contains(testing::HasSubstr("messages/2: is of folder 2, which is not there")));
+}
+
 TEST_F(FoldersTest, TheRequestIdStaysWithTheMessageWhenTheReceiptIsGone) {
   const std::string id(16, 'i');
   const auto with_id = [&](auto& header) { header.request_id = id; };
