@@ -1,6 +1,9 @@
 #include "client/cli/export_maildir.h"
 
-#include <algorithm>
+#include <fcntl.h>
+#include <sys/file.h>
+
+#include <cerrno>
 #include <set>
 #include <utility>
 #include <vector>
@@ -24,6 +27,7 @@ absl::Status MaildirExport::Run() {
   v1::ListMessagesRequest list;
   list.set_parent(mailbox_.name());
   if (incremental_) {
+    RETURN_IF_ERROR(Lock());
     ASSIGN_OR_RETURN(state_, ExportState::Read(state_path_));
     if (state_.uid_validity != mailbox_.uid_validity()) {
       state_ = ExportState();
@@ -41,6 +45,15 @@ absl::Status MaildirExport::Run() {
   if (!incremental_) return absl::OkStatus();
   state_.moving_from = state_.uid;
   return state_.Write(state_path_);
+}
+
+// A timer does not wait for the run before.
+absl::Status MaildirExport::Lock() {
+  lock_ = OpenFile(open(maildir_.path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!lock_.ok()) return FileError(maildir_.path(), "open");
+  if (flock(lock_.fd(), LOCK_EX | LOCK_NB) == 0) return absl::OkStatus();
+  if (errno != EWOULDBLOCK) return FileError(maildir_.path(), "lock");
+  return absl::FailedPreconditionError(maildir_.path() + ": another export --incremental is at work on it");
 }
 
 // The others are not worse for a damaged message.

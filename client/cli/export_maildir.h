@@ -8,6 +8,7 @@
 #include "absl/status/status.h"
 #include "client/cli/context.h"
 #include "client/cli/export_state.h"
+#include "client/cli/local_files.h"
 #include "client/cli/maildir.h"
 #include "client/cli/output.h"
 
@@ -29,6 +30,7 @@ class MaildirExport {
  private:
   absl::Status WritePage(const v1::ListMessagesResponse& page);
   absl::Status ExportPage(const v1::ListMessagesResponse& page);
+  absl::Status Lock();
   absl::Status FinishMoving();
   absl::Status RetryUnread();
   absl::Status Damaged(const absl::Status& status);
@@ -38,6 +40,7 @@ class MaildirExport {
   const v1::Mailbox mailbox_;
   const bool incremental_;
   Maildir maildir_;
+  OpenFile lock_{-1};  // On the directory, while it runs incrementally.
   const std::string state_path_;
   ExportState state_;
   Figures figures_;

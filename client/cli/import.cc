@@ -29,13 +29,17 @@ struct ImportArguments {
   std::vector<std::string> files;
   std::string folder = std::string(kInbox);
   bool ignore_quota = false;
+  std::string journal;
+
+  ImportOptions Options(uint64_t total) const {
+    return {.ignore_quota = ignore_quota, .journal = journal, .total = total};
+  }
 };
 
 absl::Status ImportMaildir(Context& context, const ImportArguments& arguments) {
   absl::StatusOr<MaildirTree> tree = ScanMaildir(arguments.path, absl::Now());
   if (!tree.ok()) return UsageError(tree.status().message());
-  Importer importer(
-      context, {.ignore_quota = arguments.ignore_quota, .total = tree->files.size() + tree->problems.size()});
+  Importer importer(context, arguments.Options(tree->files.size() + tree->problems.size()));
   RETURN_IF_ERROR(importer.Begin(arguments.to));
   for (const std::string& problem : tree->problems) importer.AddProblem(problem);
   const uint64_t limit = importer.max_message();
@@ -62,7 +66,7 @@ absl::Status ImportMbox(Context& context, const ImportArguments& arguments) {
     if (!opened) return UsageError(FileError(arguments.path, "open").message());
   }
   const std::string name = standard ? "standard input" : arguments.path;
-  Importer importer(context, {.ignore_quota = arguments.ignore_quota});
+  Importer importer(context, arguments.Options(0));
   RETURN_IF_ERROR(importer.Begin(arguments.to));
   MboxReader reader(standard ? std::cin : opened, name, importer.max_message());
   while (true) {
@@ -93,7 +97,7 @@ absl::Status ImportMbox(Context& context, const ImportArguments& arguments) {
 }
 
 absl::Status ImportEml(Context& context, const ImportArguments& arguments) {
-  Importer importer(context, {.ignore_quota = arguments.ignore_quota, .total = arguments.files.size()});
+  Importer importer(context, arguments.Options(arguments.files.size()));
   RETURN_IF_ERROR(importer.Begin(arguments.to));
   const uint64_t limit = importer.max_message();
   for (const std::string& path : arguments.files) {
@@ -131,6 +135,10 @@ void AddImportCommand(CLI::App& app, Context& context) {
     sub->add_option("--to", arguments->to, "The mailbox.")->required()->type_name("ADDRESS");
     sub->add_flag("--ignore-quota", arguments->ignore_quota,
                   "Charges what comes and refuses nothing for quota, only for the disk.");
+    sub->add_option("--journal", arguments->journal,
+                    "A file that remembers what was imported: then also what was deleted from the store long "
+                    "ago does not come again with a repeat.")
+        ->type_name("FILE");
     sub->callback([&context, arguments, fn] {
       context.run = [arguments, fn](Context& c) { return fn(c, *arguments); };
     });

@@ -89,6 +89,11 @@ absl::Status Importer::Begin(const std::string& address) {
   ASSIGN_OR_RETURN(const v1::Capacity capacity, context_.client().GetCapacity(v1::GetCapacityRequest()));
   max_message_ = capacity.max_message_bytes();
   RETURN_IF_ERROR(ListWhatIsThere());
+  if (!options_.journal.empty()) {
+    if (absl::Status opened = journal_.Open(options_.journal, &there_); !opened.ok()) {
+      return UsageError(opened.message());
+    }
+  }
   for (size_t i = 0; i < kParallel; ++i) threads_.emplace_back([this] { Work(); });
   return absl::OkStatus();
 }
@@ -188,6 +193,7 @@ void Importer::Import(const ImportedMessage& message) {
     return AddProblem(absl::StrCat(message.label, ": ", stored.status().message()));
   }
   if (!stored.ok()) return Stop(message, stored.status());
+  if (const absl::Status noted = journal_.Add(header.request_id()); !noted.ok()) Stop(message, noted);
   absl::MutexLock lock(&mutex_);
   if (stored->modseq() == 0) {
     ++present_;  // It was, and has been expunged since.

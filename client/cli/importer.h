@@ -3,16 +3,16 @@
 // Each is appended under a request id that is a hash of the mailbox's id, the folder,
 // the name it goes by at its source, and its text. The store answers a repeated id
 // from its receipt for a day; and it keeps the id with the message for good, so what is
-// listed there when a later import begins is not sent again. Nothing is remembered
-// here: a journal on this side could be lost, or lag behind what a `kill -9` left, and
-// the store knows.
+// listed there when a later import begins is not sent again. What a repeat relies on is
+// in the store: a journal on this side could be lost, or lag behind what a `kill -9`
+// left.
 //
 // Rationale for what is hashed: the name alone is not enough, for another program may
 // give it twice; nor the text alone, for two equal messages are two. Flags and times
 // change at the source between two attempts, and are not in it.
 //
 // Known limit: a message that was expunged from the store more than a day ago comes
-// again.
+// again, unless a journal has it (import_journal.h).
 #ifndef RESTANTE_CLIENT_CLI_IMPORTER_H_
 #define RESTANTE_CLIENT_CLI_IMPORTER_H_
 
@@ -33,6 +33,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "client/cli/context.h"
+#include "client/cli/import_journal.h"
 #include "client/cli/message_file.h"
 #include "client/cli/output.h"
 
@@ -56,7 +57,8 @@ struct ImportedMessage {
 
 struct ImportOptions {
   bool ignore_quota = false;
-  uint64_t total = 0;  // For the bar; 0: not known.
+  std::string journal;  // Its file, if there is one.
+  uint64_t total = 0;   // For the bar; 0: not known.
 };
 
 // Begin, then Add for each, then Finish; on one thread.
@@ -94,6 +96,7 @@ class Importer {
   v1::Mailbox mailbox_;
   uint64_t max_message_ = 0;
   absl::flat_hash_set<std::string> there_;  // Request ids.
+  ImportJournal journal_;
   std::vector<std::thread> threads_;
   std::atomic<bool> stopped_{false};
   Progress progress_;

@@ -20,7 +20,10 @@ class OpenFile {
   explicit OpenFile(int fd) : fd_(fd) {}
   ~OpenFile();
   OpenFile(OpenFile&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  OpenFile& operator=(OpenFile&&) = delete;
+  OpenFile& operator=(OpenFile&& other) noexcept {
+    std::swap(fd_, other.fd_);
+    return *this;
+  }
   int fd() const { return fd_; }
   bool ok() const { return fd_ >= 0; }
 

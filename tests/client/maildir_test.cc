@@ -1,6 +1,7 @@
 // Maildir++ trees: names, flags and files, as we and as others write them.
 #include "client/cli/maildir.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>

@@ -1,5 +1,7 @@
 """Moving house: Maildirs, mbox files and single messages go in and come out again."""
 
+import fcntl
+import hashlib
 import json
 import os
 import shutil
@@ -13,6 +15,8 @@ import harness
 import maildirs
 from smtp_client import Smtp, message
 
+# Long enough to be taken.
+TOKENS = {name: f"the-token-of-the-caller-{name}" for name in ("first", "second")}
 ALICE, BOB = "alice@example.org", "bob@example.org"
 
 
@@ -151,6 +155,36 @@ class TestInterrupted:
         assert (done["imported_messages"], done["present_messages"]) == (0, 10)
         assert api.usage(ALICE).messages == 8
 
+    @pytest.mark.parametrize("remembers", [True, False])
+    def test_who_has_no_receipt_sees_what_is_there_and_by_the_journal_what_was(self, start, directory, remembers):
+        """Receipts are of one caller: another finds none, as after a day."""
+        (directory / "callers.toml").write_text("".join(
+            f'[[caller]]\nname = "{name}"\nroles = ["operator", "reader"]\n'
+            f'token_sha256 = "{hashlib.sha256(token.encode()).hexdigest()}"\n' for name, token in TOKENS.items()))
+        for name, token in TOKENS.items():
+            (directory / name).write_text(token)
+            (directory / name).chmod(0o600)
+        store = start(harness.Store, "--callers", directory / "callers.toml")
+
+        def run(name, *words):
+            return harness.Cli(store.address)("--store-token-file", directory / name, "--output", "json", *words)
+
+        run("first", "domain", "create", "example.org")
+        run("first", "mailbox", "create", ALICE)
+        tree(directory / "old", 40)
+        words = ["import", "maildir", directory / "old", "--to", ALICE]
+        if remembers:
+            words += ["--journal", directory / "journal"]
+        assert json.loads(run("first", *words))["imported_messages"] == 40
+        run("first", "message", "delete", ALICE, 5, 6)
+        done = json.loads(run("second", *words))
+        assert done["present_messages"] == (40 if remembers else 38)
+        assert done["imported_messages"] == (0 if remembers else 2)
+        if remembers:
+            with (directory / "journal").open("a") as journal:
+                journal.write("torn")
+            assert json.loads(run("second", *words))["present_messages"] == 40
+
 
 class TestFull:
     def test_a_full_mailbox_ends_it_with_numbers_and_a_repeat_goes_on(self, house, api, cli, run, directory):
@@ -201,6 +235,16 @@ def test_what_cannot_be_read_is_named_and_counted_and_the_rest_goes_in(start, di
         assert name in error
     assert "has 200000 bytes, the store takes 102400 at most" in error
     assert "5 messages could not be imported" in error
+
+
+def test_a_store_that_takes_few_at_once_only_makes_it_slower(start, directory):
+    store = start(harness.Store, "--deliveries-per-mailbox", "2")
+    cli = harness.Cli(store.address)
+    cli("domain", "create", "example.org")
+    cli("mailbox", "create", ALICE)
+    tree(directory / "old", 200)
+    done = json.loads(cli("--output", "json", "import", "maildir", directory / "old", "--to", ALICE))
+    assert (done["imported_messages"], done["failed_messages"]) == (200, 0)
 
 
 def test_a_move_is_hold_import_active(front, house, api, cli, run, directory):
@@ -301,6 +345,17 @@ class TestIncremental:
         assert feed() == 3
         assert len(maildirs.files_of(imap)) == 6 and not moved[2].exists()
         assert feed() == 0
+
+    def test_a_run_does_not_wait_for_the_one_before(self, house, deliver, feed, cli, directory):
+        deliver(1, seed=0)
+        feed()
+        deliver(1, seed=1)
+        lock = os.open(directory / "imap", os.O_RDONLY)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = cli.run("export", "maildir", directory / "imap", "--from", ALICE, "--incremental")
+        assert done.returncode == 1 and b"another export --incremental is at work" in done.stderr
+        os.close(lock)
+        assert feed() == 1
 
     def test_a_broken_state_stops_it(self, house, deliver, feed, cli, directory):
         deliver(1, seed=0)

@@ -108,7 +108,7 @@ TEST_F(MessageServiceTest, AnAppendThatIsWrongStoresNothing) {
   ExpectInvalid(Append(alice_, "x", &message, [](auto& h) { h.add_flags(static_cast<v1::Flag>(99)); }),
                 "header.flags");
   for (const std::string& keyword : {std::string(), std::string("a b"), std::string("a]"),
-                                     std::string("\Seen"), std::string("Ã©"), std::string(256, 'k')}) {
+                                     std::string("\\Seen"), std::string("\xc3\xa9"), std::string(256, 'k')}) {
     ExpectInvalid(Append(alice_, "x", &message, [&](auto& h) { h.add_keywords(keyword); }),
                   "header.keywords");
   }
