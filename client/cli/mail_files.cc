@@ -9,6 +9,14 @@
 #include "server/base/status_macros.h"
 
 namespace restante::cli {
+namespace {
+
+// Of a file: not found are messages that the store has no more, and nothing else.
+absl::Status Local(const absl::Status& status) {
+  return absl::IsNotFound(status) ? absl::FailedPreconditionError(status.message()) : status;
+}
+
+}  // namespace
 
 std::string FileNameOf(const v1::Mailbox& mailbox, const v1::Message& message) {
   return absl::StrCat(message.arrival_time().seconds(), ".M", EncodedIdOf(MailboxName(mailbox.id())), "V",
@@ -23,13 +31,14 @@ absl::Time ArrivalOf(const v1::Message& message) {
 absl::Status Stage(Client& client, const v1::Mailbox& mailbox, const v1::Message& message, Maildir& maildir) {
   ASSIGN_OR_RETURN(std::string text, FetchMessage(client, message));
   const std::string recipient = message.recipient().empty() ? IdOf(mailbox.name()) : message.recipient();
-  return maildir.Stage(FileNameOf(mailbox, message),
-                       ToMessageFile(message.sender(), recipient, std::move(text)), ArrivalOf(message));
+  return Local(maildir.Stage(FileNameOf(mailbox, message),
+                             ToMessageFile(message.sender(), recipient, std::move(text)),
+                             ArrivalOf(message)));
 }
 
 absl::Status Publish(const v1::Mailbox& mailbox, const v1::Message& message, Maildir& maildir) {
-  return maildir.Publish(FileNameOf(mailbox, message), FolderOf(message.name()), message.flags(),
-                         message.keywords());
+  return Local(maildir.Publish(FileNameOf(mailbox, message), FolderOf(message.name()), message.flags(),
+                               message.keywords()));
 }
 
 absl::StatusOr<bool> Save(Client& client, const v1::Mailbox& mailbox, const v1::Message& message,

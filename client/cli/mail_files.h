@@ -19,7 +19,8 @@ absl::Time ArrivalOf(const v1::Message& message);
 // is the same at every attempt, and different for different messages of a store.
 std::string FileNameOf(const v1::Mailbox& mailbox, const v1::Message& message);
 
-// Reads the message and writes it to tmp. Nobody sees it before Publish.
+// Reads the message and writes it to tmp. Nobody sees it before Publish. kNotFound: the
+// store has it no more; kDataLoss: it is damaged there. Any thread.
 absl::Status Stage(Client& client, const v1::Mailbox& mailbox, const v1::Message& message, Maildir& maildir);
 absl::Status Publish(const v1::Mailbox& mailbox, const v1::Message& message, Maildir& maildir);
 

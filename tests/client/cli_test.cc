@@ -367,6 +367,15 @@ TEST_F(CommandLineTest, ExportWritesAMaildirOnce) {
                            "Return-Path: <bob@example.com>\nDelivered-To: alice+x@example.org\nthree\n");
 }
 
+TEST_F(CommandLineTest, ExportIntoADirectoryThatVanishedIsNotDone) {
+  auto& box = store.Add("alice@example.org");
+  store.AddMessage(box, "one\r\n");
+  fs::create_directory(directory + "/m");
+  fs::create_symlink("/nonexistent/tmp", directory + "/m/tmp");
+  EXPECT_EQ(Run({"export", "maildir", directory + "/m", "--from", "alice@example.org"}), kRefused);
+  EXPECT_THAT(err, HasSubstr("/m/tmp/"));
+}
+
 TEST_F(CommandLineTest, ArchiveMovesOldMailOutAndMayBeInterrupted) {
   auto& box = store.Add("alice@example.org");
   store.Add("empty@example.org");
