@@ -3,8 +3,11 @@
 #include <fcntl.h>
 #include <sys/file.h>
 
+#include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <set>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -13,6 +16,12 @@
 #include "server/base/status_macros.h"
 
 namespace restante::cli {
+namespace {
+
+// The disk makes what is synced together durable together.
+constexpr size_t kParallel = 16;
+
+}  // namespace
 
 MaildirExport::MaildirExport(Context& context, v1::Mailbox mailbox, const std::string& path, bool incremental)
     : context_(context),
@@ -37,10 +46,8 @@ absl::Status MaildirExport::Run() {
     RETURN_IF_ERROR(RetryUnread());
     list.set_after_uid(state_.uid);
   }
-  RETURN_IF_ERROR(
-      ForEachMessage(context_.client(), std::move(list), [this](const v1::ListMessagesResponse& page) {
-        return incremental_ ? ExportPage(page) : WritePage(page);
-      }));
+  RETURN_IF_ERROR(ForEachMessage(context_.client(), std::move(list),
+                                 [this](const v1::ListMessagesResponse& page) { return ExportPage(page); }));
   progress_.Hide();
   if (!incremental_) return absl::OkStatus();
   state_.moving_from = state_.uid;
@@ -71,42 +78,47 @@ void MaildirExport::Wrote(const v1::Message& message) {
   progress_.Show(figures_.written + figures_.present, incremental_ ? 0 : mailbox_.usage().messages());
 }
 
-absl::Status MaildirExport::WritePage(const v1::ListMessagesResponse& page) {
-  for (const v1::Message& message : page.messages()) {
-    absl::StatusOr<bool> saved = Save(context_.client(), mailbox_, message, maildir_);
-    if (absl::IsNotFound(saved.status())) continue;  // Deleted since it was listed.
-    if (!saved.ok()) {
-      RETURN_IF_ERROR(Damaged(saved.status()));
-    } else if (*saved) {
-      Wrote(message);
-    } else {
-      ++figures_.present;
+std::vector<absl::Status> MaildirExport::StageAll(const std::vector<const v1::Message*>& messages) {
+  std::vector<absl::Status> statuses(messages.size());
+  std::atomic<size_t> next{0};
+  const auto work = [&] {
+    for (size_t i = next++; i < messages.size(); i = next++) {
+      statuses[i] = Stage(context_.client(), mailbox_, *messages[i], maildir_);
     }
-  }
-  return maildir_.Sync();
+  };
+  std::vector<std::thread> threads;
+  for (size_t i = 1; i < std::min(kParallel, messages.size()); ++i) threads.emplace_back(work);
+  work();
+  for (std::thread& thread : threads) thread.join();
+  return statuses;
 }
 
 absl::Status MaildirExport::ExportPage(const v1::ListMessagesResponse& page) {
   if (page.messages().empty()) return absl::OkStatus();
-  std::vector<const v1::Message*> staged;
+  std::vector<const v1::Message*> missing, staged;
   for (const v1::Message& message : page.messages()) {
-    if (!maildir_.Find(FileNameOf(mailbox_, message)).empty()) {  // Of an export without state.
+    const bool present = !maildir_.Find(FileNameOf(mailbox_, message)).empty();
+    if (present) {
       ++figures_.present;
-      continue;
+    } else {
+      missing.push_back(&message);
     }
-    const absl::Status status = Stage(context_.client(), mailbox_, message, maildir_);
-    if (absl::IsNotFound(status)) continue;
-    if (!status.ok()) {
-      RETURN_IF_ERROR(Damaged(status));
-      state_.unread.insert(message.uid());
-      continue;
-    }
-    staged.push_back(&message);
   }
-  RETURN_IF_ERROR(maildir_.Sync());
-  state_.moving_from = state_.uid;
-  state_.uid = page.messages().rbegin()->uid();
-  RETURN_IF_ERROR(state_.Write(state_path_));
+  const std::vector<absl::Status> statuses = StageAll(missing);
+  for (size_t i = 0; i < missing.size(); ++i) {
+    if (statuses[i].ok()) {
+      staged.push_back(missing[i]);
+    } else if (!absl::IsNotFound(statuses[i])) {  // Deleted since it was listed.
+      RETURN_IF_ERROR(Damaged(statuses[i]));
+      state_.unread.insert(missing[i]->uid());
+    }
+  }
+  if (incremental_) {
+    RETURN_IF_ERROR(maildir_.Sync());
+    state_.moving_from = state_.uid;
+    state_.uid = page.messages().rbegin()->uid();
+    RETURN_IF_ERROR(state_.Write(state_path_));
+  }
   for (const v1::Message* message : staged) {
     RETURN_IF_ERROR(Publish(mailbox_, *message, maildir_));
     Wrote(*message);

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "client/cli/context.h"
@@ -28,7 +29,8 @@ class MaildirExport {
   const Figures& figures() const { return figures_; }
 
  private:
-  absl::Status WritePage(const v1::ListMessagesResponse& page);
+  // Many at once; what became of each.
+  std::vector<absl::Status> StageAll(const std::vector<const v1::Message*>& messages);
   absl::Status ExportPage(const v1::ListMessagesResponse& page);
   absl::Status Lock();
   absl::Status FinishMoving();

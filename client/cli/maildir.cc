@@ -73,7 +73,7 @@ absl::Status Maildir::Stage(const std::string& name, absl::string_view file, abs
   timespec times[2] = {absl::ToTimespec(arrival), absl::ToTimespec(arrival)};
   futimens(out.fd(), times);
   if (fsync(out.fd()) != 0) return FileError(temporary, "sync");
-  unsynced_.insert(path_ + "/tmp");
+  SyncLater(path_ + "/tmp");
   return absl::OkStatus();
 }
 
@@ -90,7 +90,7 @@ absl::StatusOr<std::string> Maildir::FolderDirectory(const std::string& folder) 
   const std::string mark = path + "/maildirfolder";
   OpenFile marked(open(mark.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!marked.ok()) return FileError(mark, "create");
-  unsynced_.insert(path);
+  SyncLater(path);
   directory = path;
   return path;
 }
@@ -128,12 +128,18 @@ absl::Status Maildir::Publish(const std::string& name, const std::string& folder
   const std::string path =
       letters.empty() ? absl::StrCat(part, "/", name) : absl::StrCat(part, "/", name, ":2,", letters);
   if (rename(absl::StrCat(path_, "/tmp/", name).c_str(), path.c_str()) != 0) return FileError(path, "rename");
-  unsynced_.insert(part);
+  SyncLater(part);
   seen_[name] = path;
   return absl::OkStatus();
 }
 
+void Maildir::SyncLater(const std::string& directory) {
+  absl::MutexLock lock(&mutex_);
+  unsynced_.insert(directory);
+}
+
 absl::Status Maildir::Sync() {
+  absl::MutexLock lock(&mutex_);
   for (const std::string& directory : unsynced_) RETURN_IF_ERROR(SyncDirectory(directory));
   unsynced_.clear();
   return absl::OkStatus();

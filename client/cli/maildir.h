@@ -7,16 +7,18 @@
 #include <string>
 #include <utility>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "client/cli/maildir_flags.h"
 
 namespace restante::cli {
 
-// One thread. Names of messages hold neither slash nor colon.
+// One thread, but for Stage: any. Names of messages hold neither slash nor colon.
 //
 // Errors name the file and the system's reason.
 class Maildir {
@@ -48,6 +50,7 @@ class Maildir {
 
  private:
   absl::Status LookAt(const std::string& directory);
+  void SyncLater(const std::string& directory);
   absl::StatusOr<std::string> FolderDirectory(const std::string& folder);
   absl::StatusOr<std::string> KeywordLetters(const std::string& directory,
                                              const google::protobuf::RepeatedPtrField<std::string>& keywords);
@@ -57,7 +60,8 @@ class Maildir {
   absl::flat_hash_map<std::string, std::string> seen_;          // Name, path.
   absl::flat_hash_map<std::string, std::string> directories_;   // Of the folders that are there.
   absl::flat_hash_map<std::string, MaildirKeywords> keywords_;  // By directory.
-  std::set<std::string> unsynced_;                              // Directories.
+  absl::Mutex mutex_;
+  std::set<std::string> unsynced_ ABSL_GUARDED_BY(mutex_);  // Directories.
 };
 
 }  // namespace restante::cli
