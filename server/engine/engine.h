@@ -62,6 +62,8 @@ struct Change {
   // The partition ends with this change: head and all keys go. It must hold no
   // entries any more (kFailedPrecondition), and the directory does not end.
   bool erase_partition = false;
+  // As in CommitRequest.
+  bool unmeasured = false;
 };
 struct NeedKeys {
   std::vector<std::string> keys;  // In addition to those already asked for.
@@ -104,6 +106,10 @@ struct QuotaRules {
   uint64_t grace_bytes = 0;                       // `--quota-grace`
   int64_t soft_after_us = 30'000'000;             // `--reserve-idle`
   uint32_t deliveries_per_mailbox = 256;
+  // Percent of a limit, ascending (`--quota-thresholds`); empty: no crossing is
+  // recorded. One is left when usage is `threshold_slack` below it.
+  std::vector<uint32_t> thresholds = {80, 90, 95, 100};
+  uint32_t threshold_slack = 2;
 };
 
 struct Granted {
@@ -179,6 +185,21 @@ struct CommitRequest {
   // Of two such commits at the same time one is decided first, whichever; the other
   // finds its open receipt, and becomes durable with it or after it, or not at all.
   std::string retry_key;
+  // What it crosses is not recorded now, but with the next change of the mailbox: a
+  // warning that a mailbox is nearly full must not cause another one.
+  bool unmeasured = false;
+};
+
+// --- events ------------------------------------------------------------------------
+
+// How long they are kept, in seconds of store time, unless it is set otherwise.
+inline constexpr uint64_t kEventRetentionSeconds = 7 * 24 * 60 * 60;
+
+struct EventPage {
+  std::vector<stored::Event> events;  // Ascending by sequence.
+  // Of the oldest event that is kept and of the next one to come: the same where
+  // none is kept.
+  uint64_t oldest = 1, next = 1;
 };
 
 class Engine {
@@ -275,6 +296,27 @@ class Engine {
   // 1 MiB. Verified. kNotFound: no such body (any more).
   virtual void ReadBody(BodyId body, uint64_t offset, uint64_t length,
                         Done<absl::StatusOr<std::string>> done) = 0;
+
+  // --- events ------------------------------------------------------------------
+
+  // Where a change makes a mailbox or the pool of a domain reach or leave one of
+  // QuotaRules::thresholds (quota::Threshold), that is recorded in the very same step:
+  // the event is durable if, and only if, the change is, and the partition's head says
+  // where it is (`reached_percent`, which is the engine's: `fn` keeps it). Where the
+  // limit of many mailboxes changes with their domain's, an engine whose steps are of
+  // one partition may record theirs with the next look at each. What was never
+  // recorded, as after a change of QuotaRules, is recorded at a start. The disk's
+  // becoming full and having room again is an event, too, soon after it happened.
+  //
+  // Events are dropped after a time that is the engine's to be told.
+
+  // Those with a sequence above `after`, ascending, at most `limit`; durable ones
+  // only. Where `after` + 1 is below `oldest`, some between are not kept any more.
+  virtual void ReadEvents(uint64_t after, size_t limit, Done<absl::StatusOr<EventPage>> done) = 0;
+
+  // Calls `listener` when events have become durable, on any thread; null: nobody any
+  // more, though a call that is under way may still come.
+  virtual void OnEvents(std::function<void()> listener) = 0;
 
   // --- the whole -----------------------------------------------------------------
 

@@ -45,4 +45,34 @@ std::optional<engine::Shortage> Lacks(const Scope& scope, uint64_t needed) {
   return shortage;
 }
 
+uint64_t Flat(const stored::Limit& limit) {
+  switch (limit.kind()) {
+    case stored::Limit::VALUE:
+      return std::min(limit.value(), kUnlimited);
+    case stored::Limit::UNLIMITED:
+      return kUnlimited;
+    default:
+      return kInherited;
+  }
+}
+
+uint32_t Threshold(const std::vector<uint32_t>& thresholds, uint32_t slack, uint32_t before,
+                   std::initializer_list<Fill> fills) {
+  const auto at_least = [&](uint32_t percent) {
+    for (const Fill& fill : fills) {
+      if (fill.used == 0 || fill.limit >= kUnlimited) continue;
+      if (uint128(fill.used) * 100 >= uint128(fill.limit) * percent) return true;
+    }
+    return false;
+  };
+  uint32_t holds = 0;
+  for (const uint32_t threshold : thresholds) {
+    const bool held = threshold <= before;
+    if (at_least(held && threshold > slack ? threshold - slack : threshold)) holds = threshold;
+  }
+  // One that is no threshold any more stays until it is left.
+  if (before > holds && at_least(before > slack ? before - slack : before)) holds = before;
+  return holds;
+}
+
 }  // namespace restante::quota

@@ -5,7 +5,9 @@
 #define RESTANTE_SERVER_MAIL_QUOTA_H_
 
 #include <cstdint>
+#include <initializer_list>
 #include <optional>
+#include <vector>
 
 #include "restante/stored/v1/stored.pb.h"
 #include "server/engine/types.h"
@@ -21,6 +23,16 @@ inline constexpr uint64_t kUnlimited = uint64_t{1} << 62;
 // default that is not INHERIT; kUnlimited if none bounds it.
 uint64_t Effective(const stored::Limit& mailbox, const stored::Limit& domain_default,
                    const stored::Limit& server_default);
+
+// The same for limits as one number each, as Flat makes them.
+inline constexpr uint64_t kInherited = UINT64_MAX;
+uint64_t Flat(const stored::Limit& limit);
+inline uint64_t Effective(uint64_t mailbox, uint64_t domain_default, uint64_t server_default) {
+  for (const uint64_t limit : {mailbox, domain_default, server_default}) {
+    if (limit != kInherited) return limit;
+  }
+  return kUnlimited;
+}
 
 // One bound and what counts against it. `grace` may be used by growth only.
 struct Scope {
@@ -38,6 +50,20 @@ uint64_t Room(const Scope& scope);
 // nullopt if `needed` more fits: used + reserved + needed <= limit + grace,
 // without overflow for any values. Else why not.
 std::optional<engine::Shortage> Lacks(const Scope& scope, uint64_t needed);
+
+// --- thresholds ------------------------------------------------------------------
+
+// What is measured against thresholds: the fullest counts.
+struct Fill {
+  uint64_t used = 0;
+  uint64_t limit = kUnlimited;
+};
+
+// The highest of `thresholds` (percent, ascending) that holds, 0 for none. One holds
+// from used >= threshold * limit on; one up to `before`, which held so far, until used
+// falls `slack` percent of the limit below it. Where nothing is used none does.
+uint32_t Threshold(const std::vector<uint32_t>& thresholds, uint32_t slack, uint32_t before,
+                   std::initializer_list<Fill> fills);
 
 }  // namespace restante::quota
 

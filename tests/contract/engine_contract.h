@@ -34,6 +34,7 @@ struct EngineSetup {
   const Clock* clock = nullptr;
   uint64_t max_disk = quota::kUnlimited;
   uint64_t retry_window_seconds = kRetryWindowSeconds;
+  uint64_t event_retention_seconds = kEventRetentionSeconds;
 };
 
 struct EngineFactory {
@@ -137,6 +138,15 @@ class QuotaRace : public EngineContract {
 };
 
 class DurableEngineContract : public EngineContract {};
+
+class EventsContract : public EngineContract {
+ protected:
+  EventPage ReadEvents(uint64_t after = 0, size_t limit = 1000);
+  // Those after `after`, one sentence each: `1: m2 80>90 at 900 of 1000`.
+  std::string Events(uint64_t after = 0);
+  absl::Status ChangeDomain(uint64_t domain, std::function<void(stored::DomainHead*)> change);
+};
+class DurableEvents : public EventsContract {};
 
 // `size` octets that no codec makes smaller, the same for the same seed.
 std::string Noise(size_t size, uint64_t seed);

@@ -13,7 +13,8 @@ EngineFactory Memory() {
                 NewMemoryEngine({.rules = setup.rules,
                                  .clock = setup.clock,
                                  .max_disk = setup.max_disk,
-                                 .retry_window_seconds = setup.retry_window_seconds}));
+                                 .retry_window_seconds = setup.retry_window_seconds,
+                                 .event_retention_seconds = setup.event_retention_seconds}));
           }};
 }
 
@@ -29,6 +30,7 @@ EngineFactory Embedded() {
                 options.clock = setup.clock;
                 options.max_disk = setup.max_disk == quota::kUnlimited ? 0 : setup.max_disk;
                 options.retry_window_seconds = setup.retry_window_seconds;
+                options.event_retention_seconds = setup.event_retention_seconds;
                 options.ballast = 1 << 20;
                 options.segment_bytes = 256 << 10;
                 options.checkpoint_bytes = 64 << 10;
@@ -42,6 +44,9 @@ std::string NameOf(const testing::TestParamInfo<EngineFactory>& engine) { return
 INSTANTIATE_TEST_SUITE_P(Engines, EngineContract, testing::Values(Memory(), Embedded()), NameOf);
 INSTANTIATE_TEST_SUITE_P(Engines, QuotaRace, testing::Values(Memory(), Embedded()), NameOf);
 INSTANTIATE_TEST_SUITE_P(Engines, DurableEngineContract, testing::Values(Embedded()), NameOf);
+
+INSTANTIATE_TEST_SUITE_P(Engines, EventsContract, testing::Values(Memory(), Embedded()), NameOf);
+INSTANTIATE_TEST_SUITE_P(Engines, DurableEvents, testing::Values(Embedded()), NameOf);
 
 }  // namespace
 }  // namespace restante::engine

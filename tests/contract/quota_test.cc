@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <limits>
+#include <vector>
 
 #include "tests/contract/describe.h"
 
@@ -96,6 +97,51 @@ TEST(QuotaArithmetic, AShortageExplainsItself) {
   const Scope messages{.counts_messages = true, .limit = 10, .used = 10};
   EXPECT_EQ(Describe(Lacks(messages, 1).value()),
             "mailbox: needs 1 messages, 10 used and 0 reserved of 10, full");
+}
+
+// --- thresholds ------------------------------------------------------------------
+
+const std::vector<uint32_t> kPercents = {80, 90, 95, 100};
+
+TEST(Threshold, HoldsFromItsShareOfTheLimitOn) {
+  const auto at = [](uint64_t used) { return Threshold(kPercents, 2, 0, {{used, 1000}}); };
+  EXPECT_EQ(at(799), 0u);
+  EXPECT_EQ(at(800), 80u);
+  EXPECT_EQ(at(899), 80u);
+  EXPECT_EQ(at(999), 95u);
+  EXPECT_EQ(at(1000), 100u);
+  EXPECT_EQ(at(5000), 100u);
+}
+
+TEST(Threshold, IsLeftOnlyBelowItsSlack) {
+  const auto at = [](uint32_t before, uint64_t used) {
+    return Threshold(kPercents, 2, before, {{used, 1000}});
+  };
+  EXPECT_EQ(at(90, 880), 90u);
+  EXPECT_EQ(at(90, 879), 80u);
+  EXPECT_EQ(at(90, 780), 80u) << "it was passed on the way up";
+  EXPECT_EQ(at(90, 779), 0u);
+  EXPECT_EQ(at(80, 899), 80u);
+  EXPECT_EQ(at(100, 940), 95u);
+  EXPECT_EQ(at(100, 930), 95u);
+  EXPECT_EQ(at(100, 929), 90u);
+}
+
+TEST(Threshold, OneThatIsNoneAnyMoreStaysUntilItIsLeft) {
+  EXPECT_EQ(Threshold({50}, 2, 90, {{900, 1000}}), 90u);
+  EXPECT_EQ(Threshold({50}, 2, 90, {{870, 1000}}), 50u);
+}
+
+TEST(Threshold, LooksAtTheFullestAndPastWhatIsUnlimitedOrEmpty) {
+  EXPECT_EQ(Threshold(kPercents, 2, 0, {{1, 1000}, {9, 10}}), 90u);
+  EXPECT_EQ(Threshold(kPercents, 2, 0, {{UINT64_MAX, kUnlimited}, {0, 0}}), 0u);
+  EXPECT_EQ(Threshold(kPercents, 2, 0, {{1, 0}}), 100u);
+  EXPECT_EQ(Threshold(kPercents, 2, 0, {{UINT64_MAX, kUnlimited - 1}}), 100u);
+}
+
+TEST(Threshold, OneAsSmallAsItsSlackHasNone) {
+  EXPECT_EQ(Threshold({1}, 2, 1, {{1, 1000}}), 0u);
+  EXPECT_EQ(Threshold({1}, 2, 1, {{10, 1000}}), 1u);
 }
 
 }  // namespace

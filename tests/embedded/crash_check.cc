@@ -7,6 +7,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "server/mail/quota.h"
 #include "tests/embedded/small_store.h"
 
 namespace restante::embedded {
@@ -250,6 +251,10 @@ Shown CrashCheck::Look(engine::Engine& engine) {
   const engine::ReadResult directory = read(PartitionId::Directory(), {kLargeKey});
   const auto large = directory.values.find(kLargeKey);
   if (large != directory.values.end()) shown.in_directory = large->second.size();
+  auto events = Await<absl::StatusOr<engine::EventPage>>(
+      [&](auto done) { engine.ReadEvents(0, 1'000'000, std::move(done)); });
+  Must(events.status(), "events are not read");
+  if (events.ok()) shown.events = *std::move(events);
   return shown;
 }
 
@@ -306,6 +311,47 @@ void CrashCheck::Compare(engine::Engine& engine, const History& history, const S
   CompareSettings(engine, history, shown, cut);
   CompareReceipts(engine, history, shown, cut);
   CompareOpenReceipts(history, shown, cut);
+  CompareEvents(shown);
+}
+
+// An event is there if, and only if, what it tells of is: what is there has crossed what
+// was told, and nothing else.
+void CrashCheck::CompareEvents(const Shown& shown) {
+  std::map<uint64_t, uint32_t> told;
+  uint64_t next = 1;
+  for (const engine::stored::Event& event : shown.events.events) {
+    if (event.sequence() != next++) Problem("event ", event.sequence(), " comes in the place of ", next - 1);
+    if (!event.has_quota()) continue;
+    uint32_t& percent = told[event.quota().number()];
+    if (event.quota().previous_percent() != percent) {
+      Problem("event ", event.sequence(), ": from ", event.quota().previous_percent(), " %, ", percent,
+              " % was told");
+    }
+    percent = event.quota().percent();
+  }
+  if (next != shown.events.next)
+    Problem("event ", next, " is not there, ", shown.events.next, " is the next");
+  const auto compare = [&](uint64_t number, uint32_t reached, std::initializer_list<quota::Fill> fills) {
+    if (told[number] != reached) {
+      Problem("partition ", number, " is at ", reached, " %, ", told[number], " % was told");
+    }
+    const uint32_t now =
+        quota::Threshold(options_.rules.thresholds, options_.rules.threshold_slack, reached, fills);
+    if (now != reached) Problem("partition ", number, " is at ", reached, " % and should be at ", now);
+  };
+  const auto limit = [](const engine::stored::Limit& of) {
+    return quota::Effective(quota::Flat(of), quota::kUnlimited, quota::kUnlimited);
+  };
+  for (const auto& [number, mailbox] : shown.mailboxes) {
+    compare(number, mailbox.head.reached_percent(),
+            {{mailbox.head.used_bytes(), limit(mailbox.head.max_bytes())},
+             {mailbox.head.used_messages(), limit(mailbox.head.max_messages())}});
+  }
+  for (const auto& [number, domain] : shown.domains) {
+    if (!domain.head) continue;
+    compare(number, domain.head->domain().reached_percent(),
+            {{domain.used_bytes, limit(domain.head->domain().max_bytes())}});
+  }
 }
 
 void CrashCheck::CompareSent(const History& history, const Shown& shown, int64_t cut) {

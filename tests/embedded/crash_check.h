@@ -32,6 +32,7 @@ struct Shown {
   std::map<uint64_t, Mailbox> mailboxes;
   std::map<uint64_t, engine::ReadResult> domains;
   uint64_t in_directory = 0;  // Size of the large value.
+  engine::EventPage events;   // All.
 
   bool Has(uint64_t mailbox, uint64_t uid) const;
   // Of the message in one of the mailboxes; 0: it is not there.
@@ -63,6 +64,7 @@ class CrashCheck {
   void CompareSettings(engine::Engine& engine, const History& history, const Shown& shown, int64_t cut);
   void CompareReceipts(engine::Engine& engine, const History& history, const Shown& shown, int64_t cut);
   void CompareOpenReceipts(const History& history, const Shown& shown, int64_t cut);
+  void CompareEvents(const Shown& shown);
   // What was in flight is decided now.
   void Resolve(int64_t seen_at);
   void GoOn(NotedStore* store, uint64_t seed);

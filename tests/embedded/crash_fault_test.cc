@@ -88,6 +88,10 @@ TEST_F(CrashFault, EveryOperationOfEveryStepMayFailThoughAllWasDone) {
   FailEverywhere(FewMessages, {.status = kBroken, .part = 1, .loss = Loss::kNone}, 140);
 }
 
+TEST_F(CrashFault, EveryOperationThatCrossesThresholdsMayFail) {
+  FailEverywhere(Thresholds, {.status = kBroken, .part = 0.5, .loss = Loss::kSome}, 90);
+}
+
 TEST_F(CrashFault, EveryOperationOfEveryStepMayFindAFullDisk) {
   FailEverywhere(FewMessages, {.status = kFull, .part = 0.5, .loss = Loss::kSome}, 140);
 }

@@ -65,6 +65,11 @@ TEST_F(LazyCrash, AfterEveryOperationOfEveryStep) {
   ExpectCuts(400);
 }
 
+TEST_F(Crash, AfterEveryOperationThatCrossesThresholds) {
+  explorer_.CutEverywhere(Record("thresholds", Thresholds), 3);
+  ExpectCuts(500);
+}
+
 TEST_F(Crash, AfterEveryOperationOfACompactionByCommand) {
   explorer_.CutEverywhere(Record("compaction", Compaction), 1);
   ExpectCuts(900);

@@ -70,6 +70,28 @@ absl::Status FewMessages(NotedStore& store) {
   return first.Take();
 }
 
+absl::Status Thresholds(NotedStore& store) {
+  First first;
+  if (!Start(store, first)) return first.Take();
+  while (store.mailboxes() < 2) first(store.MakeMailbox());
+  first(store.SetLimit(0, 10'000));
+  first(store.Deliver({0}, 8'200));
+  first(store.Deliver({0, 1}, 1'000));
+  first(store.SetLimit(1, 1'000));
+  first(store.Expunge(0));
+  if (!Start(store, first)) return first.Take();
+  first(store.Deliver({0}, 8'600));
+  first(store.SetLimit(0, 20'000));
+  first(store.Expunge(1));
+  uint64_t events = 0;
+  store.engine().ReadEvents(
+      0, 0, [&](const absl::StatusOr<engine::EventPage>& page) { events = page.ok() ? page->next - 1 : 0; });
+  // 80, 90, 100 of the other, and back; 95, and back; the other, too.
+  if (events != 7) first(absl::InternalError(absl::StrCat(events, " events instead of 7")));
+  store.Close();
+  return first.Take();
+}
+
 absl::Status Compaction(NotedStore& store) {
   First first;
   for (int life = 0; life < 2; ++life) {

@@ -18,6 +18,8 @@ namespace restante::embedded {
 absl::Status Creation(NotedStore& store);
 // A bit of everything, one client, one restart.
 absl::Status FewMessages(NotedStore& store);
+// Mailboxes that reach and leave thresholds, by mail and by their limits.
+absl::Status Thresholds(NotedStore& store);
 // Segments fill and are emptied, by command.
 absl::Status Compaction(NotedStore& store);
 // By itself. Not for faults: a segment that made trouble is left until the next start.

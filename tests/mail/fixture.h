@@ -126,6 +126,11 @@ class MortalEngine : public engine::Engine {
                 engine::Done<absl::StatusOr<std::string>> done) override {
     below_->ReadBody(body, offset, length, std::move(done));
   }
+  void ReadEvents(uint64_t after, size_t limit,
+                  engine::Done<absl::StatusOr<engine::EventPage>> done) override {
+    below_->ReadEvents(after, limit, std::move(done));
+  }
+  void OnEvents(std::function<void()> listener) override { below_->OnEvents(std::move(listener)); }
   engine::Capacity GetCapacity() override { return below_->GetCapacity(); }
   bool HasDomains() override { return below_->HasDomains(); }
   void VerifyBodies(std::function<void(uint64_t)> progress,

@@ -153,8 +153,33 @@ void Client::HangUp() {
   DropEnded();
 }
 
-std::string Client::Everything(World& world) const {
-  std::string all = LookAt(world).text;
+// What is new about thresholds of its own, by name: stores give their numbers in the
+// order of all clients' doing.
+std::string Client::Events(World& world) {
+  uint64_t& heard = heard_[world.which()];
+  std::map<std::string, std::string> by_name;
+  while (true) {
+    const auto page = embedded::Await<absl::StatusOr<engine::EventPage>>(
+        [&](auto done) { world.engine().ReadEvents(heard, 1'000, std::move(done)); });
+    if (!page.ok()) return page.status().ToString();
+    if (page->events.empty()) break;
+    for (const engine::stored::Event& event : page->events) {
+      heard = event.sequence();
+      engine::stored::QuotaEvent quota = event.quota();
+      const std::string domain = quota.name().substr(quota.name().rfind('@') + 1);
+      if (std::find(domains_.begin(), domains_.end(), domain) == domains_.end()) continue;
+      judge_->Saw(quota.percent() > quota.previous_percent() ? "a threshold reached" : "a threshold left");
+      quota.clear_number();
+      absl::StrAppend(&by_name[quota.name()], quota.ShortDebugString(), "\n");
+    }
+  }
+  std::string all;
+  for (const auto& [name, lines] : by_name) absl::StrAppend(&all, lines);
+  return all;
+}
+
+std::string Client::Everything(World& world) {
+  std::string all = absl::StrCat(LookAt(world).text, Events(world));
   for (const std::string& name : domains_) {
     absl::StrAppend(&all, Describe(Get(world.provisioning().ListMailboxes(name, "", 100))), "\n",
                     Describe(Get(world.provisioning().ListAliases(name, "", 100))), "\n");

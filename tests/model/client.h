@@ -42,7 +42,7 @@ class Client {
   // The process ends: streams with it.
   void HangUp();
   // Everything that it has in a store, messages with their texts.
-  std::string Everything(World& world) const;
+  std::string Everything(World& world);
 
  private:
   // A delivery under way in both stores.
@@ -70,6 +70,7 @@ class Client {
   // Does `op` to both stores and compares the answers.
   void Both(std::string what, absl::FunctionRef<std::string(World&)> op);
   Look LookAt(World& world) const;
+  std::string Events(World& world);
   void CheckBounds(const Look& before, const Look& after);
   void Fail(absl::string_view what);
 
@@ -125,6 +126,7 @@ class Client {
   Judge* const judge_;
   Dice dice_;
   const std::vector<std::string> domains_;
+  uint64_t heard_[2] = {0, 0};  // Up to which event, in each store.
 
   std::deque<Delivery> deliveries_;
   std::deque<Letter> past_;      // Oldest first.

@@ -25,6 +25,8 @@ enum class Lie {
   kSettlesWithoutMaking,  // Answers "not committed" and makes no tombstone.
   kForgetsRetries,        // Leaves no open receipt.
   kSwallowsMessages,      // Keeps an open receipt that was handed over.
+  kForgetsThresholds,     // Does not look whether a commit crosses one.
+  kHidesEvents,           // Leaves one out.
 };
 
 class Liar : public mail::MortalEngine {
@@ -58,6 +60,7 @@ class Liar : public mail::MortalEngine {
       return done(std::move(request.receipt));
     }
     if (!request.retry_key.empty() && Lies(Lie::kForgetsRetries, 5)) request.retry_key.clear();
+    if (Lies(Lie::kForgetsThresholds, 20)) request.unmeasured = true;
     const uint64_t mailbox = request.entries.empty() ? 0 : request.entries[0].first;
     const uint64_t size = request.body->size();
     const bool twice = Lies(Lie::kStoresTwice, 50);
@@ -99,6 +102,16 @@ class Liar : public mail::MortalEngine {
                     }
                     done(std::move(page));
                   });
+  }
+
+  void ReadEvents(uint64_t after, size_t limit,
+                  engine::Done<absl::StatusOr<engine::EventPage>> done) override {
+    honest_->ReadEvents(after, limit, [this, done = std::move(done)](auto page) mutable {
+      if (page.ok() && !page->events.empty() && Lies(Lie::kHidesEvents, 20)) {
+        page->events.erase(page->events.begin());
+      }
+      done(std::move(page));
+    });
   }
 
   void ReadBody(engine::BodyId body, uint64_t offset, uint64_t length,

@@ -41,6 +41,8 @@ mail::DeliveryOptions Rules() {
 // No open receipt grows too old: the embedded engine loses some store time at each
 // start, and the two would not agree when.
 constexpr uint64_t kRetryWindowSeconds = uint64_t{1} << 40;
+// Nor any event.
+constexpr uint64_t kEventRetentionSeconds = uint64_t{1} << 40;
 
 // Everything in it is so small that all of it moves.
 embedded::Options SmallEngine(const std::string& directory, const mail::DeliveryOptions& rules,
@@ -57,6 +59,8 @@ embedded::Options SmallEngine(const std::string& directory, const mail::Delivery
   options.checkpoint_bytes = 128 * 1024;
   options.maintenance_interval = absl::Milliseconds(5);
   options.retry_window_seconds = kRetryWindowSeconds;
+  options.event_retention_seconds = kEventRetentionSeconds;
+  options.max_events = UINT64_MAX;
   options.log = [judge](LogLevel level, const std::string& text) {
     if (level == LogLevel::kError) judge->Fail(absl::StrCat("the embedded engine says: ", text));
     judge->Saw("embedded warnings");
@@ -97,8 +101,11 @@ Model::Model(const ModelOptions& options) : options_(options), dice_(options.see
     return opened;
   };
   embedded_ = std::make_unique<World>(kEmbedded, open_embedded, rules_, &clock_);
-  std::shared_ptr<engine::Engine> kept = engine::NewMemoryEngine(
-      {.rules = rules_.rules, .clock = &clock_, .retry_window_seconds = kRetryWindowSeconds});
+  std::shared_ptr<engine::Engine> kept =
+      engine::NewMemoryEngine({.rules = rules_.rules,
+                               .clock = &clock_,
+                               .retry_window_seconds = kRetryWindowSeconds,
+                               .event_retention_seconds = kEventRetentionSeconds});
   memory_ = std::make_unique<World>(
       kMemory, [kept]() -> absl::StatusOr<std::shared_ptr<engine::Engine>> { return kept; }, rules_, &clock_);
   for (World* world : {embedded_.get(), memory_.get()}) {

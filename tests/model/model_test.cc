@@ -59,7 +59,8 @@ TEST(Model, BothEnginesSayTheSameOfEverything) {
   for (const char* what :
        {"OUTCOME_OK", "OUTCOME_MAILBOX_FULL", "OUTCOME_DOMAIN_FULL", "OUTCOME_REQUEST_ID_ABORTED",
         "OUTCOME_TIMED_OUT", "a retry suppressed", "a silent reservation taken by others",
-        "closed and opened", "embedded index_checkpoints", "embedded segments begun", "shared OUTCOME_OK"}) {
+        "closed and opened", "a threshold reached", "a threshold left", "embedded index_checkpoints",
+        "embedded segments begun", "shared OUTCOME_OK"}) {
     const auto seen = report.seen.find(what);
     EXPECT_TRUE(seen != report.seen.end() && seen->second > 0) << what << ", seed " << options.seed;
   }
@@ -96,7 +97,9 @@ INSTANTIATE_TEST_SUITE_P(All, ModelNotices,
                                          KnownLie{"KeepsClosedOpen", Lie::kKeepsClosedOpen},
                                          KnownLie{"SettlesWithoutMaking", Lie::kSettlesWithoutMaking},
                                          KnownLie{"ForgetsRetries", Lie::kForgetsRetries},
-                                         KnownLie{"SwallowsMessages", Lie::kSwallowsMessages}),
+                                         KnownLie{"SwallowsMessages", Lie::kSwallowsMessages},
+                                         KnownLie{"ForgetsThresholds", Lie::kForgetsThresholds},
+                                         KnownLie{"HidesEvents", Lie::kHidesEvents}),
                          [](const auto& lie) { return lie.param.name; });
 
 }  // namespace

@@ -85,6 +85,7 @@ EmbeddedEngine::EmbeddedEngine(Options options, DataDir directory, std::shared_p
       disk_(counted_, ballast_, directory_.path,
             {.max_disk = options_.max_disk, .reserve = options_.disk_reserve, .ballast = options_.ballast}),
       index_(&index_files_, directory_.index(), IndexBuffer(*counted_, directory_.path)),
+      thresholds_(options_.rules),
       ledger_(options_.rules, options_.clock) {
   bodies_->files = std::make_shared<BallastedFiles>(counted_, ballast_, Ballast::Share::kHalf);
   bodies_->pool = pool_;
@@ -149,6 +150,7 @@ absl::Status EmbeddedEngine::LoadPinned() {
   const std::pair<std::string, std::string> ranges[] = {{"h", AfterPrefix("h")},
                                                         {directory, AfterPrefix(directory)},
                                                         {"n", AfterPrefix("n")},
+                                                        {"v", AfterPrefix("v")},
                                                         {"s", AfterPrefix("s")}};
   for (const auto& [from, to] : ranges) {
     RETURN_IF_ERROR(snapshot_->Visit(from, to, load));
@@ -163,6 +165,7 @@ absl::Status EmbeddedEngine::LoadPinned() {
   });
   for (const PartitionId partition : partitions) {
     TellLedger(partition);
+    TellThresholds(partition);
     SumHead(partition, 0, durable_);
   }
   return absl::OkStatus();
@@ -240,6 +243,7 @@ absl::Status EmbeddedEngine::Upgrade() {
     corrections_.clear();
   }
   if (directory_.format < kFormatVersion) RETURN_IF_ERROR(WriteFormat(*files_, directory_, kFormatVersion));
+  RecordMissed();
   compaction_thread_ = std::thread([this] { RunCompaction(); });
   StartScrubs();
   return absl::OkStatus();

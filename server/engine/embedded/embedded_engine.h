@@ -57,6 +57,10 @@ struct Options {
   uint64_t receipt_seconds = 24 * 60 * 60;
   // How long an open receipt serves a retry, of store time.
   uint64_t retry_window_seconds = engine::kRetryWindowSeconds;
+  // How long events are kept, of store time, and how many at most, of which the
+  // oldest go first.
+  uint64_t event_retention_seconds = engine::kEventRetentionSeconds;
+  uint64_t max_events = 100'000;
   // Between the beginnings of two scrubs in the background, of store time; zero:
   // there are none. And how fast they read.
   absl::Duration scrub_interval = absl::ZeroDuration();

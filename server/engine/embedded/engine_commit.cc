@@ -143,6 +143,8 @@ void EmbeddedEngine::RunCommit(std::shared_ptr<CommitJob> job) {
           } else {
             ledger_.PutMailbox(mailbox, heads[i].mailbox());
           }
+          thresholds_.PutMailbox(mailbox, heads[i].mailbox());
+          if (!request.unmeasured) RecordCrossings(partition);
           ++entered;
         }
         if (!job->keys.empty()) {
@@ -273,8 +275,8 @@ bool EmbeddedEngine::EraseOpenReceipts(TransactionId transaction, const IndexSna
   return true;
 }
 
-void EmbeddedEngine::EraseUnhurried(absl::string_view key) {
-  if (!keys_.Put(key, std::nullopt, gathered_.number)) return;
+void EmbeddedEngine::SetUnhurried(absl::string_view key, std::optional<std::string> value) {
+  if (!keys_.Put(key, std::move(value), gathered_.number)) return;
   gathered_.keys.emplace_back(key);
   ++gathered_.unhurried;
 }

@@ -46,6 +46,7 @@
 #include "server/engine/embedded/segment_writer.h"
 #include "server/engine/embedded/thread_pool.h"
 #include "server/engine/ledger.h"
+#include "server/engine/thresholds.h"
 
 namespace restante::embedded {
 
@@ -88,6 +89,8 @@ class EmbeddedEngine final : public engine::Engine {
   }
   void ReadBody(BodyId body, uint64_t offset, uint64_t length,
                 Done<absl::StatusOr<std::string>> done) override;
+  void ReadEvents(uint64_t after, size_t limit, Done<absl::StatusOr<engine::EventPage>> done) override;
+  void OnEvents(std::function<void()> listener) override;
   engine::Capacity GetCapacity() override;
   bool HasDomains() override;
   void VerifyBodies(std::function<void(uint64_t)> progress,
@@ -119,6 +122,7 @@ class EmbeddedEngine final : public engine::Engine {
     std::vector<std::unique_ptr<Staged>> bodies;
     std::vector<TransactionId> transactions;  // Committing in it.
     std::vector<uint64_t> dead_files;         // Body files that lose their last reference.
+    bool events = false;                      // There are some in it.
   };
   // What the log thread writes.
   struct Sealed {
@@ -202,6 +206,20 @@ class EmbeddedEngine final : public engine::Engine {
   void SayDisk();
   void DiskMeasured();
 
+  // --- events (engine_events.cc) ---
+  // What a head is that was decided.
+  void TellThresholds(PartitionId partition) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Puts what a decided change of a partition has crossed into the same group.
+  void RecordCrossings(PartitionId changed) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Record(const std::vector<engine::Crossing>& crossings) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // What was crossed without a change, before this start.
+  void RecordMissed();
+  void RecordDisk() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void AddEvent(stored::Event event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // As of a group.
+  stored::EventsHead EventsAsOf(uint64_t group) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void ExpireEvents();
+
   // --- transactions (engine_transactions.cc) ---
   const std::string* FindReceipt(TransactionId transaction, uint64_t* group) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -233,7 +251,11 @@ class EmbeddedEngine final : public engine::Engine {
   // Without a snapshot: whether memory knew enough.
   bool EraseOpenReceipts(TransactionId transaction, const IndexSnapshot* snapshot);
   // Logged with what comes next, or when the disk is looked at again.
-  void EraseUnhurried(absl::string_view key) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void EraseUnhurried(absl::string_view key) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    SetUnhurried(key, std::nullopt);
+  }
+  void SetUnhurried(absl::string_view key, std::optional<std::string> value)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // How often that happens: eight times in a window.
   uint64_t SweepPeriod() const {
     return StoreTime() / std::max<uint64_t>(1, options_.retry_window_seconds / 8);
@@ -331,6 +353,7 @@ class EmbeddedEngine final : public engine::Engine {
 
   mutable absl::Mutex mutex_;
   KeyTable keys_ ABSL_GUARDED_BY(mutex_);
+  engine::Thresholds thresholds_ ABSL_GUARDED_BY(mutex_);
   engine::Ledger ledger_ ABSL_GUARDED_BY(mutex_);
   Gathered gathered_ ABSL_GUARDED_BY(mutex_);
   uint64_t durable_ ABSL_GUARDED_BY(mutex_) = 0;
@@ -354,6 +377,9 @@ class EmbeddedEngine final : public engine::Engine {
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   SteadyCondition stop_;  // stopping_ is set, or there is a compact job.
   bool backing_up_ ABSL_GUARDED_BY(mutex_) = false;
+
+  // Of OnEvents.
+  std::function<void()> events_listener_ ABSL_GUARDED_BY(mutex_);
 
   // The newest snapshot; keys of groups that keys_ may forget when it reaches them.
   SnapshotPtr snapshot_ ABSL_GUARDED_BY(mutex_);
@@ -382,6 +408,8 @@ class EmbeddedEngine final : public engine::Engine {
   // The maintenance thread's own.
   uint64_t expired_bucket_ = 0;
   uint64_t swept_period_ = 0;
+  uint64_t oldest_event_ = 0;    // Whose age is known,
+  uint64_t oldest_event_s_ = 0;  // in store time.
 
   // The compaction thread's own: of closed segments the first group and, as last
   // counted, the octets of keys that live in them; those that could not be emptied.

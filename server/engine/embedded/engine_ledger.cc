@@ -64,7 +64,9 @@ bool EmbeddedEngine::TellDisk() {
   // counted twice.
   const uint64_t pending = bodies_->pending_file_bytes + inflight_;
   const uint64_t bytes = counted_->bytes();
-  return ledger_.SetDisk(disk_.limit(), bytes > pending ? bytes - pending : 0, disk_.blocked());
+  const bool changed = ledger_.SetDisk(disk_.limit(), bytes > pending ? bytes - pending : 0, disk_.blocked());
+  RecordDisk();
+  return changed;
 }
 
 void EmbeddedEngine::DiskMeasured() {

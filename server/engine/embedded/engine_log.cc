@@ -193,6 +193,7 @@ void EmbeddedEngine::Publish(Sealed sealed, LogPosition end) {
     // In one step: the room is occupied now, and reserved no more.
     disk_changed = TellDisk();
     for (const TransactionId& transaction : sealed.gathered.transactions) EndCommit(transaction, &callbacks);
+    if (sealed.gathered.events && events_listener_) callbacks.push_back(events_listener_);
     // First those who wait for the group, then those who settle what was in it.
     std::vector<absl::AnyInvocable<void()>> waiting;
     while (!waiters_.empty() && waiters_.begin()->first <= number) {
@@ -231,7 +232,9 @@ void EmbeddedEngine::Fail(Sealed sealed, const absl::Status& cause) {
     for (const std::string& key : gathered_.keys) keys_.Cut(key, durable_);
     for (const auto* keys : {&sealed.gathered.keys, &gathered_.keys}) {
       for (const std::string& key : *keys) {
-        if (key[0] == 'h') TellLedger(PartitionOfHeadKey(key));
+        if (key[0] != 'h') continue;
+        TellLedger(PartitionOfHeadKey(key));
+        TellThresholds(PartitionOfHeadKey(key));
       }
     }
     unsettled_heads_.clear();

@@ -25,6 +25,7 @@ void EmbeddedEngine::RunMaintenance() {
     index_thread_->Hurry();
     ExpireReceipts();
     ExpireOpenReceipts();
+    ExpireEvents();
     absl::MutexLock lock(&mutex_);
     if (stop_.AwaitFor(&mutex_, options_.maintenance_interval, [this] { return stopping_; })) return;
   }

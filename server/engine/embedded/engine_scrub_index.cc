@@ -58,8 +58,8 @@ class LoggedKeys : public SegmentVisitor {
 
  private:
   bool Wanted(const std::string& key) const {
-    // Receipts, figures and the next number are no message's.
-    if (key.empty() || key[0] == 'r' || key[0] == 's' || key[0] == 'n') return false;
+    // Receipts, figures, events and the next number are no message's.
+    if (key.empty() || absl::StrContains("rsnev", key[0])) return false;
     auto it = ranges_.upper_bound(key);
     return it != ranges_.begin() && key <= (--it)->second;
   }

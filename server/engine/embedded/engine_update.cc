@@ -297,6 +297,8 @@ bool EmbeddedEngine::Apply(UpdateJob& job, const engine::Change& change, std::ve
     Set(HeadKey(job.partition), change.head.SerializeAsString());
   }
   job.group = gathered_.number;
+  TellThresholds(job.partition);
+  if (!change.unmeasured) RecordCrossings(job.partition);
   if (job.partition.kind == PartitionId::Kind::kMailbox) {
     unsettled_heads_[job.partition.number] = job.group;
     TellLedger(job.partition);

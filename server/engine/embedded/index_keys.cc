@@ -64,6 +64,8 @@ std::string ReceiptKey(uint64_t bucket, const engine::TransactionId& transaction
 
 std::string SegmentKey(uint64_t segment) { return Numbered('s', segment); }
 
+std::string EventKey(uint64_t sequence) { return Numbered('e', sequence); }
+
 uint64_t NumberOfKey(absl::string_view key) { return GetOrdered64(key, 1); }
 
 std::string MarkerKey(uint64_t group) { return Numbered('g', group); }
@@ -85,6 +87,7 @@ bool IsPinned(absl::string_view key) {
     case 'h':
     case 's':
     case 'n':
+    case 'v':
       return true;
     case 'k':
       return key.size() > 1 && key[1] == static_cast<char>(engine::PartitionId::Kind::kDirectory);

@@ -27,8 +27,10 @@ std::string BodyKey(uint64_t body);
 std::string ReceiptKey(uint64_t bucket, const engine::TransactionId& transaction);
 std::string ReceiptBucketKey(uint64_t bucket);
 std::string SegmentKey(uint64_t segment);
-uint64_t NumberOfKey(absl::string_view key);  // Of BodyKey, SegmentKey; the bucket of ReceiptKey.
+uint64_t NumberOfKey(absl::string_view key);  // Of BodyKey, SegmentKey, EventKey; the bucket of ReceiptKey.
 inline constexpr absl::string_view kNextNumberKey = "n";
+std::string EventKey(uint64_t sequence);
+inline constexpr absl::string_view kEventsKey = "v";
 
 // Not logged: what LevelDB knows about itself.
 inline constexpr absl::string_view kCheckpointKey = "mcheckpoint";

@@ -18,6 +18,7 @@
 #include "server/engine/commit_entry.h"
 #include "server/engine/ledger.h"
 #include "server/engine/memory/memory_body.h"
+#include "server/engine/thresholds.h"
 
 namespace restante::engine {
 namespace {
@@ -30,7 +31,9 @@ class MemoryEngine : public Engine {
       : clock_(options.clock),
         max_disk_(options.max_disk),
         retry_window_s_(options.retry_window_seconds),
+        event_retention_s_(options.event_retention_seconds),
         start_us_(clock_->MonotonicMicros()),
+        thresholds_(options.rules),
         ledger_(std::move(options.rules), options.clock) {
     ledger_.SetDisk(max_disk_, 0);
     partitions_[PartitionId::Directory()].head.mutable_directory();
@@ -43,7 +46,9 @@ class MemoryEngine : public Engine {
 
   void Update(PartitionId partition, std::vector<std::string> keys, UpdateFn fn,
               Done<absl::Status> done) override {
-    done(LockedUpdate(partition, std::move(keys), fn));
+    absl::Status status = LockedUpdate(partition, std::move(keys), fn);
+    TellEvents();
+    done(std::move(status));
   }
 
   void Read(PartitionId partition, std::vector<std::string> keys,
@@ -101,7 +106,9 @@ class MemoryEngine : public Engine {
   }
 
   void Commit(CommitRequest request, Done<absl::StatusOr<stored::Receipt>> done) override {
-    done(LockedCommit(std::move(request)));
+    absl::StatusOr<stored::Receipt> receipt = LockedCommit(std::move(request));
+    TellEvents();
+    done(std::move(receipt));
   }
 
   void HandedOver(TransactionId transaction, std::vector<uint64_t>) override {
@@ -131,6 +138,15 @@ class MemoryEngine : public Engine {
     done(LockedReadBody(body, offset, length));
   }
 
+  void ReadEvents(uint64_t after, size_t limit, Done<absl::StatusOr<EventPage>> done) override {
+    done(LockedReadEvents(after, limit));
+  }
+
+  void OnEvents(std::function<void()> listener) override {
+    absl::MutexLock lock(&mutex_);
+    listener_ = std::move(listener);
+  }
+
   Capacity GetCapacity() override {
     absl::MutexLock lock(&mutex_);
     return ledger_.capacity();
@@ -153,6 +169,7 @@ class MemoryEngine : public Engine {
   void RepairBodies(std::function<void(uint64_t)> progress, Done<absl::StatusOr<Repairs>> done) override {
     uint64_t checked = 0;
     Repairs repairs = LockedVerify(/*repair=*/true, &checked);
+    TellEvents();
     if (progress) progress(checked);
     done(std::move(repairs));
   }
@@ -254,10 +271,12 @@ class MemoryEngine : public Engine {
         bodies_.erase(it);
       }
     }
-    ledger_.SetDisk(max_disk_, disk_used_);
+    MeasureDisk();
     if (change.erase_partition) {
       if (id.kind == PartitionId::Kind::kMailbox) ledger_.EraseMailbox(id.number);
+      if (id.kind == PartitionId::Kind::kMailbox) thresholds_.EraseMailbox(id.number);
       if (id.kind == PartitionId::Kind::kDomain) ledger_.EraseDomain(id.number);
+      if (id.kind == PartitionId::Kind::kDomain) thresholds_.EraseDomain(id.number);
       partitions_.erase(id);
     } else {
       Partition& partition = partitions_[id];
@@ -265,8 +284,66 @@ class MemoryEngine : public Engine {
       change_values(partition.values);
       if (id.kind == PartitionId::Kind::kMailbox) ledger_.PutMailbox(id.number, change.head.mailbox());
       if (id.kind == PartitionId::Kind::kDomain) ledger_.PutDomain(id.number, change.head.domain());
+      TellThresholds(id);
+      if (!change.unmeasured) RecordCrossings(id);
     }
     return absl::OkStatus();
+  }
+
+  // --- events ------------------------------------------------------------------
+
+  void TellThresholds(PartitionId id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    const stored::Head& head = partitions_.at(id).head;
+    if (id.kind == PartitionId::Kind::kMailbox) thresholds_.PutMailbox(id.number, head.mailbox());
+    if (id.kind == PartitionId::Kind::kDomain) thresholds_.PutDomain(id.number, head.domain());
+  }
+
+  void RecordCrossings(PartitionId changed) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    for (const Crossing& crossing : thresholds_.Crossed(changed)) {
+      AddEvent(crossing.Apply(&partitions_.at(crossing.partition).head));
+      TellThresholds(crossing.partition);
+    }
+  }
+
+  void MeasureDisk() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    if (!ledger_.SetDisk(max_disk_, disk_used_)) return;
+    stored::Event event;
+    event.mutable_disk()->set_full(ledger_.capacity().full);
+    event.mutable_disk()->set_used_bytes(disk_used_);
+    event.mutable_disk()->set_limit_bytes(max_disk_);
+    AddEvent(std::move(event));
+  }
+
+  void AddEvent(stored::Event event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    event.set_sequence(next_event_++);
+    event.set_time_us(clock_->WallMicros());
+    event.set_store_time_s(StoreTime());
+    events_.push_back(std::move(event));
+    untold_events_ = true;
+  }
+
+  void TellEvents() {
+    std::function<void()> listener;
+    {
+      absl::MutexLock lock(&mutex_);
+      if (std::exchange(untold_events_, false)) listener = listener_;
+    }
+    if (listener) listener();
+  }
+
+  absl::StatusOr<EventPage> LockedReadEvents(uint64_t after, size_t limit) {
+    absl::MutexLock lock(&mutex_);
+    while (!events_.empty() && events_.front().store_time_s() + event_retention_s_ <= StoreTime()) {
+      events_.pop_front();
+    }
+    EventPage page;
+    page.next = next_event_;
+    page.oldest = events_.empty() ? next_event_ : events_.front().sequence();
+    for (const stored::Event& event : events_) {
+      if (page.events.size() == limit) break;
+      if (event.sequence() > after) page.events.push_back(event);
+    }
+    return page;
   }
 
   absl::StatusOr<ReadResult> LockedRead(PartitionId id, const std::vector<std::string>& keys) {
@@ -361,6 +438,8 @@ class MemoryEngine : public Engine {
         before = Placed{.uid = EnterMessage(id, body, partition.head.mutable_mailbox(), &entry)};
         partition.values[EntryKey(before->uid)] = entry.SerializeAsString();
         ledger_.PutMailbox(mailbox, partition.head.mailbox());
+        TellThresholds(PartitionId::Mailbox(mailbox));
+        if (!request.unmeasured) RecordCrossings(PartitionId::Mailbox(mailbox));
         ++entered;
       }
       if (!request.retry_key.empty()) {
@@ -371,7 +450,7 @@ class MemoryEngine : public Engine {
     if (entered > 0) {
       bodies_[body.id] = {.octets = staged->Take(), .references = entered};
       disk_used_ += body.size;
-      ledger_.SetDisk(max_disk_, disk_used_);
+      MeasureDisk();
     }
     request.receipt.set_committed(true);
     request.receipt.set_retry_key(request.retry_key);
@@ -454,16 +533,18 @@ class MemoryEngine : public Engine {
         ++it;
       }
     }
-    ledger_.SetDisk(max_disk_, disk_used_);
+    MeasureDisk();
     return repairs;
   }
 
   const Clock* const clock_;
   const uint64_t max_disk_;
   const uint64_t retry_window_s_;
+  const uint64_t event_retention_s_;
   const int64_t start_us_;
 
   absl::Mutex mutex_;
+  Thresholds thresholds_ ABSL_GUARDED_BY(mutex_);
   Ledger ledger_ ABSL_GUARDED_BY(mutex_);
   uint64_t next_number_ ABSL_GUARDED_BY(mutex_) = 1;
   uint64_t next_body_ ABSL_GUARDED_BY(mutex_) = 1;
@@ -472,6 +553,10 @@ class MemoryEngine : public Engine {
   uint64_t disk_used_ ABSL_GUARDED_BY(mutex_) = 0;
   absl::flat_hash_map<TransactionId, stored::Receipt> receipts_ ABSL_GUARDED_BY(mutex_);
   std::deque<TransactionId> by_age_ ABSL_GUARDED_BY(mutex_);  // Of receipts_, oldest first.
+  std::deque<stored::Event> events_ ABSL_GUARDED_BY(mutex_);
+  uint64_t next_event_ ABSL_GUARDED_BY(mutex_) = 1;
+  bool untold_events_ ABSL_GUARDED_BY(mutex_) = false;
+  std::function<void()> listener_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace

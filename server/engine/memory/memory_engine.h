@@ -21,6 +21,8 @@ struct MemoryOptions {
   uint64_t max_disk = quota::kUnlimited;
   // How long an open receipt serves a retry.
   uint64_t retry_window_seconds = kRetryWindowSeconds;
+  // How long events are kept, of store time.
+  uint64_t event_retention_seconds = kEventRetentionSeconds;
 };
 
 // Every callback is called before the function that took it returns, after the
