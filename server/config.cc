@@ -1,14 +1,15 @@
 #include "server/config.h"
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
 #include "server/base/address.h"
 #include "server/base/status_macros.h"
 
 namespace restante {
-
 void StoreConfig::Register(OptionTable& options) {
   options.String("data-dir", &data_dir, "DIR", "Where the mail is kept; one store owns it.");
   options.Bool("create", &create, "Make a new store if the data directory is missing or empty.");
@@ -65,6 +66,14 @@ void StoreConfig::Register(OptionTable& options) {
                    "How long a message whose sender may not have got the answer is remembered, so that its "
                    "retry makes no second copy, counted in time that the store runs; 0: not at all.");
 
+  options.String(
+      "quota-thresholds", &quota_thresholds, "N,N...|none",
+      "Percent of a limit that are events when a mailbox or the pool of a domain reaches or leaves "
+      "them (`restante watch`).");
+  options.Duration("event-retention", &event_retention,
+                   "How long events are kept for those who follow them, counted in time that the store runs; "
+                   "100,000 at most.");
+
   options.Size("max-disk", &max_disk, "What the store may occupy in all.", "unlimited", kUnset);
   options.Size(
       "disk-reserve", &disk_reserve,
@@ -104,6 +113,25 @@ absl::Status CheckAddress(absl::string_view option, const std::string& address) 
 }
 
 }  // namespace
+
+absl::StatusOr<std::vector<uint32_t>> StoreConfig::Thresholds() const {
+  constexpr size_t kMostThresholds = 16;
+  std::vector<uint32_t> percents;
+  if (quota_thresholds == "none") return percents;
+  for (const absl::string_view part : absl::StrSplit(quota_thresholds, ',')) {
+    uint32_t percent = 0;
+    if (part.empty() || !absl::ascii_isdigit(part[0]) || !absl::SimpleAtoi(part, &percent) || percent == 0 ||
+        percent > 100 || (!percents.empty() && percent <= percents.back()) ||
+        percents.size() == kMostThresholds) {
+      return absl::InvalidArgumentError(absl::StrCat("--quota-thresholds ", quota_thresholds,
+                                                     ": is neither `none` nor ascending numbers from 1 "
+                                                     "to 100 with commas, ",
+                                                     kMostThresholds, " at most"));
+    }
+    percents.push_back(percent);
+  }
+  return percents;
+}
 
 absl::StatusOr<uint64_t> StoreConfig::DefaultMessages() const {
   if (default_messages == "unlimited") return kUnset;
@@ -149,6 +177,11 @@ absl::Status StoreConfig::Check() const {
     return absl::InvalidArgumentError("--restore: needs --engine embedded, others keep nothing on disk");
   }
   RETURN_IF_ERROR(DefaultMessages().status());
+  RETURN_IF_ERROR(Thresholds().status());
+  if (event_retention < absl::Minutes(1)) {
+    return absl::InvalidArgumentError(
+        "--event-retention: at least 1m, or those who follow events would miss some");
+  }
   if (!absl::StartsWith(listen, "unix:")) RETURN_IF_ERROR(CheckAddress("listen", listen));
   RETURN_IF_ERROR(CheckCredentials());
   if (ops_listen != "auto" && ops_listen != "none") {

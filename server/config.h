@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -42,6 +43,9 @@ struct StoreConfig {
   absl::Duration drain_timeout = absl::Seconds(30);
   absl::Duration retry_window = absl::Hours(7 * 24);
 
+  std::string quota_thresholds = "80,90,95,100";
+  absl::Duration event_retention = absl::Hours(7 * 24);
+
   uint64_t max_disk = kUnset;
   uint64_t disk_reserve = kUnset;
   uint64_t body_memory = uint64_t{64} << 20;
@@ -63,6 +67,9 @@ struct StoreConfig {
 
   // The part of it that is about who may call.
   absl::Status CheckCredentials() const;
+
+  // `quota_thresholds` as numbers.
+  absl::StatusOr<std::vector<uint32_t>> Thresholds() const;
 
   // `default_messages` as a number; kUnset for `unlimited`.
   absl::StatusOr<uint64_t> DefaultMessages() const;

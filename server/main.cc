@@ -30,6 +30,7 @@
 #include "server/engine/memory/memory_engine.h"
 #include "server/mail/deliveries.h"
 #include "server/mail/directory.h"
+#include "server/mail/event_feed.h"
 #include "server/mail/messages.h"
 #include "server/mail/provisioning.h"
 #include "server/ops/metrics_text.h"
@@ -62,7 +63,12 @@ engine::QuotaRules RulesOf(const StoreConfig& config) {
   rules.grace_bytes = config.quota_grace;
   rules.soft_after_us = absl::ToInt64Microseconds(config.reserve_idle);
   rules.deliveries_per_mailbox = config.deliveries_per_mailbox;
+  rules.thresholds = *config.Thresholds();
   return rules;
+}
+
+uint64_t EventRetentionSeconds(const StoreConfig& config) {
+  return static_cast<uint64_t>(absl::ToInt64Seconds(config.event_retention));
 }
 
 uint64_t RetryWindowSeconds(const StoreConfig& config) {
@@ -81,6 +87,7 @@ embedded::Options EmbeddedOptions(const StoreConfig& config) {
   options.body_memory = config.body_memory;
   options.compaction_bytes_per_second = config.compaction_rate;
   options.retry_window_seconds = RetryWindowSeconds(config);
+  options.event_retention_seconds = EventRetentionSeconds(config);
   options.scrub_interval = config.scrub_interval;
   options.scrub_bytes_per_second = config.scrub_rate;
   return options;
@@ -93,6 +100,7 @@ absl::StatusOr<std::unique_ptr<engine::Engine>> OpenEngine(const StoreConfig& co
     options.clock = Clock::System();
     if (config.max_disk != StoreConfig::kUnset) options.max_disk = config.max_disk;
     options.retry_window_seconds = RetryWindowSeconds(config);
+    options.event_retention_seconds = EventRetentionSeconds(config);
     return engine::NewMemoryEngine(std::move(options));
   }
   return embedded::Open(EmbeddedOptions(config));
@@ -220,7 +228,8 @@ int Run(const StoreConfig& config) {
     if (!status.ok()) return Fail(Annotate(status, "finishing interrupted changes"), 1);
   }
 
-  rpc::Api api(engine.get(), &deliveries, &provisioning, &messages, config.transaction_idle);
+  auto events = std::make_unique<mail::EventFeed>(engine.get());
+  rpc::Api api(engine.get(), &deliveries, &provisioning, &messages, events.get(), config.transaction_idle);
   rpc::Server::Options options;
   options.listen = config.listen;
   if (tls != nullptr) options.credentials = tls->credentials();
@@ -266,6 +275,7 @@ int Run(const StoreConfig& config) {
   NotifyServiceManager("STOPPING=1");
   if (*operations) (*operations)->Stopping();
   api.health().Stop();
+  events->Stop();
   deliveries.Drain();
   AwaitDrained(deliveries, config.drain_timeout, signals);
   server->Shutdown(std::chrono::system_clock::now() + kCallGrace);
@@ -273,6 +283,7 @@ int Run(const StoreConfig& config) {
   // Commits that were read are finished: their senders may ask for them later.
   deliveries.AwaitIdle(absl::ToInt64Microseconds(kCommitGrace));
   operations->reset();
+  events.reset();
   engine.reset();
   Log(LogLevel::kInfo, "stopped");
   return 0;

@@ -169,6 +169,7 @@ int RunCommandLine(int argc, const char* const* argv, std::ostream& out, std::os
   AddArchiveCommand(app, context);
   AddStoreCommands(app, context);
   AddTokenCommands(app, context);
+  AddWatchCommand(app, context);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -85,6 +85,7 @@ void AddApplyCommand(CLI::App& app, Context& context);
 void AddArchiveCommand(CLI::App& app, Context& context);
 void AddStoreCommands(CLI::App& app, Context& context);
 void AddTokenCommands(CLI::App& app, Context& context);
+void AddWatchCommand(CLI::App& app, Context& context);
 
 // The whole program but for its streams.
 int RunCommandLine(int argc, const char* const* argv, std::ostream& out, std::ostream& err);

@@ -304,6 +304,22 @@ absl::Status Client::Scrub(const v1::ScrubRequest& request,
   return stubs_->Watch(&Stubs::Set::store, &v1::StoreService::Stub::Scrub, request, progress);
 }
 
+absl::Status Client::WatchEvents(const v1::WatchEventsRequest& request,
+                                 const std::function<bool(const v1::WatchEventsResponse&)>& sink) {
+  ASSIGN_OR_RETURN(const std::shared_ptr<Stubs::Set> stubs, stubs_->Current());
+  grpc::ClientContext context;
+  stubs_->channels.Authenticate(&context);
+  auto reader = stubs->store.WatchEvents(&context, request);
+  v1::WatchEventsResponse response;
+  while (reader->Read(&response)) {
+    if (sink(response)) continue;
+    context.TryCancel();
+    reader->Finish();
+    return absl::OkStatus();
+  }
+  return ToStatus(reader->Finish());
+}
+
 absl::StatusOr<v1::GetReceiptResponse> Client::GetReceipt(const v1::GetReceiptRequest& request) {
   return stubs_->Call(&Stubs::Set::delivery, &v1::DeliveryService::Stub::GetReceipt, request);
 }

@@ -13,6 +13,7 @@
 #include "server/rpc/message_calls.h"
 #include "server/rpc/scrub_call.h"
 #include "server/rpc/verify_call.h"
+#include "server/rpc/watch_call.h"
 
 namespace restante::rpc {
 namespace {
@@ -48,11 +49,12 @@ std::vector<std::string> ListedServices() {
 }  // namespace
 
 Api::Api(engine::Engine* engine, mail::Deliveries* deliveries, mail::Provisioning* provisioning,
-         mail::Messages* messages, absl::Duration append_idle)
+         mail::Messages* messages, mail::EventFeed* events, absl::Duration append_idle)
     : engine_(engine),
       deliveries_(deliveries),
       provisioning_(provisioning),
       messages_(messages),
+      events_(events),
       append_{messages, append_idle},
       store_{engine, provisioning, deliveries, messages->clock(), messages->clock()->MonotonicMicros()},
       health_(OwnServices()),
@@ -95,6 +97,7 @@ Methods Api::methods() {
       Operation("restante.v1.StoreService/Scrub", kOperate, engine_, ServeScrub),
       Operation("restante.v1.StoreService/Compact", kOperate, engine_, ServeCompact),
       Operation("restante.v1.StoreService/Backup", kOperate, engine_, ServeBackup),
+      ServerStream("restante.v1.StoreService/WatchEvents", kOperate, events_, ServeWatchEvents),
 
       Unary("grpc.health.v1.Health/Check", kAnyCaller, &health_, Health::Check),
       ServerStream("grpc.health.v1.Health/Watch", kAnyCaller, &health_, Health::Watch),

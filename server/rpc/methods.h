@@ -9,6 +9,7 @@
 #include "absl/time/time.h"
 #include "server/engine/engine.h"
 #include "server/mail/deliveries.h"
+#include "server/mail/event_feed.h"
 #include "server/mail/messages.h"
 #include "server/mail/provisioning.h"
 #include "server/rpc/health.h"
@@ -25,7 +26,7 @@ class Api {
   // `append_idle`: how long an AppendMessage may send nothing (`--transaction-idle`).
   // Uptime counts from here.
   Api(engine::Engine* engine, mail::Deliveries* deliveries, mail::Provisioning* provisioning,
-      mail::Messages* messages, absl::Duration append_idle = absl::Minutes(10));
+      mail::Messages* messages, mail::EventFeed* events, absl::Duration append_idle = absl::Minutes(10));
 
   Methods methods();
   Health& health() { return health_; }
@@ -35,6 +36,7 @@ class Api {
   mail::Deliveries* const deliveries_;
   mail::Provisioning* const provisioning_;
   mail::Messages* const messages_;
+  mail::EventFeed* const events_;
   const AppendOptions append_;
   const calls::StoreParts store_;
   Health health_;

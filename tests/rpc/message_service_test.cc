@@ -216,7 +216,7 @@ TEST_F(MessageServiceTest, ACancelledAppendGivesItsRoomBack) {
 }
 
 TEST_F(MessageServiceTest, AnAppendThatSendsNothingIsEnded) {
-  rpc::Api impatient(engine_.get(), deliveries_.get(), provisioning_.get(), messages_.get(),
+  rpc::Api impatient(engine_.get(), deliveries_.get(), provisioning_.get(), messages_.get(), events_.get(),
                      absl::Milliseconds(50));
   const auto server = *rpc::Server::Start({}, impatient.methods());
   const auto stub = v1::MessageService::NewStub(server->InProcessChannel());

@@ -21,6 +21,7 @@
 #include "server/engine/memory/memory_engine.h"
 #include "server/mail/deliveries.h"
 #include "server/mail/directory.h"
+#include "server/mail/event_feed.h"
 #include "server/mail/messages.h"
 #include "server/mail/provisioning.h"
 #include "server/rpc/methods.h"
@@ -91,7 +92,9 @@ class ServicesTest : public testing::Test {
         std::make_unique<mail::Deliveries>(engine_.get(), directory_.get(), mail::DeliveryOptions(), &clock_);
     provisioning_ = std::make_unique<mail::Provisioning>(engine_.get(), engine::QuotaRules(), &clock_);
     messages_ = std::make_unique<mail::Messages>(engine_.get(), kMaxMessage, &clock_);
-    api_ = std::make_unique<rpc::Api>(engine_.get(), deliveries_.get(), provisioning_.get(), messages_.get());
+    events_ = std::make_unique<mail::EventFeed>(engine_.get());
+    api_ = std::make_unique<rpc::Api>(engine_.get(), deliveries_.get(), provisioning_.get(), messages_.get(),
+                                      events_.get());
     server_ = *rpc::Server::Start({}, api_->methods());
     channel_ = server_->InProcessChannel();
     mailboxes_ = v1::MailboxService::NewStub(channel_);
@@ -186,6 +189,7 @@ class ServicesTest : public testing::Test {
   std::unique_ptr<mail::Deliveries> deliveries_;
   std::unique_ptr<mail::Provisioning> provisioning_;
   std::unique_ptr<mail::Messages> messages_;
+  std::unique_ptr<mail::EventFeed> events_;
   std::unique_ptr<rpc::Api> api_;
   std::unique_ptr<rpc::Server> server_;
   std::shared_ptr<grpc::Channel> channel_;

@@ -100,7 +100,7 @@ TEST_F(MessageServiceTest, ScrubOfAnEngineWithoutADiskIsUnimplemented) {
 
 TEST_F(MessageServiceTest, ScrubTellsDamageByNameAndManyMessagesInParts) {
   mail::MortalEngine engine(engine_.get());
-  rpc::Api api(&engine, deliveries_.get(), provisioning_.get(), messages_.get());
+  rpc::Api api(&engine, deliveries_.get(), provisioning_.get(), messages_.get(), events_.get());
   const auto server = *rpc::Server::Start({}, api.methods());
   const auto stub = v1::StoreService::NewStub(server->InProcessChannel());
   uint64_t number = 0;

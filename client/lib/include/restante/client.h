@@ -117,6 +117,10 @@ class Client {
                        const std::function<void(const v1::CompactResponse&)>& progress);
   absl::Status Backup(const v1::BackupRequest& request,
                       const std::function<void(const v1::BackupResponse&)>& progress);
+  // Follows the events until `sink` returns false (OK), or something ends it; waits for
+  // the next one for as long as it takes.
+  absl::Status WatchEvents(const v1::WatchEventsRequest& request,
+                           const std::function<bool(const v1::WatchEventsResponse&)>& sink);
 
   absl::StatusOr<v1::GetReceiptResponse> GetReceipt(const v1::GetReceiptRequest& request);
   absl::StatusOr<v1::CheckRecipientResponse> CheckRecipient(const v1::CheckRecipientRequest& request);
