@@ -1,5 +1,9 @@
 #include "server/config.h"
 
+#include <unistd.h>
+
+#include <algorithm>
+
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
@@ -8,8 +12,27 @@
 #include "absl/strings/string_view.h"
 #include "server/base/address.h"
 #include "server/base/status_macros.h"
+#include "server/ops/webhook.h"
 
 namespace restante {
+namespace {
+
+bool IsHostCharacter(char c) { return absl::ascii_isalnum(c) || c == '.' || c == '-'; }
+
+std::string OwnHostname() {
+  char name[256] = "";
+  if (gethostname(name, sizeof(name) - 1) != 0 || name[0] == '\0') return "localhost";
+  std::string own = name;
+  for (char& c : own) {
+    if (!IsHostCharacter(c)) c = '-';
+  }
+  return own;
+}
+
+}  // namespace
+
+StoreConfig::StoreConfig() : hostname(OwnHostname()) {}
+
 void StoreConfig::Register(OptionTable& options) {
   options.String("data-dir", &data_dir, "DIR", "Where the mail is kept; one store owns it.");
   options.Bool("create", &create, "Make a new store if the data directory is missing or empty.");
@@ -73,6 +96,23 @@ void StoreConfig::Register(OptionTable& options) {
   options.Duration("event-retention", &event_retention,
                    "How long events are kept for those who follow them, counted in time that the store runs; "
                    "100,000 at most.");
+  options.String(
+      "webhook-url", &webhook_url, "URL",
+      "Where each event is posted (http or https), from the first start with it on; empty: nowhere.");
+  options.String("webhook-ca", &webhook_ca, "FILE",
+                 "The authorities that its certificate is believed by, PEM; empty: the system's.");
+  options.String(
+      "webhook-secret-file", &webhook_secret_file, "FILE",
+      "Signs the requests: its first line, 16 characters at least. Read again when it changes and on "
+      "SIGHUP.");
+  options.Bool("quota-warnings", &quota_warnings,
+               "Put a message into a mailbox that has reached a threshold, from the first start with it on.");
+  options.String("quota-warning-template", &quota_warning_template, "FILE",
+                 "What it says, instead of the text that is built in: headers, an empty line, a text, with "
+                 "{{address}}, {{percent}}, {{used}}, {{limit}}, {{hostname}}. Means --quota-warnings.");
+  options.Duration("quota-warning-interval", &quota_warning_interval,
+                   "A mailbox gets at most one in so long, counted in time that the store runs.");
+  options.String("hostname", &hostname, "NAME", "This host's name in messages that the store writes.");
 
   options.Size("max-disk", &max_disk, "What the store may occupy in all.", "unlimited", kUnset);
   options.Size(
@@ -181,6 +221,14 @@ absl::Status StoreConfig::Check() const {
   if (event_retention < absl::Minutes(1)) {
     return absl::InvalidArgumentError(
         "--event-retention: at least 1m, or those who follow events would miss some");
+  }
+  if (!webhook_url.empty()) RETURN_IF_ERROR(ops::CheckWebhookUrl(webhook_url));
+  if (webhook_url.empty() && !(webhook_ca.empty() && webhook_secret_file.empty())) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(webhook_ca.empty() ? "--webhook-secret-file" : "--webhook-ca", " needs --webhook-url"));
+  }
+  if (hostname.empty() || !std::all_of(hostname.begin(), hostname.end(), IsHostCharacter)) {
+    return absl::InvalidArgumentError(absl::StrCat("--hostname: `", hostname, "` is no host name"));
   }
   if (!absl::StartsWith(listen, "unix:")) RETURN_IF_ERROR(CheckAddress("listen", listen));
   RETURN_IF_ERROR(CheckCredentials());

@@ -14,6 +14,8 @@
 namespace restante {
 
 struct StoreConfig {
+  StoreConfig();
+
   std::string data_dir;
   bool create = false;
   bool rebuild_index = false;
@@ -45,6 +47,11 @@ struct StoreConfig {
 
   std::string quota_thresholds = "80,90,95,100";
   absl::Duration event_retention = absl::Hours(7 * 24);
+  std::string webhook_url, webhook_ca, webhook_secret_file;
+  bool quota_warnings = false;
+  std::string quota_warning_template;
+  absl::Duration quota_warning_interval = absl::Hours(24);
+  std::string hostname;
 
   uint64_t max_disk = kUnset;
   uint64_t disk_reserve = kUnset;

@@ -22,6 +22,7 @@
 #include "server/access/token.h"
 #include "server/base/address.h"
 #include "server/base/clock.h"
+#include "server/base/file_watch.h"
 #include "server/base/grpc_log.h"
 #include "server/base/log.h"
 #include "server/base/service_manager.h"
@@ -33,12 +34,15 @@
 #include "server/mail/event_feed.h"
 #include "server/mail/messages.h"
 #include "server/mail/provisioning.h"
+#include "server/mail/quota_warnings.h"
+#include "server/mail/warning_template.h"
 #include "server/ops/metrics_text.h"
 #include "server/ops/metrics_token.h"
 #include "server/ops/operations_server.h"
 #include "server/ops/status_page.h"
 #include "server/ops/status_source.h"
 #include "server/ops/store_metrics.h"
+#include "server/ops/webhook.h"
 #include "server/restore.h"
 #include "server/rpc/methods.h"
 #include "server/rpc/server.h"
@@ -118,6 +122,24 @@ mail::DeliveryOptions DeliveryOptionsOf(const StoreConfig& config) {
   return options;
 }
 
+absl::StatusOr<mail::QuotaWarnings::Options> WarningOptionsOf(const StoreConfig& config) {
+  mail::QuotaWarnings::Options options;
+  options.hostname = config.hostname;
+  options.interval = config.quota_warning_interval;
+  if (config.quota_warning_template.empty()) return options;
+  const auto annotated = [](const absl::Status& status) {
+    return absl::FailedPreconditionError(absl::StrCat("--quota-warning-template ", status.message()));
+  };
+  const absl::StatusOr<std::string> text = ReadSmallFile(config.quota_warning_template);
+  if (!text.ok()) return annotated(text.status());
+  absl::StatusOr<mail::WarningTemplate> parsed = mail::WarningTemplate::Parse(*text);
+  if (!parsed.ok()) {
+    return annotated(Annotate(parsed.status(), absl::StrCat("`", config.quota_warning_template, "`")));
+  }
+  options.text = *std::move(parsed);
+  return options;
+}
+
 int Fail(const absl::Status& status, int exit_status) {
   std::fprintf(stderr, "restante-store: %s\n", std::string(status.message()).c_str());
   return exit_status;
@@ -139,7 +161,7 @@ void AwaitDrained(mail::Deliveries& deliveries, absl::Duration timeout, const si
 // Waits for one of `signals` that ends the store, and reads its credentials again
 // on SIGHUP and when they change. Returns the signal.
 int AwaitEnd(const sigset_t& signals, access::Authorizer& authorizer,
-             access::ListenerCredentials* credentials) {
+             access::ListenerCredentials* credentials, ops::Webhook* webhook) {
   constexpr timespec kInterval = {.tv_sec = 1, .tv_nsec = 0};
   while (true) {
     const int taken = sigtimedwait(&signals, nullptr, &kInterval);
@@ -147,9 +169,11 @@ int AwaitEnd(const sigset_t& signals, access::Authorizer& authorizer,
     if (taken == SIGHUP) {
       authorizer.Reload();
       if (credentials != nullptr) credentials->Reload();
+      if (webhook != nullptr) webhook->Reload();
     } else {
       authorizer.ReloadIfChanged();
       if (credentials != nullptr) credentials->ReloadIfChanged();
+      if (webhook != nullptr) webhook->ReloadIfChanged();
     }
   }
 }
@@ -180,7 +204,9 @@ int Run(const StoreConfig& config) {
   sigaddset(&signals, SIGINT);
   // Only with something to read again: else it ends the program, as a terminal that
   // goes expects.
-  if (!config.callers.empty() || !config.tls_cert.empty()) sigaddset(&signals, SIGHUP);
+  if (!config.callers.empty() || !config.tls_cert.empty() || !config.webhook_secret_file.empty()) {
+    sigaddset(&signals, SIGHUP);
+  }
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
 
@@ -202,6 +228,13 @@ int Run(const StoreConfig& config) {
     auto loaded = access::ListenerCredentials::Load({config.tls_cert, config.tls_key, config.tls_client_ca});
     if (!loaded.ok()) return Fail(loaded.status(), 1);
     tls = *std::move(loaded);
+  }
+
+  std::optional<mail::QuotaWarnings::Options> warning_options;
+  if (config.quota_warnings || !config.quota_warning_template.empty()) {
+    auto options = WarningOptionsOf(config);
+    if (!options.ok()) return Fail(options.status(), 1);
+    warning_options = *std::move(options);
   }
 
   auto opened = OpenEngine(config);
@@ -229,6 +262,18 @@ int Run(const StoreConfig& config) {
   }
 
   auto events = std::make_unique<mail::EventFeed>(engine.get());
+  std::unique_ptr<ops::Webhook> webhook;
+  if (!config.webhook_url.empty()) {
+    auto hook = ops::Webhook::Start(
+        {.url = config.webhook_url, .ca_file = config.webhook_ca, .secret_file = config.webhook_secret_file},
+        events.get());
+    if (!hook.ok()) return Fail(hook.status(), 1);
+    webhook = *std::move(hook);
+  }
+  std::unique_ptr<mail::QuotaWarnings> warnings;
+  if (warning_options) {
+    warnings = std::make_unique<mail::QuotaWarnings>(&messages, events.get(), *std::move(warning_options));
+  }
   rpc::Api api(engine.get(), &deliveries, &provisioning, &messages, events.get(), config.transaction_idle);
   rpc::Server::Options options;
   options.listen = config.listen;
@@ -270,7 +315,7 @@ int Run(const StoreConfig& config) {
   Log(LogLevel::kInfo, "ready",
       {{"listen", address}, {"engine", engine->name()}, {"data_dir", config.data_dir}});
 
-  const int taken = AwaitEnd(signals, *authorizer, tls.get());
+  const int taken = AwaitEnd(signals, *authorizer, tls.get(), webhook.get());
   Log(LogLevel::kInfo, "stopping", {{"signal", taken == SIGTERM ? "SIGTERM" : "SIGINT"}});
   NotifyServiceManager("STOPPING=1");
   if (*operations) (*operations)->Stopping();
@@ -283,6 +328,8 @@ int Run(const StoreConfig& config) {
   // Commits that were read are finished: their senders may ask for them later.
   deliveries.AwaitIdle(absl::ToInt64Microseconds(kCommitGrace));
   operations->reset();
+  webhook.reset();
+  warnings.reset();
   events.reset();
   engine.reset();
   Log(LogLevel::kInfo, "stopped");

@@ -22,6 +22,7 @@
 #include <utility>
 
 #include "absl/functional/any_invocable.h"
+#include "absl/synchronization/notification.h"
 #include "server/base/status_macros.h"
 
 // As RETURN_IF_ERROR and ASSIGN_OR_RETURN, in a coroutine.
@@ -156,6 +157,19 @@ Detached Run(Task<T> task, absl::AnyInvocable<void(T)> done) {
 template <typename T>
 void Start(Task<T> task, absl::AnyInvocable<void(T)> done) {
   task_internal::Run<T>(std::move(task), std::move(done));
+}
+
+// The result of a task, for a thread that may wait, and that the task does not need.
+template <typename T>
+T Wait(Task<T> task) {
+  absl::Notification ended;
+  std::optional<T> result;
+  Start<T>(std::move(task), [&](T value) {
+    result.emplace(std::move(value));
+    ended.Notify();
+  });
+  ended.WaitForNotification();
+  return *std::move(result);
 }
 
 }  // namespace restante

@@ -188,6 +188,7 @@ Task<absl::StatusOr<MessageView>> Append::Finish() {
   engine::CommitRequest request;
   request.transaction = id_;
   request.entries.emplace_back(mailbox_, NewEntry());
+  request.unmeasured = header_.unmeasured;
   request.receipt.set_committed(true);
   request.receipt.set_size(body->size());
   request.receipt.set_crc32c(body->crc32c());

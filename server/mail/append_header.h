@@ -30,6 +30,8 @@ struct AppendHeader {
   std::string recipient;  // Default: the mailbox's address.
   // Charged and counted as exempt; refused for the disk only.
   bool ignore_quota = false;
+  // As in engine::CommitRequest: a warning.
+  bool unmeasured = false;
   // Taken also when the mailbox is on hold.
   bool while_on_hold = false;
 };
