@@ -284,14 +284,25 @@ int Run(const StoreConfig& config) {
     return Fail(absl::UnavailableError(absl::StrCat("--listen ", started.status().message())), 1);
   }
   std::unique_ptr<rpc::Server> server = *std::move(started);
-  const ops::StoreMetrics metrics(engine.get(), &provisioning, &deliveries, [&authorizer, &tls] {
-    const access::Authorizer::Counts denied = authorizer->denied();
-    ops::AccessFigures figures;
-    figures.unauthenticated = denied.unauthenticated;
-    figures.permission_denied = denied.permission_denied;
-    if (tls != nullptr) figures.certificate_expires = absl::ToUnixSeconds(tls->expires());
-    return figures;
-  });
+  const ops::StoreMetrics metrics(
+      engine.get(), &provisioning, &deliveries,
+      [&authorizer, &tls] {
+        const access::Authorizer::Counts denied = authorizer->denied();
+        ops::AccessFigures figures;
+        figures.unauthenticated = denied.unauthenticated;
+        figures.permission_denied = denied.permission_denied;
+        if (tls != nullptr) figures.certificate_expires = absl::ToUnixSeconds(tls->expires());
+        return figures;
+      },
+      [&] {
+        ops::ServiceFigures figures;
+        figures.deliver_streams = api.streams().deliver;
+        figures.watch_streams = api.streams().watch_events;
+        if (webhook) figures.webhook = webhook->figures();
+        if (warnings) figures.warnings = warnings->sent();
+        figures.drift = messages.drift().found();
+        return figures;
+      });
   ops::StatusSource status(engine.get(), &provisioning, &deliveries, Clock::System());
   auto operations = ops::OperationsServer::ListenAsTold(
       config.ops_listen, kDefaultOpsAddress,

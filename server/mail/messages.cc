@@ -122,6 +122,7 @@ Task<absl::StatusOr<EntrySums>> Messages::Delete(ParentRef parent, std::vector<u
 Task<absl::StatusOr<Audit>> Messages::Recalculate(Address address) {
   CO_ASSIGN_OR_RETURN(FoundMailbox found, co_await FindMailbox(engine_, address));
   auto audit = co_await AuditMailbox(engine_, found.number, true);
+  if (audit.ok()) drift_.Add(*audit, clock_->WallMicros());
   co_return std::move(audit);
 }
 

@@ -17,6 +17,7 @@
 #include "server/mail/audit.h"
 #include "server/mail/entries.h"
 #include "server/mail/names.h"
+#include "server/mail/quota_drift.h"
 
 namespace restante::mail {
 
@@ -63,11 +64,14 @@ class Messages {
   engine::Engine* engine() const { return engine_; }
   uint64_t max_message() const { return max_message_; }
   const Clock* clock() const { return clock_; }
+  // What Recalculate has found, and whoever else adds mailboxes up.
+  QuotaDrift& drift() { return drift_; }
 
  private:
   engine::Engine* const engine_;
   const uint64_t max_message_;
   const Clock* const clock_;
+  QuotaDrift drift_;
 };
 
 }  // namespace restante::mail

@@ -10,6 +10,7 @@
 #include "server/mail/engine_calls.h"
 #include "server/mail/names.h"
 #include "server/mail/open_receipts.h"
+#include "server/mail/quota_drift.h"
 
 namespace restante::mail {
 namespace {
@@ -205,6 +206,8 @@ Task<absl::Status> Verify(engine::Engine* engine, std::function<bool(VerifyProgr
       const std::string name = MailboxName(head.mailbox().address());
       if (audit.ok()) {
         progress.checked_messages += audit->actual.messages;
+        progress.drifted_mailboxes += QuotaDrift::Of(*audit).mailboxes;
+        progress.drifted_bytes += QuotaDrift::Of(*audit).bytes;
         for (std::string& problem : audit->misplaced) found(std::move(problem), false);
         for (std::string& problem : audit->too_early) found(std::move(problem), audit->raised);
         if (audit->recorded != audit->actual) {

@@ -18,6 +18,8 @@ struct VerifyProgress {
   uint64_t checked_messages = 0, checked_bodies = 0;
   std::vector<std::string> problems;  // Found since the last call.
   uint64_t repaired_problems = 0;     // Of all that were found.
+  // Mailboxes whose usage is not the sum of their messages, and by how many octets.
+  uint64_t drifted_mailboxes = 0, drifted_bytes = 0;
 };
 
 // Compares, in this order: each mailbox's usage with the sum of its messages, and

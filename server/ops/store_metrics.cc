@@ -149,6 +149,40 @@ void AddAccess(const AccessFigures& access, Families* families) {
   }
 }
 
+void AddService(const ServiceFigures& service, Families* families) {
+  MetricFamily streams;
+  streams.name = "restante_open_streams";
+  streams.help = "Streams of the API that are open, by method.";
+  streams.type = MetricType::Gauge;
+  for (const auto& [method, count] :
+       {std::pair("deliver", service.deliver_streams), std::pair("watch_events", service.watch_streams)}) {
+    streams.metric.push_back(Sample(MetricType::Gauge, static_cast<double>(count), {{"method", method}}));
+  }
+  families->Add(std::move(streams));
+  families->Add("restante_webhook_sent_total", MetricType::Counter, "Events that the webhook has answered.",
+                static_cast<double>(service.webhook.handled));
+  families->Add("restante_webhook_failed_total", MetricType::Counter,
+                "Requests to the webhook without a good answer; each event is posted again.",
+                static_cast<double>(service.webhook.failed));
+  families->Add("restante_webhook_dropped_total", MetricType::Counter,
+                "Events that were too old before the webhook had answered.",
+                static_cast<double>(service.webhook.dropped));
+  families->Gauge("restante_webhook_backlog", "Events that the webhook has not answered yet.",
+                  service.webhook.backlog);
+  families->Add("restante_quota_warnings_total", MetricType::Counter,
+                "Warnings put into mailboxes that are nearly full.", static_cast<double>(service.warnings));
+  families->Gauge("restante_quota_drift_mailboxes",
+                  "Mailboxes whose usage was not the sum of their messages, as the last verify, and "
+                  "recalculations since, have found.",
+                  service.drift.mailboxes);
+  families->Gauge("restante_quota_drift_bytes", "By how many octets, all together.", service.drift.bytes);
+  if (service.drift.time_us) {
+    families->Gauge("restante_quota_check_timestamp_seconds",
+                    "When a verify or a recalculation added usage up last; since the start.",
+                    static_cast<double>(*service.drift.time_us) * kSecondsPerMicro);
+  }
+}
+
 void AddCapacity(const v1::Capacity& capacity, Families* families) {
   families->Gauge("restante_capacity_limit_bytes", "Octets that the store may occupy on disk.",
                   capacity.limit_bytes());
@@ -267,6 +301,7 @@ std::vector<MetricFamily> StoreMetrics::Collect() const {
   AddTransactions(deliveries_->counters(), &families);
   AddRefusals(deliveries_->refusals(), &families);
   if (access_) AddAccess(access_(), &families);
+  if (service_) AddService(service_(), &families);
   AddCapacity(deliveries_->GetCapacity(), &families);
   if (const absl::StatusOr<mail::Overview> overview = ReadOverview(); overview.ok()) {
     AddOverview(*overview, &families);

@@ -18,8 +18,10 @@
 #include "absl/status/statusor.h"
 #include "server/engine/engine.h"
 #include "server/mail/deliveries.h"
+#include "server/mail/event_consumer.h"
 #include "server/mail/overview.h"
 #include "server/mail/provisioning.h"
+#include "server/mail/quota_drift.h"
 
 namespace restante::ops {
 
@@ -43,12 +45,25 @@ struct AccessFigures {
   std::optional<int64_t> certificate_expires;
 };
 
+// Who is served by streams, who is told of events, and what of the figures was wrong.
+struct ServiceFigures {
+  uint64_t deliver_streams = 0, watch_streams = 0;
+  mail::EventConsumer::Figures webhook;
+  uint64_t warnings = 0;  // Sent.
+  mail::QuotaDrift::Found drift;
+};
+
 // Any thread; what it is made of outlives it.
 class StoreMetrics final : public prometheus::Collectable {
  public:
   StoreMetrics(engine::Engine* engine, mail::Provisioning* provisioning, const mail::Deliveries* deliveries,
-               std::function<AccessFigures()> access = nullptr)
-      : engine_(engine), provisioning_(provisioning), deliveries_(deliveries), access_(std::move(access)) {}
+               std::function<AccessFigures()> access = nullptr,
+               std::function<ServiceFigures()> service = nullptr)
+      : engine_(engine),
+        provisioning_(provisioning),
+        deliveries_(deliveries),
+        access_(std::move(access)),
+        service_(std::move(service)) {}
 
   // Waits for the engine to read the domains. Without their sums if it cannot.
   std::vector<prometheus::MetricFamily> Collect() const override;
@@ -60,6 +75,7 @@ class StoreMetrics final : public prometheus::Collectable {
   mail::Provisioning* const provisioning_;
   const mail::Deliveries* const deliveries_;
   const std::function<AccessFigures()> access_;
+  const std::function<ServiceFigures()> service_;
 };
 
 }  // namespace restante::ops

@@ -34,6 +34,22 @@ constexpr Rule kOperate = {Role::kOperator, Scope::kStore};
 constexpr Rule kDescribe = {Role::kOperator, Scope::kNothing};
 constexpr Rule kAnyCaller = {Roles::All(), Scope::kNothing};
 
+using Serve = std::function<Task<absl::Status>(Call&)>;
+
+Task<absl::Status> ServeCounted(std::atomic<uint64_t>* open, const Serve* serve, Call& call) {
+  ++*open;
+  absl::Status status = co_await (*serve)(call);
+  --*open;
+  co_return std::move(status);
+}
+
+// A method of which is known how many calls are open.
+Method Counted(std::atomic<uint64_t>* open, Method method) {
+  const auto serve = std::make_shared<const Serve>(std::move(method.serve));
+  method.serve = [open, serve](Call& call) { return ServeCounted(open, serve.get(), call); };
+  return method;
+}
+
 std::vector<std::string> OwnServices() {
   return {"restante.v1.DeliveryService", "restante.v1.MailboxService", "restante.v1.MessageService",
           "restante.v1.StoreService"};
@@ -62,7 +78,8 @@ Api::Api(engine::Engine* engine, mail::Deliveries* deliveries, mail::Provisionin
 
 Methods Api::methods() {
   Methods table = {
-      BidiStream("restante.v1.DeliveryService/Deliver", kDeliver, deliveries_, DeliverStream::Serve),
+      Counted(&streams_.deliver,
+              BidiStream("restante.v1.DeliveryService/Deliver", kDeliver, deliveries_, DeliverStream::Serve)),
       Unary("restante.v1.DeliveryService/GetReceipt", kDeliver, deliveries_, calls::GetReceipt),
       Unary("restante.v1.DeliveryService/CheckRecipient", kDeliver, deliveries_, calls::CheckRecipient),
       Unary("restante.v1.DeliveryService/GetCapacity", kAnyCaller, deliveries_, calls::GetCapacity),
@@ -93,11 +110,12 @@ Methods Api::methods() {
       Unary("restante.v1.MessageService/BatchDeleteMessages", kRead, messages_, calls::BatchDeleteMessages),
 
       Unary("restante.v1.StoreService/GetStatus", kOperate, &store_, calls::GetStatus),
-      Operation("restante.v1.StoreService/Verify", kOperate, engine_, ServeVerify),
+      Operation("restante.v1.StoreService/Verify", kOperate, messages_, ServeVerify),
       Operation("restante.v1.StoreService/Scrub", kOperate, engine_, ServeScrub),
       Operation("restante.v1.StoreService/Compact", kOperate, engine_, ServeCompact),
       Operation("restante.v1.StoreService/Backup", kOperate, engine_, ServeBackup),
-      ServerStream("restante.v1.StoreService/WatchEvents", kOperate, events_, ServeWatchEvents),
+      Counted(&streams_.watch_events,
+              ServerStream("restante.v1.StoreService/WatchEvents", kOperate, events_, ServeWatchEvents)),
 
       Unary("grpc.health.v1.Health/Check", kAnyCaller, &health_, Health::Check),
       ServerStream("grpc.health.v1.Health/Watch", kAnyCaller, &health_, Health::Watch),

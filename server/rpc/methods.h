@@ -2,6 +2,7 @@
 #ifndef RESTANTE_SERVER_RPC_METHODS_H_
 #define RESTANTE_SERVER_RPC_METHODS_H_
 
+#include <atomic>
 #include <memory>
 #include <string>
 #include <vector>
@@ -31,6 +32,12 @@ class Api {
   Methods methods();
   Health& health() { return health_; }
 
+  // Open at present. Any thread.
+  struct Streams {
+    std::atomic<uint64_t> deliver{0}, watch_events{0};
+  };
+  const Streams& streams() const { return streams_; }
+
  private:
   engine::Engine* const engine_;
   mail::Deliveries* const deliveries_;
@@ -39,6 +46,7 @@ class Api {
   mail::EventFeed* const events_;
   const AppendOptions append_;
   const calls::StoreParts store_;
+  Streams streams_;
   Health health_;
   Reflection reflection_;
 };

@@ -27,20 +27,25 @@ bool Tell(const Report<v1::VerifyResponse>& report, mail::VerifyProgress progres
   return report(std::move(response));
 }
 
-Task<absl::StatusOr<v1::VerifyResponse>> Verify(engine::Engine* engine, bool repair,
+Task<absl::StatusOr<v1::VerifyResponse>> Verify(mail::Messages* messages, bool repair,
                                                 Report<v1::VerifyResponse> report) {
-  CO_RETURN_IF_ERROR(co_await mail::Verify(
-      engine, [&report](mail::VerifyProgress progress) { return Tell(report, std::move(progress)); },
-      repair));
+  uint64_t mailboxes = 0, bytes = 0;
+  const auto tell = [&](mail::VerifyProgress progress) {
+    mailboxes = progress.drifted_mailboxes;
+    bytes = progress.drifted_bytes;
+    return Tell(report, std::move(progress));
+  };
+  CO_RETURN_IF_ERROR(co_await mail::Verify(messages->engine(), tell, repair));
+  messages->drift().SetAll(mailboxes, bytes, messages->clock()->WallMicros());
   co_return v1::VerifyResponse();
 }
 
 }  // namespace
 
-Task<absl::Status> ServeVerify(engine::Engine* engine, Call& call, const v1::VerifyRequest* request) {
+Task<absl::Status> ServeVerify(mail::Messages* messages, Call& call, const v1::VerifyRequest* request) {
   auto run = ProgressCall<v1::VerifyResponse>::Run(
-      call, [engine, repair = request->repair()](Report<v1::VerifyResponse> report) {
-        return Verify(engine, repair, std::move(report));
+      call, [messages, repair = request->repair()](Report<v1::VerifyResponse> report) {
+        return Verify(messages, repair, std::move(report));
       });
   absl::Status status = co_await run;
   co_return std::move(status);

@@ -4,12 +4,12 @@
 
 #include "absl/status/status.h"
 #include "restante/v1/store.pb.h"
-#include "server/engine/engine.h"
+#include "server/mail/messages.h"
 #include "server/rpc/call.h"
 
 namespace restante::rpc {
 
-Task<absl::Status> ServeVerify(engine::Engine* engine, Call& call, const v1::VerifyRequest* request);
+Task<absl::Status> ServeVerify(mail::Messages* messages, Call& call, const v1::VerifyRequest* request);
 
 }  // namespace restante::rpc
 

@@ -34,10 +34,19 @@ class StoreMetricsTest : public testing::Test {
     deliveries_ = std::make_unique<mail::Deliveries>(engine, directory_.get(), mail::DeliveryOptions(),
                                                      Clock::System());
     provisioning_ = std::make_unique<mail::Provisioning>(engine, engine::QuotaRules(), Clock::System());
-    metrics_ = std::make_unique<StoreMetrics>(engine, provisioning_.get(), deliveries_.get(), [] {
-      return AccessFigures{
-          .unauthenticated = 3, .permission_denied = 4, .certificate_expires = 1'800'000'000};
-    });
+    metrics_ = std::make_unique<StoreMetrics>(
+        engine, provisioning_.get(), deliveries_.get(),
+        [] {
+          return AccessFigures{
+              .unauthenticated = 3, .permission_denied = 4, .certificate_expires = 1'800'000'000};
+        },
+        [] {
+          return ServiceFigures{.deliver_streams = 5,
+                                .watch_streams = 6,
+                                .webhook = {.handled = 7, .failed = 8, .dropped = 9, .backlog = 10},
+                                .warnings = 11,
+                                .drift = {.mailboxes = 12, .bytes = 13, .time_us = 1'700'000'000'000'000}};
+        });
   }
   std::map<std::string, double> Values() const {
     std::map<std::string, double> values;
@@ -117,6 +126,14 @@ TEST_F(StoreMetricsTest, TheTextIsPrometheusAndHasNoAddress) {
   EXPECT_THAT(text, HasSubstr("restante_build_info{version=\""));
   EXPECT_THAT(text, HasSubstr("restante_calls_denied_total{reason=\"unauthenticated\"} 3\n"));
   EXPECT_THAT(text, HasSubstr("restante_calls_denied_total{reason=\"permission_denied\"} 4\n"));
+  for (const char* line :
+       {"restante_open_streams{method=\"deliver\"} 5\n", "restante_open_streams{method=\"watch_events\"} 6\n",
+        "restante_webhook_sent_total 7\n", "restante_webhook_failed_total 8\n",
+        "restante_webhook_dropped_total 9\n", "restante_webhook_backlog 10\n",
+        "restante_quota_warnings_total 11\n", "restante_quota_drift_mailboxes 12\n",
+        "restante_quota_drift_bytes 13\n", "restante_quota_check_timestamp_seconds 1700000000\n"}) {
+    EXPECT_THAT(text, HasSubstr(line));
+  }
   EXPECT_THAT(text, HasSubstr("restante_tls_certificate_expiry_timestamp_seconds 1800000000\n"));
   EXPECT_THAT(text, Not(HasSubstr("@")));
 }

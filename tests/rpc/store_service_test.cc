@@ -78,6 +78,10 @@ TEST_F(MessageServiceTest, VerifyTellsProblemsAndEndsWhenCancelled) {
     EXPECT_TRUE(response.done());
   }
   EXPECT_EQ(problems, 701);
+  const mail::QuotaDrift::Found drift = messages_->drift().found();
+  EXPECT_EQ(drift.mailboxes, 701u) << "alice's, too";
+  EXPECT_EQ(drift.bytes, 701u);
+  EXPECT_EQ(drift.time_us, clock_.WallMicros());
   for (int i = 0; i < 20; ++i) {
     grpc::ClientContext context;
     auto reader = store_->Verify(&context, v1::VerifyRequest());

@@ -157,10 +157,12 @@ TEST_F(WatchEventsTest, ManyWatchersAreToldAndTakeNoThreads) {
     watchers.push_back(Watch());
     watchers.back()->Connect();
   }
+  EXPECT_EQ(api_->streams().watch_events, 200u);
   Fill(85);
   for (const auto& watcher : watchers) EXPECT_EQ(watcher->Next(1), "1 0>80");
   for (const auto& watcher : watchers) watcher->context.TryCancel();
   for (const auto& watcher : watchers) watcher->End();
+  while (api_->streams().watch_events > 0) absl::SleepFor(absl::Milliseconds(1));
 }
 
 TEST_F(WatchEventsTest, EndsWhenTheStoreStops) {
