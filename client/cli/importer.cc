@@ -149,33 +149,35 @@ void Importer::Work() {
   }
 }
 
-std::string Importer::RequestIdOf(const ImportedMessage& message, const FileMessage& file) {
+std::optional<std::string> Importer::RequestIdOf(const ImportedMessage& message, const FileMessage& file) {
   // Lengths in front, so that no two sequences run together.
   std::string input = "restante import";
   for (const std::string& part : {mailbox_.id(), message.folder, message.name, Sha256(file.text)}) {
     absl::StrAppend(&input, " ", part.size(), " ", part);
   }
   std::string id = Sha256(input).substr(0, kIdOctets);
-  if (!message.count_equal) return id;
   uint64_t before = 0;
   {
     absl::MutexLock lock(&mutex_);
-    before = equal_[id]++;
+    before = seen_[id]++;
   }
-  return before == 0 ? id : Sha256(absl::StrCat(id, before)).substr(0, kIdOctets);
+  if (before == 0) return id;
+  if (!message.count_equal) return std::nullopt;
+  return Sha256(absl::StrCat(id, before)).substr(0, kIdOctets);
 }
 
 void Importer::Import(const ImportedMessage& message) {
   absl::StatusOr<FileMessage> file = message.load();
   if (!file.ok()) return AddProblem(file.status().message());
-  v1::AppendMessageRequest::Header header;
-  header.set_parent(FolderName(mailbox_.name(), message.folder));
-  header.set_request_id(RequestIdOf(message, *file));
-  if (there_.contains(header.request_id())) {
+  const std::optional<std::string> id = RequestIdOf(message, *file);
+  if (!id || there_.contains(*id)) {
     absl::MutexLock lock(&mutex_);
     ++present_;
     return;
   }
+  v1::AppendMessageRequest::Header header;
+  header.set_parent(FolderName(mailbox_.name(), message.folder));
+  header.set_request_id(*id);
   header.set_size_bytes(file->text.size());
   header.set_crc32c(client_internal::ExtendCrc32c(0, file->text));
   *header.mutable_arrival_time() = TimestampOf(message.arrival);

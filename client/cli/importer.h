@@ -21,6 +21,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -48,8 +49,8 @@ struct ImportedMessage {
   absl::Time arrival;
   std::vector<v1::Flag> flags;
   std::vector<std::string> keywords;
-  // Several with the same name and text are as many messages, and not one that was
-  // seen twice.
+  // Several with the same name and text are as many messages. Else they are one that was
+  // seen twice, as while a server links it from new to cur.
   bool count_equal = false;
   // Called on any thread, once.
   std::function<absl::StatusOr<FileMessage>()> load;
@@ -85,7 +86,8 @@ class Importer {
   absl::Status ListWhatIsThere();
   void Work();
   void Import(const ImportedMessage& message);
-  std::string RequestIdOf(const ImportedMessage& message, const FileMessage& file);
+  // Nothing: it was seen before in this import.
+  std::optional<std::string> RequestIdOf(const ImportedMessage& message, const FileMessage& file);
   absl::StatusOr<v1::Message> Append(const v1::AppendMessageRequest::Header& header, absl::string_view text);
   void Stop(const ImportedMessage& message, const absl::Status& why);
   bool stopped() const { return stopped_.load(std::memory_order_relaxed); }
@@ -104,8 +106,8 @@ class Importer {
   absl::Mutex mutex_;
   std::deque<ImportedMessage> queue_ ABSL_GUARDED_BY(mutex_);
   bool ended_ ABSL_GUARDED_BY(mutex_) = false;
-  uint64_t loaded_ ABSL_GUARDED_BY(mutex_) = 0;  // Octets in memory.
-  absl::flat_hash_map<std::string, uint64_t> equal_ ABSL_GUARDED_BY(mutex_);
+  uint64_t loaded_ ABSL_GUARDED_BY(mutex_) = 0;                              // Octets in memory.
+  absl::flat_hash_map<std::string, uint64_t> seen_ ABSL_GUARDED_BY(mutex_);  // How often.
   uint64_t imported_ ABSL_GUARDED_BY(mutex_) = 0, bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t present_ ABSL_GUARDED_BY(mutex_) = 0, failed_ ABSL_GUARDED_BY(mutex_) = 0;
   absl::Status why_ ABSL_GUARDED_BY(mutex_);  // It was stopped.

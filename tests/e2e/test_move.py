@@ -237,6 +237,16 @@ def test_what_cannot_be_read_is_named_and_counted_and_the_rest_goes_in(start, di
     assert "5 messages could not be imported" in error
 
 
+def test_a_message_that_a_server_is_moving_is_one(house, api, run, directory):
+    for part in ("new", "cur"):
+        (directory / "old" / part).mkdir(parents=True)
+    (directory / "old/new/1.a").write_bytes(b"Subject: x\n\n")
+    os.link(directory / "old/new/1.a", directory / "old/cur/1.a:2,S")
+    done = run("import", "maildir", directory / "old", "--to", ALICE)
+    assert (done["imported_messages"], done["present_messages"]) == (1, 1)
+    assert api.usage(ALICE).messages == 1
+
+
 def test_a_store_that_takes_few_at_once_only_makes_it_slower(start, directory):
     store = start(harness.Store, "--deliveries-per-mailbox", "2")
     cli = harness.Cli(store.address)
