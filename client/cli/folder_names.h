@@ -3,7 +3,8 @@
 //
 // Levels are in modified UTF-7 (RFC 3501, 5.1.3), as Dovecot and Courier write them.
 // A dot within a level is encoded, too (`&AC4-`, as Courier does), so that different
-// folders have different directories.
+// folders have different directories. Dovecot, where no folder can have a dot, does not
+// show such a one.
 #ifndef RESTANTE_CLIENT_CLI_FOLDER_NAMES_H_
 #define RESTANTE_CLIENT_CLI_FOLDER_NAMES_H_
 
