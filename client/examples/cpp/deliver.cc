@@ -102,7 +102,8 @@ class Delivery final : public restante::TransactionHandler {
   void OnLost(absl::Status why, bool commit_sent) override {
     std::cerr << "lost: " << why << "\n";
     if (!commit_sent) return Finish({}, restante::v1::OUTCOME_UNAVAILABLE);
-    // Asks what became of it. What is not committed then never will be.
+    // Asks what became of it. What is not committed then never will be; what nobody can
+    // tell is tried again, with the same request id.
     client_->Settle(request_id_, mailboxes_, kPatience, [this](auto found) {
       if (!found.ok()) std::cerr << "not known: " << found.status() << "\n";
       Finish(found.ok() ? found->receipts() : restante::v1::Receipts(), restante::v1::OUTCOME_UNAVAILABLE);

@@ -108,7 +108,7 @@ async function deliver(client, requestId, sender, recipients, text) {
 }
 
 // The answer to Commit was lost: asks what became of it. What is not committed then never
-// will be.
+// will be; what nobody can tell is tried again, with the same request id.
 async function settle(client, requestId, mailboxes) {
   const deadline = Date.now() + PATIENCE
   while (true) {
@@ -119,7 +119,10 @@ async function settle(client, requestId, mailboxes) {
       })
       return found.receipts?.receipts ?? []
     } catch (error) {
-      if (error.code !== grpc.status.UNAVAILABLE) throw error
+      if (error.code !== grpc.status.UNAVAILABLE) {
+        console.error('not known:', error.message)
+        return []
+      }
       await new Promise((resolve) => setTimeout(resolve, 200))
     }
   }

@@ -107,7 +107,8 @@ def deliver(stub, request_id, sender, recipients, text):
 
 
 def settle(stub, request_id, mailboxes):
-    """The answer to Commit was lost: asks what became of it. What is not committed then never will be."""
+    """The answer to Commit was lost: asks what became of it. What is not committed then never will be; what nobody
+    can tell is tried again, with the same request id."""
     deadline = time.monotonic() + PATIENCE
     request = delivery_pb2.GetReceiptRequest(request_id=request_id, mailboxes=mailboxes)
     while True:
@@ -115,7 +116,8 @@ def settle(stub, request_id, mailboxes):
             return stub.GetReceipt(request, timeout=deadline - time.monotonic(), wait_for_ready=True).receipts.receipts
         except grpc.RpcError as error:
             if error.code() != grpc.StatusCode.UNAVAILABLE:
-                raise
+                print(f"not known: {error.details()}", file=sys.stderr)
+                return []
             time.sleep(0.2)
 
 
