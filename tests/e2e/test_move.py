@@ -112,7 +112,7 @@ def test_mail_that_came_by_smtp_comes_back_with_its_envelope(front, house, api, 
 
 class TestInterrupted:
     def test_an_import_killed_in_the_middle_goes_on_and_each_message_is_there_once(self, house, api, cli, run, directory):
-        count = 1500
+        count = 700
         before = tree(directory / "old", count)
         for _ in range(3):
             there = api.usage(ALICE).messages
@@ -131,7 +131,7 @@ class TestInterrupted:
         api.assert_exact(ALICE)
 
     def test_a_store_killed_in_the_middle_loses_and_doubles_nothing(self, house, api, cli, run, store, directory):
-        count = 1500
+        count = 700
         before = tree(directory / "old", count)
         process = begin(cli, "import", "maildir", directory / "old", "--to", ALICE)
         harness.poll(lambda: api.usage(ALICE).messages > 0, "the middle", interval=0.001)
@@ -318,7 +318,7 @@ class TestIncremental:
         assert len(maildirs.files_of(imap)) == 7
 
     def test_what_a_killed_run_left_is_finished_and_nothing_comes_twice(self, house, api, cli, run, feed, directory):
-        tree(directory / "old", 1200)
+        tree(directory / "old", 1100)
         run("import", "maildir", directory / "old", "--to", ALICE)
         imap, seen, killed = directory / "imap", set(), 0
 
@@ -337,7 +337,7 @@ class TestIncremental:
         assert killed > 0, "all runs had ended before"
         feed()
         delete_all()
-        assert len(seen) == 1200 and list((imap / "tmp").iterdir()) == []
+        assert len(seen) == 1100 and list((imap / "tmp").iterdir()) == []
 
     def test_a_page_that_was_being_moved_is_moved_to_its_end(self, house, deliver, feed, directory):
         """As a crash in step 3 leaves it (export_state.h)."""
