@@ -128,10 +128,9 @@ void AddWatchCommand(CLI::App& app, Context& context) {
   auto options = std::make_shared<WatchOptions>();
   CLI::App* watch = app.add_subcommand(
       "watch",
-      "Follows what operators should know of: mailboxes and domains that reach or leave a threshold of their "
-      "limit, a disk that is full or has room again. First what the store has kept, then what comes, one "
-      "line "
-      "each, until Ctrl-C; a store that is restarted is waited for.");
+      "Follows what operators should know of: mailboxes and domains that reach or leave a threshold of "
+      "their limit, a disk that is full or has room again. First what the store has kept, then what comes, "
+      "one line each, until Ctrl-C; a store that is restarted is waited for.");
   watch
       ->add_option(
           "--after", options->after,
