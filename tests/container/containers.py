@@ -69,7 +69,7 @@ def _configure():
     (HOME / "containers.conf").write_text(
         f'[containers]\ndefault_ulimits = [{", ".join(limits)}]\n[engine]\nruntime = "runc"\n'
         f'cgroup_manager = "cgroupfs"\nevents_logger = "file"\ntmp_dir = "{VOLATILE}/libpod"\n'
-        f'[network]\nnetwork_config_dir = "{HOME}/networks"\n')
+        f'[network]\nnetwork_backend = "cni"\nnetwork_config_dir = "{HOME}/networks"\n')
     os.environ["CONTAINERS_STORAGE_CONF"] = str(HOME / "storage.conf")
     os.environ["CONTAINERS_CONF"] = str(HOME / "containers.conf")
     os.environ["TMPDIR"] = str(HOME / "tmp")  # Where buildah has its cache mounts.

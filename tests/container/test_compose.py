@@ -123,6 +123,19 @@ def test_certificates_are_made_once(compose):
     assert "made" not in compose.once("certificates")
 
 
+def test_a_new_certificate_is_taken_up_while_mail_flows(compose):
+    store = compose.container("store")
+    words = ("/certificates", ":10001", "store=store,mail.example.org", "smtp", "admin")
+    assert "made a certificate for store=store,mail.example.org" in compose.once("certificates", *words)
+    poll(lambda: store.log().count("TLS certificate loaded") == 2, "the store to read it again")
+    assert "DNS:mail.example.org" in compose.container("smtp-1").execute_beside(
+        "sh", "-c", f"openssl s_client -connect {store.address()}:8354 </dev/null 2>/dev/null | "
+        "openssl x509 -noout -ext subjectAltName")
+    compose.container("smtp-1").execute_beside("swaks", "--server", "127.0.0.1:2525", "--from", "sender@example.net",
+                                               "--to", "alice@example.org", "--body", "afterwards")
+    assert "afterwards" in compose.once("admin", "message", "cat", "alice@example.org", "3")
+
+
 def test_keys_are_for_their_own_service_alone(compose):
     for service, volume in (("store", "store-certificates"), ("smtp-1", "smtp-certificates")):
         folder = pathlib.Path(run("podman", "volume", "inspect", f"{PROJECT}_{volume}", "--format", "{{.Mountpoint}}"))
