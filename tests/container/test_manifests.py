@@ -213,6 +213,17 @@ def test_a_store_is_made_only_while_a_config_map_says_so(objects, kubernetes):
     assert first["data"] == {wanted["key"]: "true"}
 
 
+def test_compose_is_what_docker_reads():
+    """By Docker's own program, which needs no engine for that."""
+    done = subprocess.run(["docker-compose", "--file", manifests.SOURCE / "docker/compose.yaml", "--profile", "tools",
+                           "config"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    read = yaml.safe_load(done.stdout)["services"]
+    assert set(read) == {"certificates", "store", "smtp-1", "smtp-2", "admin", "prometheus", "grafana"}
+    for name in ("store", "smtp-1", "smtp-2", "admin", "prometheus"):
+        assert read[name]["depends_on"] == {"certificates": {"condition": "service_completed_successfully"}}, name
+
+
 def test_compose_is_as_strict_and_as_patient():
     services = yaml.safe_load((manifests.SOURCE / "docker/compose.yaml").read_text())["services"]
     ours = {name: s for name, s in services.items() if s["image"].startswith("restante-")}
