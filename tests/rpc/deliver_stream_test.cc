@@ -11,6 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "restante/v1/delivery.grpc.pb.h"
+#include "server/mail/event_feed.h"
 #include "server/mail/provisioning.h"
 #include "server/rpc/methods.h"
 #include "server/rpc/server.h"
@@ -123,7 +124,8 @@ class DeliverStreamTest : public ::testing::Test, protected mail::SmallStore {
 
   mail::Provisioning provisioning_{engine_.get(), engine::QuotaRules(), &clock_};
   mail::Messages messages_{engine_.get(), 1 << 20, &clock_};
-  Api api_{engine_.get(), deliveries_.get(), &provisioning_, &messages_};
+  mail::EventFeed events_{engine_.get()};
+  Api api_{engine_.get(), deliveries_.get(), &provisioning_, &messages_, &events_};
   std::unique_ptr<Server> server_;
   std::unique_ptr<v1::DeliveryService::Stub> stub_;
 };
