@@ -247,10 +247,12 @@ absl::Status EmbeddedEngine::CompactIndex() {
   }
   if (!snapshot) return absl::UnavailableError("the index is being opened again");
   index_compacted_at_ = counted_changes_;
-  return snapshot->CompactIndex([this] {
+  const absl::Status compacted = snapshot->CompactIndex([this] {
     absl::MutexLock lock(&mutex_);
     return !stopping_;
   });
+  // If LevelDB has met damage, or a disk that fails, the index thread is told so, too.
+  return absl::IsCancelled(compacted) ? compacted : absl::OkStatus();
 }
 
 }  // namespace restante::embedded
