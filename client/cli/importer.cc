@@ -12,6 +12,7 @@
 #include "client/lib/crc32c.h"
 #include "restante/errors.h"
 #include "server/base/status_macros.h"
+#include "server/mail/message_limits.h"
 
 namespace restante::cli {
 namespace {
@@ -21,8 +22,6 @@ constexpr size_t kParallel = 48;
 constexpr size_t kQueued = 2 * kParallel;
 constexpr uint64_t kMemory = uint64_t{128} << 20;
 constexpr size_t kIdOctets = 16;
-// What the store takes of a message's keywords.
-constexpr int kMaxKeywords = 100;
 // How long the store may be busy with what an attempt before left behind.
 constexpr absl::Duration kPatience = absl::Minutes(2);
 
@@ -63,9 +62,8 @@ google::protobuf::Timestamp TimestampOf(absl::Time time) {
 }
 
 bool IsKeyword(absl::string_view keyword) {
-  return !keyword.empty() && keyword.size() <= 255 && std::all_of(keyword.begin(), keyword.end(), [](char c) {
-    return c > 0x20 && c < 0x7f && absl::string_view("(){]%*\"\\").find(c) == absl::string_view::npos;
-  });
+  return !keyword.empty() && keyword.size() <= mail::kMaxKeywordOctets &&
+         mail::HasKeywordCharactersOnly(keyword);
 }
 
 }  // namespace
@@ -183,7 +181,8 @@ void Importer::Import(const ImportedMessage& message) {
   *header.mutable_arrival_time() = TimestampOf(message.arrival);
   for (const v1::Flag flag : message.flags) header.add_flags(flag);
   for (const std::string& keyword : message.keywords) {
-    if (IsKeyword(keyword) && header.keywords_size() < kMaxKeywords) header.add_keywords(keyword);
+    if (IsKeyword(keyword) && std::cmp_less(header.keywords_size(), mail::kMaxKeywords))
+      header.add_keywords(keyword);
   }
   header.set_sender(file->sender);
   header.set_recipient(file->recipient);

@@ -11,6 +11,7 @@
 #include "absl/strings/strip.h"
 #include "client/cli/message_file.h"
 #include "server/base/utf8.h"
+#include "server/mail/message_limits.h"
 
 namespace restante::cli {
 namespace {
@@ -18,8 +19,6 @@ namespace {
 constexpr absl::string_view kFrom = "From ";
 constexpr absl::string_view kNullPath = "MAILER-DAEMON";
 constexpr size_t kPiece = 1 << 20;
-// As the store takes it.
-constexpr size_t kMaxSenderOctets = 1024;
 
 constexpr absl::string_view kDays[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
 constexpr absl::string_view kMonths[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
@@ -111,7 +110,7 @@ std::optional<FromLine> ParseFromLine(absl::string_view line) {
     absl::string_view sender = line.substr(0, static_cast<size_t>(words[at].data() - line.data()));
     absl::ConsumeSuffix(&sender, " ");
     const bool null = sender == kNullPath || sender == "-" || sender == "<>" || !IsUtf8(sender) ||
-                      sender.size() > kMaxSenderOctets;
+                      sender.size() > mail::kMaxAddressOctets;
     return FromLine{null ? "" : HeaderSafe(sender), *date};
   }
   return std::nullopt;

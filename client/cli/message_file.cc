@@ -10,15 +10,13 @@
 #include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
 #include "server/base/utf8.h"
+#include "server/mail/message_limits.h"
 
 namespace restante::cli {
 namespace {
 
-// What the store takes as an address of the envelope (AppendMessageRequest.Header).
-constexpr size_t kMaxAddressOctets = 1024;
-
 bool IsEnvelopeAddress(absl::string_view address) {
-  return address.size() <= kMaxAddressOctets && HeaderSafe(address) == address && IsUtf8(address);
+  return address.size() <= mail::kMaxAddressOctets && HeaderSafe(address) == address && IsUtf8(address);
 }
 
 // Takes the first line, without its end, which has to be `end`.

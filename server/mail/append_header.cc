@@ -10,23 +10,17 @@
 #include "server/base/status_macros.h"
 #include "server/mail/errors.h"
 #include "server/mail/folders.h"
+#include "server/mail/message_limits.h"
 
 namespace restante::mail {
 namespace {
-
-constexpr size_t kMaxAddressOctets = 1024;
-
-// RFC 8621, 4.1.1.
-bool IsKeywordCharacter(char c) {
-  return c > 0x20 && c < 0x7f && absl::string_view("(){]%*\"\\").find(c) == absl::string_view::npos;
-}
 
 absl::Status CheckKeyword(absl::string_view field, absl::string_view keyword) {
   if (keyword.empty() || keyword.size() > kMaxKeywordOctets) {
     return InvalidField(field, absl::StrCat("has a keyword of ", keyword.size(), " octets, 1 to ",
                                             kMaxKeywordOctets, " are taken"));
   }
-  if (!std::all_of(keyword.begin(), keyword.end(), IsKeywordCharacter)) {
+  if (!HasKeywordCharactersOnly(keyword)) {
     return InvalidField(field, "has a keyword with characters that are not taken");
   }
   return absl::OkStatus();

@@ -13,9 +13,6 @@
 
 namespace restante::mail {
 
-inline constexpr size_t kMaxKeywords = 100;
-inline constexpr size_t kMaxKeywordOctets = 255;
-
 struct AppendHeader {
   ParentRef parent;
   // Who calls, and its id for the request: 16 octets, or empty for none.

@@ -9,6 +9,7 @@
 #include "server/mail/deliveries.h"
 #include "server/mail/dsn.h"
 #include "server/mail/dsn_recipients.h"
+#include "server/mail/message_limits.h"
 #include "server/mail/names.h"
 #include "server/mail/recipient_decision.h"
 #include "server/mail/transaction_id.h"
@@ -17,7 +18,6 @@ namespace restante::mail {
 namespace {
 
 constexpr size_t kRequestIdOctets = 16;
-constexpr size_t kMaxAddressOctets = 1024;
 
 }  // namespace
 

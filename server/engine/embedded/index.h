@@ -56,7 +56,8 @@ class IndexSnapshot {
   // Completes `filter`, unless `go_on()` is false on the way (kCancelled). Takes long.
   absl::Status FindReceipts(ReceiptFilter* filter, const std::function<bool()>& go_on) const;
   // Has LevelDB drop what was overwritten and erased by now, piece by piece, while
-  // others read and write, unless `go_on()` is false on the way (kCancelled). Takes long.
+  // others read and write, unless `go_on()` is false on the way (kCancelled). Takes long. Any
+  // other error: LevelDB takes no writes any more, and whoever writes is told so, too.
   absl::Status CompactIndex(const std::function<bool()>& go_on) const;
 
  private:
