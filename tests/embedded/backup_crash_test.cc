@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "server/engine/embedded/crc32c.h"
+#include "server/base/crc32c.h"
 #include "server/engine/embedded/restore.h"
 #include "tests/embedded/delivery.h"
 #include "tests/embedded/simulated_disk.h"

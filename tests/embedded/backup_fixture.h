@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "server/engine/embedded/crc32c.h"
+#include "server/base/crc32c.h"
 #include "server/engine/embedded/restore.h"
 #include "tests/embedded/small_store.h"
 #include "tests/embedded/unlinking_files.h"

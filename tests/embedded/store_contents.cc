@@ -10,7 +10,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "server/engine/embedded/crc32c.h"
+#include "server/base/crc32c.h"
 #include "server/mail/verify.h"
 #include "tests/embedded/small_store.h"
 

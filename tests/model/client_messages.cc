@@ -5,7 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "server/engine/embedded/crc32c.h"
+#include "server/base/crc32c.h"
 #include "server/mail/append.h"
 #include "server/mail/transaction_id.h"
 #include "tests/model/client.h"
@@ -40,7 +40,7 @@ void Client::Append() {
   header.request_id = NewRequestId();
   const std::string text = RandomText();
   header.size = text.size();
-  if (dice_.OneIn(2)) header.crc32c = embedded::Crc32c(text);
+  if (dice_.OneIn(2)) header.crc32c = Crc32c(text);
   if (dice_.OneIn(30)) header.crc32c = 1;
   if (dice_.OneIn(8)) header.arrival_us = 1'000'000;
   if (dice_.OneIn(3)) header.parent.folder = absl::StrCat("Folder ", dice_.Below(6));

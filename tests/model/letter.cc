@@ -3,7 +3,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
-#include "server/engine/embedded/crc32c.h"
+#include "server/base/crc32c.h"
 #include "tests/embedded/small_store.h"
 
 namespace restante::model {
@@ -69,7 +69,7 @@ v1::Event Letter::Chunk(size_t offset, size_t length) const {
 v1::Event Letter::Commit() const {
   v1::Event event;
   event.mutable_commit()->set_size(text.size());
-  event.mutable_commit()->set_crc32c(embedded::Crc32c(text));
+  event.mutable_commit()->set_crc32c(Crc32c(text));
   event.mutable_commit()->set_digest(digest);
   return event;
 }

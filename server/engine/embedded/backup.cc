@@ -9,7 +9,7 @@
 #include "server/base/status_macros.h"
 #include "server/engine/embedded/backup_check.h"
 #include "server/engine/embedded/backup_directory.h"
-#include "server/engine/embedded/crc32c.h"
+#include "server/base/crc32c.h"
 
 namespace restante::embedded {
 namespace {

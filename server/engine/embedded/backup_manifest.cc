@@ -11,7 +11,7 @@
 #include "absl/strings/strip.h"
 #include "absl/time/time.h"
 #include "server/base/status_macros.h"
-#include "server/engine/embedded/crc32c.h"
+#include "server/base/crc32c.h"
 #include "server/engine/embedded/segment_reader.h"
 
 namespace restante::embedded {

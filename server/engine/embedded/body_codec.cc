@@ -5,7 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/base/status_macros.h"
-#include "server/engine/embedded/crc32c.h"
+#include "server/base/crc32c.h"
 #include "server/engine/embedded/zstd_block.h"
 
 namespace restante::embedded {

@@ -1,7 +1,7 @@
 #include "server/engine/embedded/record.h"
 
 #include "absl/strings/str_cat.h"
-#include "server/engine/embedded/crc32c.h"
+#include "server/base/crc32c.h"
 
 namespace restante::embedded {
 namespace {

@@ -1,10 +1,10 @@
-#include "server/engine/embedded/crc32c.h"
+#include "server/base/crc32c.h"
 
 #include <isa-l/crc.h>
 
 #include <algorithm>
 
-namespace restante::embedded {
+namespace restante {
 
 uint32_t Crc32c(absl::string_view octets, uint32_t before) {
   // ISA-L leaves both inversions to its caller, and takes lengths as int.
@@ -19,4 +19,4 @@ uint32_t Crc32c(absl::string_view octets, uint32_t before) {
   return ~crc;
 }
 
-}  // namespace restante::embedded
+}  // namespace restante
