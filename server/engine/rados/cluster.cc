@@ -316,12 +316,14 @@ absl::StatusOr<std::unique_ptr<Cluster>> Cluster::Connect(const ClusterOptions& 
 }
 
 Cluster::~Cluster() {
-  {
-    absl::MutexLock lock(&mutex_);
-    const auto idle = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return started_.empty(); };
-    mutex_.Await(absl::Condition(&idle));
-  }
+  AwaitIdle();
   library_->shutdown(handle_);
+}
+
+void Cluster::AwaitIdle() {
+  absl::MutexLock lock(&mutex_);
+  const auto idle = [this]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return started_.empty(); };
+  mutex_.Await(absl::Condition(&idle));
 }
 
 absl::StatusOr<std::unique_ptr<Pool>> Cluster::OpenPool(const std::string& name) {

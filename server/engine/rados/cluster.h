@@ -146,6 +146,9 @@ class Cluster {
   // kNotFound: no such pool.
   absl::StatusOr<std::unique_ptr<Pool>> OpenPool(const std::string& name);
 
+  // Waits until no operation is under way.
+  void AwaitIdle();
+
   // For how many microseconds the oldest operation has been waiting; 0: none is.
   int64_t WaitingMicros() const;
   // Whether the cluster has refused this client (it was blocklisted): no operation will

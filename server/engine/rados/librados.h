@@ -12,10 +12,12 @@
 // Each function that we call, without its prefix `rados_`.
 #define RESTANTE_LIBRADOS_FUNCTIONS(X)                                                                       \
   X(create2)                                                                                                 \
-  X(conf_read_file) X(conf_set) X(connect) X(shutdown) X(cluster_fsid) X(get_instance_id) X(mon_command)     \
-      X(buffer_free) X(pool_lookup) X(cluster_stat) X(ioctx_create) X(ioctx_destroy) X(ioctx_set_namespace)  \
-          X(ioctx_get_id) X(ioctx_pool_stat) X(application_list) X(application_metadata_get) X(read)         \
-              X(getxattr) X(aio_create_completion2) X(aio_release) X(aio_get_return_value) X(aio_flush)      \
+  X(conf_read_file)                                                                                          \
+  X(conf_set)                                                                                                \
+  X(connect) X(shutdown) X(cluster_fsid) X(get_instance_id) X(mon_command) X(buffer_free) X(pool_lookup)     \
+      X(cluster_stat) X(ioctx_create) X(ioctx_destroy) X(ioctx_set_namespace) X(ioctx_get_id)                \
+          X(ioctx_pool_stat) X(application_list) X(application_metadata_get) X(read) X(getxattr)             \
+              X(aio_create_completion2) X(aio_release) X(aio_get_return_value) X(aio_flush)                  \
                   X(aio_write_op_operate) X(aio_read_op_operate) X(create_write_op) X(release_write_op)      \
                       X(write_op_set_flags) X(write_op_create) X(write_op_assert_exists)                     \
                           X(write_op_cmpxattr) X(write_op_omap_cmp2) X(write_op_setxattr)                    \

@@ -1,0 +1,509 @@
+// Commits and what becomes of transactions.
+//
+// The commit point of every transaction is one key, its *outcome*, which is created once:
+// as committed by the store that has the message, or as a tombstone by whoever settles.
+// It names all mailboxes and entries; from it any store can finish what another began, and
+// `q/...` in each mailbox says that this has happened there.
+#include <algorithm>
+#include <cerrno>
+
+#include "absl/strings/str_cat.h"
+#include "server/base/status_macros.h"
+#include "server/engine/rados/engine_impl.h"
+#include "server/engine/rados/gather.h"
+#include "server/engine/rados/keys.h"
+
+namespace restante::rados {
+namespace {
+
+constexpr size_t kWidth = 64;
+constexpr size_t kDropsAtOnce = 200;
+
+std::string KeyOf(const TransactionId& id) { return id.ToString(); }
+
+}  // namespace
+
+Task<absl::StatusOr<std::optional<stored::Outcome>>> RadosEngine::ReadOutcome(TransactionId id) {
+  const std::string object = OutcomeObject(id);
+  ReadOp op = index_->NewRead();
+  op.Omap({KeyOf(id)});
+  const ObjectRead read = co_await index_->Read(object, std::move(op));
+  if (read.result == -ENOENT) co_return std::nullopt;
+  if (read.result < 0) co_return ToStatus(read.result, object);
+  const auto it = read.omap.find(KeyOf(id));
+  if (it == read.omap.end()) co_return std::nullopt;
+  stored::Outcome outcome;
+  if (!outcome.ParseFromString(it->second)) {
+    co_return absl::DataLossError(absl::StrCat("the outcome of transaction ", id.ToString(), " is damaged"));
+  }
+  // One that is older than it is kept is as good as gone.
+  if (StoreTime() >= outcome.receipt().store_time_s() + engine::kReceiptLifetimeSeconds)
+    co_return std::nullopt;
+  co_return outcome;
+}
+
+Task<absl::Status> RadosEngine::CreateOutcome(TransactionId id, std::string outcome) {
+  const std::string object = OutcomeObject(id);
+  WriteOp op = index_->NewWrite();
+  op.Create(/*exclusive=*/false).CompareOmap(KeyOf(id), "").SetOmap({{KeyOf(id), outcome}});
+  // What was promised is written where the cluster is full, too.
+  const int result = co_await index_->Write(object, std::move(op), /*frees=*/true);
+  if (result != -ECANCELED) co_return ToStatus(result, object);
+  // What is there may be only too old to count.
+  CO_ASSIGN_OR_RETURN(const std::optional<stored::Outcome> there, co_await ReadOutcome(id));
+  if (there)
+    co_return absl::AlreadyExistsError(absl::StrCat("transaction ", id.ToString(), " has an outcome"));
+  ReadOp read_op = index_->NewRead();
+  read_op.Omap({KeyOf(id)});
+  const ObjectRead read = co_await index_->Read(object, std::move(read_op));
+  const auto old = read.omap.find(KeyOf(id));
+  WriteOp again = index_->NewWrite();
+  again.CompareOmap(KeyOf(id), old == read.omap.end() ? "" : old->second).SetOmap({{KeyOf(id), outcome}});
+  const int second = co_await index_->Write(object, std::move(again), /*frees=*/true);
+  if (second == -ECANCELED) {
+    co_return absl::AlreadyExistsError(absl::StrCat("transaction ", id.ToString(), " has an outcome"));
+  }
+  co_return ToStatus(second, object);
+}
+
+// --- commit ------------------------------------------------------------------------
+
+void RadosEngine::Commit(CommitRequest request, Done<absl::StatusOr<stored::Receipt>> done) {
+  Run<absl::StatusOr<stored::Receipt>>(CommitTask(std::make_shared<CommitRequest>(std::move(request))),
+                                       std::move(done));
+}
+
+absl::Status RadosEngine::StartCommit(const CommitRequest& request, uint64_t size, uint64_t* attempt) {
+  const TransactionId& id = request.transaction;
+  const auto lacks = [&](auto... what) {
+    return absl::FailedPreconditionError(absl::StrCat("transaction ", id.ToString(), what...));
+  };
+  absl::MutexLock lock(&mutex_);
+  const auto it = transactions_.find(id);
+  if (it == transactions_.end() || it->second.committing) return lacks(" is not open");
+  absl::flat_hash_set<uint64_t> named;
+  for (const auto& [mailbox, entry] : request.entries) {
+    if (!named.insert(mailbox).second) return lacks(": mailbox partition ", mailbox, " is named twice");
+    const auto hold = it->second.holds.find(mailbox);
+    if (hold == it->second.holds.end() || !hold->second.held || !hold->second.firm) {
+      return lacks(": no confirmed reservation in mailbox partition ", mailbox);
+    }
+    if (hold->second.bytes < size) {
+      return lacks(": needs ", size, " bytes, ", hold->second.bytes, " reserved in mailbox partition ",
+                   mailbox);
+    }
+  }
+  RETURN_IF_ERROR(disk_.StartCommit(id, size, {}));
+  it->second.committing = true;
+  *attempt = it->second.attempt;
+  return absl::OkStatus();
+}
+
+void RadosEngine::EndCommit(const TransactionId& id, bool release) {
+  Transaction ended;
+  {
+    absl::MutexLock lock(&mutex_);
+    const auto it = transactions_.find(id);
+    if (it == transactions_.end() || !it->second.committing) return;
+    ended = std::move(it->second);
+    transactions_.erase(it);
+    disk_.EndCommit(id);
+  }
+  if (release) {
+    for (const auto& [mailbox, hold] : ended.holds) PostRelease(id, ended.attempt, mailbox);
+  }
+  for (Done<bool>& waiting : ended.waiting) std::move(waiting)(true);
+}
+
+Task<absl::StatusOr<stored::Receipt>> RadosEngine::CommitTask(std::shared_ptr<CommitRequest> request) {
+  const TransactionId id = request->transaction;
+  auto* const staged = dynamic_cast<RadosBody*>(request->body.get());
+  if (staged == nullptr) {
+    Close(id);
+    co_return absl::InvalidArgumentError("a commit without a body of this engine");
+  }
+  uint64_t attempt = 0;
+  if (absl::Status status = StartCommit(*request, staged->size(), &attempt); !status.ok()) {
+    Close(id);
+    co_return status;
+  }
+  const std::shared_ptr<BodyParts> parts = staged->parts();
+  std::vector<uint64_t> mailboxes;
+  std::set<uint64_t> named;
+  auto outcome = std::make_shared<stored::Outcome>();
+  for (auto& [mailbox, entry] : request->entries) {
+    mailboxes.push_back(mailbox);
+    named.insert(mailbox);
+    stored::OutcomeEntry& added = *outcome->add_entries();
+    added.set_mailbox(mailbox);
+    *added.mutable_entry() = std::move(entry);
+  }
+  // Reservations that are not used go at once.
+  std::vector<uint64_t> unused;
+  {
+    absl::MutexLock lock(&mutex_);
+    auto& holds = transactions_.at(id).holds;
+    for (const auto& [mailbox, hold] : holds) {
+      if (named.count(mailbox) == 0) unused.push_back(mailbox);
+    }
+    for (const uint64_t mailbox : unused) holds.erase(mailbox);
+  }
+  for (const uint64_t mailbox : unused) PostRelease(id, attempt, mailbox);
+
+  const bool names_a_body = !mailboxes.empty();
+  if (names_a_body) {
+    const absl::Status sealed = co_await bodies_->Seal(parts, id, mailboxes);
+    if (!sealed.ok()) {
+      EndCommit(id, /*release=*/true);
+      if (absl::IsResourceExhausted(sealed)) co_return sealed;
+      co_return absl::AbortedError(sealed.message());
+    }
+  }
+  outcome->set_attempt(attempt);
+  outcome->set_body(static_cast<uint64_t>(parts->id));
+  outcome->set_size(staged->size());
+  outcome->set_crc32c(staged->crc32c());
+  outcome->set_unmeasured(request->unmeasured);
+  stored::Receipt& receipt = *outcome->mutable_receipt();
+  receipt = std::move(request->receipt);
+  receipt.set_committed(true);
+  receipt.set_retry_key(request->retry_key);
+  receipt.set_store_time_s(StoreTime());
+
+  const absl::Status created = co_await CreateOutcome(id, outcome->SerializeAsString());
+  if (!created.ok()) {
+    // Whoever was first is right; and without an answer nobody knows.
+    if (!absl::IsAlreadyExists(created)) {
+      EndCommit(id, /*release=*/false);
+      parts->committed = true;
+      co_return absl::UnknownError(created.message());
+    }
+    EndCommit(id, /*release=*/true);
+    if (names_a_body) co_await bodies_->Remove(parts->id, PartsOf(parts->written));
+    CO_ASSIGN_OR_RETURN(const std::optional<stored::Outcome> first, co_await ReadOutcome(id));
+    if (first && first->receipt().committed()) {
+      co_return co_await Finish(id, std::make_shared<const stored::Outcome>(*first));
+    }
+    co_return absl::FailedPreconditionError(
+        absl::StrCat("transaction ", id.ToString(), " was settled as aborted"));
+  }
+  parts->committed = names_a_body;
+  if (names_a_body) stored_bytes_ += staged->size();
+  absl::StatusOr<stored::Receipt> finished = co_await Finish(id, outcome);
+  EndCommit(id, /*release=*/false);
+  // It is committed, though perhaps not to be seen everywhere yet.
+  if (!finished.ok()) co_return absl::UnknownError(finished.status().message());
+  co_return finished;
+}
+
+Task<absl::StatusOr<stored::Receipt>> RadosEngine::Finish(TransactionId id,
+                                                          std::shared_ptr<const stored::Outcome> outcome) {
+  using Result = absl::StatusOr<Placing>;
+  std::function<Task<std::optional<Result>>(size_t)> roll = [this, id, outcome](size_t i) {
+    return [](RadosEngine* engine, TransactionId transaction, std::shared_ptr<const stored::Outcome> of,
+              uint64_t mailbox) -> Task<std::optional<Result>> {
+      Result result = co_await engine->RollForward(transaction, std::move(of), mailbox);
+      co_return std::optional<Result>(std::move(result));
+    }(this, id, outcome, outcome->entries(static_cast<int>(i)).mailbox());
+  };
+  const std::vector<std::optional<Result>> results = co_await Gather<std::optional<Result>>(
+      static_cast<size_t>(outcome->entries_size()), kWidth, std::move(roll));
+  absl::flat_hash_map<uint64_t, engine::Placed> placed;
+  for (size_t i = 0; i < results.size(); ++i) {
+    if (!results[i]->ok()) co_return results[i]->status();
+    const Placing& placing = **results[i];
+    if (!placing.is_placed) continue;
+    placed[outcome->entries(static_cast<int>(i)).mailbox()] = {.uid = placing.placed.uid(),
+                                                               .stored_by = placing.placed.stored_by()};
+  }
+  stored::Receipt receipt = outcome->receipt();
+  engine::CompleteReceipt(placed, receipt.store_time_s(), &receipt);
+  co_return receipt;
+}
+
+Task<absl::StatusOr<RadosEngine::Placing>> RadosEngine::RollForward(
+    TransactionId id, std::shared_ptr<const stored::Outcome> outcome, uint64_t mailbox) {
+  auto placing = std::make_shared<Placing>();
+  Step step;
+  step.frees = true;
+  step.run = [this, id, outcome, mailbox, placing](Draft& draft) {
+    return RunRollForward(id, *outcome, mailbox, draft, placing.get());
+  };
+  CO_RETURN_IF_ERROR(co_await MailboxOf(mailbox)->Post(std::move(step)));
+  if (placing->suppressed) DropBodiesLater(mailbox);
+  co_return *placing;
+}
+
+bool RadosEngine::RunRollForward(const TransactionId& id, const stored::Outcome& outcome, uint64_t mailbox,
+                                 Draft& draft, Placing* placing) {
+  *placing = {};
+  const std::string placed_key = PlacedKey(outcome.receipt().store_time_s(), id);
+  const std::string reservation_key = ReservationKey(id);
+  const std::string& retry_key = outcome.receipt().retry_key();
+  const std::string open_receipt_key = retry_key.empty() ? "" : PortKey(engine::OpenReceiptKey(retry_key));
+  const std::string reference_key = ReferenceKey(BodyId{outcome.body()});
+  bool known = true;
+  for (const std::string& key : {placed_key, reservation_key, reference_key}) known &= draft.Has(key);
+  if (!retry_key.empty()) known &= draft.Has(open_receipt_key);
+  if (!known) return false;
+
+  if (const std::string* value = draft.Find(placed_key)) {
+    placing->is_placed = placing->placed.ParseFromString(*value);
+    return true;
+  }
+  // Neither placed nor reserved: the mailbox is another one's since, or going.
+  stored::Reservation reservation;
+  const std::string* const reserved = draft.Find(reservation_key);
+  if (reserved == nullptr || !reservation.ParseFromString(*reserved) ||
+      reservation.attempt() != outcome.attempt()) {
+    return draft.IsFresh();
+  }
+
+  std::optional<engine::Placed> before;
+  if (!retry_key.empty()) {
+    const std::string* const value = draft.Find(open_receipt_key);
+    bool handed_over = false;
+    if (value != nullptr) {
+      absl::MutexLock lock(&mutex_);
+      handed_over = handed_over_.contains(engine::TransactionOf(*value));
+    }
+    if (!handed_over) {
+      before = engine::PlacedBefore(value, outcome.receipt().store_time_s(), options_.retry_window_seconds);
+    }
+  }
+  placing->suppressed = before.has_value();
+  PartitionState& state = draft.state();
+  if (!before) {
+    const auto entry_of = std::find_if(outcome.entries().begin(), outcome.entries().end(),
+                                       [&](const auto& entry) { return entry.mailbox() == mailbox; });
+    stored::Entry entry = entry_of->entry();
+    const engine::CommittedBody body{
+        .id = BodyId{outcome.body()}, .size = outcome.size(), .crc32c = outcome.crc32c()};
+    before = engine::Placed{.uid = engine::EnterMessage(id, body, state.head.mutable_mailbox(), &entry)};
+    draft.Put(PortKey(engine::EntryKey(before->uid)), entry.SerializeAsString());
+    const std::string* const count = draft.Find(reference_key);
+    draft.Put(reference_key, Hex((count == nullptr ? 0 : FromHex(*count).value_or(0)) + 1));
+  } else {
+    draft.Put(DroppedKey(BodyId{outcome.body()}), state.seq);
+  }
+  if (!retry_key.empty()) {
+    draft.Put(open_receipt_key,
+              engine::MakeOpenReceipt(id, *before, outcome.receipt().store_time_s()).SerializeAsString());
+  }
+  state.tail.set_reserved_bytes(state.tail.reserved_bytes() -
+                                std::min(state.tail.reserved_bytes(), reservation.bytes()));
+  state.tail.set_reservations(state.tail.reservations() - std::min<uint64_t>(state.tail.reservations(), 1));
+  draft.Erase(reservation_key);
+  placing->is_placed = true;
+  placing->placed.set_uid(before->uid);
+  placing->placed.set_stored_by(before->stored_by);
+  draft.Put(placed_key, placing->placed.SerializeAsString());
+  return true;
+}
+
+// --- settling ----------------------------------------------------------------------
+
+Await<bool> RadosEngine::AwaitCommit(TransactionId id) {
+  return Await<bool>([this, id](Await<bool>::Done done) {
+    {
+      absl::MutexLock lock(&mutex_);
+      const auto it = transactions_.find(id);
+      if (it != transactions_.end() && it->second.committing) {
+        it->second.waiting.push_back(std::move(done));
+        return;
+      }
+    }
+    std::move(done)(false);
+  });
+}
+
+void RadosEngine::Settle(TransactionId transaction, std::vector<uint64_t>,
+                         Done<absl::StatusOr<stored::Receipt>> done) {
+  Run<absl::StatusOr<stored::Receipt>>(SettleTask(transaction), std::move(done));
+}
+
+Task<absl::StatusOr<stored::Receipt>> RadosEngine::SettleTask(TransactionId id) {
+  Close(id);
+  co_await AwaitCommit(id);
+  while (true) {
+    CO_ASSIGN_OR_RETURN(const std::optional<stored::Outcome> outcome, co_await ReadOutcome(id));
+    if (outcome) {
+      if (!outcome->receipt().committed()) co_return outcome->receipt();
+      co_return co_await Finish(id, std::make_shared<const stored::Outcome>(*outcome));
+    }
+    stored::Outcome tombstone;
+    *tombstone.mutable_receipt() = engine::MakeTombstone(StoreTime());
+    const absl::Status created = co_await CreateOutcome(id, tombstone.SerializeAsString());
+    if (created.ok()) co_return tombstone.receipt();
+    if (!absl::IsAlreadyExists(created)) co_return created;
+  }
+}
+
+Task<absl::Status> RadosEngine::SettleReservation(TransactionId id, uint64_t attempt, uint64_t mailbox) {
+  CO_ASSIGN_OR_RETURN(const stored::Receipt receipt, co_await SettleTask(id));
+  // Committed, it was placed where its reservation was, if it was that attempt's.
+  Step step;
+  step.frees = true;
+  step.run = [id, attempt](Draft& draft) {
+    const std::string key = ReservationKey(id);
+    if (!draft.Has(key)) return false;
+    stored::Reservation reservation;
+    const std::string* const value = draft.Find(key);
+    if (value == nullptr || !reservation.ParseFromString(*value) || reservation.attempt() != attempt)
+      return true;
+    stored::PartitionTail& tail = draft.state().tail;
+    tail.set_reserved_bytes(tail.reserved_bytes() - std::min(tail.reserved_bytes(), reservation.bytes()));
+    tail.set_reservations(tail.reservations() - std::min<uint64_t>(tail.reservations(), 1));
+    draft.Erase(key);
+    return true;
+  };
+  co_return co_await MailboxOf(mailbox)->Post(std::move(step));
+}
+
+// --- open receipts -----------------------------------------------------------------
+
+void RadosEngine::HandedOver(TransactionId transaction, std::vector<uint64_t>) {
+  {
+    absl::MutexLock lock(&mutex_);
+    handed_over_.insert(transaction);
+  }
+  RunAlone(HandedOverTask(transaction));
+}
+
+Task<absl::Status> RadosEngine::HandedOverTask(TransactionId id) {
+  const absl::StatusOr<std::optional<stored::Outcome>> outcome = co_await ReadOutcome(id);
+  absl::Status status = outcome.status();
+  if (outcome.ok() && *outcome && !(*outcome)->receipt().retry_key().empty()) {
+    const std::string key = PortKey(engine::OpenReceiptKey((*outcome)->receipt().retry_key()));
+    for (const uint64_t mailbox : engine::MailboxesOf((*outcome)->receipt())) {
+      Step step;
+      step.frees = true;
+      step.run = [id, key](Draft& draft) {
+        if (!draft.Has(key)) return false;
+        const std::string* const value = draft.Find(key);
+        if (value != nullptr && engine::TransactionOf(*value) == id) draft.Erase(key);
+        return true;
+      };
+      status.Update(co_await MailboxOf(mailbox)->Post(std::move(step)));
+    }
+  }
+  absl::MutexLock lock(&mutex_);
+  handed_over_.erase(id);
+  co_return status;
+}
+
+// --- bodies that nobody names ------------------------------------------------------
+
+void RadosEngine::DropBodiesLater(uint64_t mailbox) {
+  {
+    absl::MutexLock lock(&mutex_);
+    const auto [it, is_new] = dropping_.emplace(mailbox, false);
+    it->second = true;
+    if (!is_new) return;
+  }
+  RunAlone([](RadosEngine* engine, uint64_t of) -> Task<absl::Status> {
+    while (true) {
+      {
+        absl::MutexLock lock(&engine->mutex_);
+        const auto it = engine->dropping_.find(of);
+        if (!it->second) {
+          engine->dropping_.erase(it);
+          co_return absl::OkStatus();
+        }
+        it->second = false;
+      }
+      // What could not be done now the next one does, or a sweep.
+      const absl::Status status = co_await engine->DropBodies(of);
+      if (!status.ok()) {
+        absl::MutexLock lock(&engine->mutex_);
+        engine->dropping_.erase(of);
+        co_return status;
+      }
+    }
+  }(this, mailbox));
+}
+
+// A body is let go in four steps, so that no copy of it that is being made at the same
+// time, here or by another store, loses it:
+//   1. the body is read, with its guard;
+//   2. the mailbox is written, alone: it names the body no more. A copy into the mailbox
+//      that was prepared before fails by the mailbox's guard, and prepares again;
+//   3. the mailbox is taken out of the body's holders, by the guard of step 1: whoever
+//      prepared since has raised it. The last holder takes the body with it;
+//   4. the mailbox forgets about it.
+Task<absl::Status> RadosEngine::DropBodies(uint64_t mailbox) {
+  const std::shared_ptr<Partition> partition = MailboxOf(mailbox);
+  while (true) {
+    auto dropped = std::make_shared<Rows>();
+    Step look;
+    look.run = [dropped](Draft& draft) {
+      if (!draft.HasAll(kDroppedPrefix)) return false;
+      *dropped = draft.All(kDroppedPrefix);
+      return true;
+    };
+    CO_RETURN_IF_ERROR(co_await partition->Post(std::move(look)));
+    if (dropped->empty()) co_return absl::OkStatus();
+    if (dropped->size() > kDropsAtOnce) dropped->resize(kDropsAtOnce);
+
+    std::vector<BodyId> bodies;
+    for (const auto& [key, value] : *dropped) bodies.push_back(BodyId{NumberOfKey(key).value_or(0)});
+    using Read = absl::StatusOr<BodyState>;
+    std::function<Task<std::optional<Read>>(size_t)> read = [this, &bodies](size_t i) {
+      return [](Bodies* of, BodyId body) -> Task<std::optional<Read>> {
+        Read state = co_await of->ReadState(body);
+        co_return std::optional<Read>(std::move(state));
+      }(bodies_.get(), bodies[i]);
+    };
+    std::vector<std::optional<Read>> states =
+        co_await Gather<std::optional<Read>>(bodies.size(), kWidth, std::move(read));
+
+    auto named = std::make_shared<std::set<BodyId>>();
+    Step bump;
+    bump.frees = bump.ends_epoch = true;
+    bump.run = [bodies, named](Draft& draft) {
+      named->clear();
+      bool known = true;
+      for (const BodyId body : bodies) known &= draft.Has(ReferenceKey(body));
+      if (!known) return false;
+      for (const BodyId body : bodies) {
+        if (draft.Find(ReferenceKey(body)) != nullptr) named->insert(body);
+      }
+      draft.Touch();
+      return true;
+    };
+    CO_RETURN_IF_ERROR(co_await partition->Post(std::move(bump)));
+
+    // With what was dropped: a body may come and go again meanwhile.
+    auto done = std::make_shared<Rows>();
+    std::function<Task<char>(size_t)> remove = [this, &bodies, &states, named, mailbox](size_t i) {
+      return [](RadosEngine* engine, BodyId body, Read state, bool is_named, uint64_t of) -> Task<char> {
+        if (is_named || !state.ok()) co_return 0;
+        const uint64_t size = state->exists && state->meta.holders_size() == 1 ? state->meta.size() : 0;
+        const absl::Status status = co_await engine->bodies_->RemoveHolder(body, of, *std::move(state));
+        if (status.ok() && size > 0) engine->stored_bytes_ -= std::min<uint64_t>(engine->stored_bytes_, size);
+        co_return status.ok() ? 1 : 0;
+      }(this, bodies[i], *std::move(states[i]), named->count(bodies[i]) > 0, mailbox);
+    };
+    const std::vector<char> removed = co_await Gather<char>(bodies.size(), kWidth, std::move(remove));
+    for (size_t i = 0; i < bodies.size(); ++i) {
+      if (removed[i] || named->count(bodies[i]) > 0) done->push_back((*dropped)[i]);
+    }
+    if (done->empty()) continue;
+
+    Step forget;
+    forget.frees = true;
+    forget.run = [done](Draft& draft) {
+      bool known = true;
+      for (const auto& [key, value] : *done) known &= draft.Has(key);
+      if (!known) return false;
+      for (const auto& [key, value] : *done) {
+        const std::string* const there = draft.Find(key);
+        if (there != nullptr && *there == value) draft.Erase(key);
+      }
+      return true;
+    };
+    CO_RETURN_IF_ERROR(co_await partition->Post(std::move(forget)));
+  }
+}
+
+}  // namespace restante::rados

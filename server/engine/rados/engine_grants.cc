@@ -1,0 +1,324 @@
+// What a domain lets its mailboxes use: each holds a grant, and the sum of them is below
+// the domain's limit, whatever happens. So a mailbox decides by itself, and the domain is
+// asked only when a grant is used up.
+//
+//   used + reserved <= grant in the mailbox <= grant in the domain (g/...), always;
+//   raised: first in the domain, then in the mailbox; lowered the other way round.
+//
+// Both places carry a version. The higher one is the later change, and whoever meets it
+// takes it over; a crash in between leaves room that nobody uses, never room given twice.
+#include <algorithm>
+#include <cerrno>
+
+#include "absl/strings/str_cat.h"
+#include "server/base/status_macros.h"
+#include "server/engine/rados/engine_impl.h"
+#include "server/engine/rados/gather.h"
+#include "server/engine/rados/keys.h"
+
+namespace restante::rados {
+namespace {
+
+// How old a domain's settings may be that a promise is founded on.
+constexpr int64_t kDomainFresh_us = 5'000'000;
+constexpr size_t kWidth = 32;
+// What a domain without a limit grants at a time.
+constexpr uint64_t kGenerous = uint64_t{64} << 20;
+constexpr int kRounds = 200;
+
+stored::Grant GrantOf(const std::string* value) {
+  stored::Grant grant;
+  if (value != nullptr) grant.ParseFromString(*value);
+  return grant;
+}
+
+uint64_t Add(uint64_t a, uint64_t b) { return a > UINT64_MAX - b ? UINT64_MAX : a + b; }
+
+uint64_t LimitOf(const stored::DomainHead& head) {
+  return head.max_bytes().kind() == stored::Limit::VALUE
+             ? std::min(head.max_bytes().value(), quota::kUnlimited)
+             : quota::kUnlimited;
+}
+
+// Replaces what is granted to a mailbox.
+void SetGrant(uint64_t mailbox, const stored::Grant& before, const stored::Grant& grant, Draft& draft) {
+  stored::PartitionTail& tail = draft.state().tail;
+  tail.set_granted_bytes(tail.granted_bytes() - std::min(tail.granted_bytes(), before.bytes()));
+  tail.set_granted_bytes(Add(tail.granted_bytes(), grant.bytes()));
+  draft.Put(GrantKey(mailbox), grant.SerializeAsString());
+}
+
+}  // namespace
+
+Task<absl::StatusOr<std::optional<stored::DomainHead>>> RadosEngine::DomainOf(uint64_t domain) {
+  if (domain == 0) co_return std::nullopt;
+  const std::shared_ptr<Partition> partition = PartitionOf(PartitionId::Domain(domain));
+  int64_t since_us;
+  std::optional<PartitionState> state = partition->Cached(&since_us);
+  if (!state || Clock::System()->MonotonicMicros() - since_us > kDomainFresh_us) {
+    Step step;
+    step.run = [](Draft& draft) { return draft.IsFresh(); };
+    CO_RETURN_IF_ERROR(co_await partition->Post(std::move(step)));
+    state = partition->Cached(&since_us);
+    if (!state) {
+      CO_ASSIGN_OR_RETURN(state, co_await partition->Read({}, nullptr));
+    }
+  }
+  if (!state->exists) co_return std::nullopt;
+  co_return state->head.domain();
+}
+
+Task<absl::Status> RadosEngine::AddMember(uint64_t domain, uint64_t mailbox, uint64_t bytes) {
+  Step step;
+  step.run = [mailbox, bytes](Draft& draft) {
+    // One that does not exist bounds nothing.
+    if (!draft.state().exists) return draft.IsFresh();
+    if (!draft.Has(GrantKey(mailbox))) return false;
+    stored::Grant grant;
+    grant.set_bytes(bytes);
+    grant.set_version(1);
+    SetGrant(mailbox, GrantOf(draft.Find(GrantKey(mailbox))), grant, draft);
+    return true;
+  };
+  co_return co_await PartitionOf(PartitionId::Domain(domain))->Post(std::move(step));
+}
+
+Task<absl::Status> RadosEngine::RemoveMember(uint64_t domain, uint64_t mailbox) {
+  Step step;
+  step.frees = true;
+  step.run = [mailbox](Draft& draft) {
+    if (!draft.state().exists) return draft.IsFresh();
+    if (!draft.Has(GrantKey(mailbox))) return false;
+    const std::string* const value = draft.Find(GrantKey(mailbox));
+    if (value == nullptr) return true;
+    SetGrant(mailbox, GrantOf(value), stored::Grant(), draft);
+    draft.Erase(GrantKey(mailbox));
+    return true;
+  };
+  co_return co_await PartitionOf(PartitionId::Domain(domain))->Post(std::move(step));
+}
+
+Task<absl::StatusOr<std::vector<uint64_t>>> RadosEngine::MembersOf(uint64_t domain) {
+  CO_ASSIGN_OR_RETURN(const Rows rows,
+                      co_await AllRows(PartitionObject(PartitionId::Domain(domain)), kGrantPrefix));
+  std::vector<uint64_t> members;
+  for (const auto& [key, value] : rows) {
+    if (const auto number = NumberOfKey(key)) members.push_back(*number);
+  }
+  co_return members;
+}
+
+Task<absl::StatusOr<RadosEngine::DomainSums>> RadosEngine::SumsOf(uint64_t domain) {
+  CO_ASSIGN_OR_RETURN(const std::vector<uint64_t> members, co_await MembersOf(domain));
+  using Read = absl::StatusOr<engine::ReadResult>;
+  std::function<Task<std::optional<Read>>(size_t)> read = [this, &members](size_t i) {
+    return [](RadosEngine* engine, uint64_t mailbox) -> Task<std::optional<Read>> {
+      Read result = co_await engine->ReadTask(PartitionId::Mailbox(mailbox), {});
+      co_return std::optional<Read>(std::move(result));
+    }(this, members[i]);
+  };
+  const std::vector<std::optional<Read>> reads =
+      co_await Gather<std::optional<Read>>(members.size(), kWidth, std::move(read));
+  DomainSums sums;
+  for (const std::optional<Read>& result : reads) {
+    if (!result->ok()) co_return result->status();
+    if (!(*result)->head || (*result)->head->mailbox().domain() != domain) continue;
+    sums.mailboxes++;
+    sums.used_bytes = Add(sums.used_bytes, (*result)->head->mailbox().used_bytes());
+    sums.used_messages += (*result)->head->mailbox().used_messages();
+    sums.reserved.bytes = Add(sums.reserved.bytes, (*result)->reserved.bytes);
+    sums.reserved.messages += (*result)->reserved.messages;
+  }
+  co_return sums;
+}
+
+Task<absl::StatusOr<std::optional<Shortage>>> RadosEngine::RaiseGrant(Raise raise) {
+  for (int round = 0; round < kRounds; ++round) {
+    CO_ASSIGN_OR_RETURN(const std::optional<bool> raised, co_await TryRaise(raise));
+    if (raised && *raised) co_return std::nullopt;
+    if (raised) continue;  // Somebody else changed it meanwhile.
+    CO_ASSIGN_OR_RETURN(const uint64_t called_in, co_await CallInAll(raise.domain, raise.mailbox));
+    if (called_in > 0) continue;
+    // Nobody has more than he needs: the sums say why it is refused.
+    CO_ASSIGN_OR_RETURN(const DomainSums sums, co_await SumsOf(raise.domain));
+    CO_ASSIGN_OR_RETURN(const auto head, co_await DomainOf(raise.domain));
+    co_return Shortage{.scope = Shortage::Scope::kDomain,
+                       .limit = head ? LimitOf(*head) : quota::kUnlimited,
+                       .used = sums.used_bytes,
+                       .reserved = sums.reserved.bytes};
+  }
+  co_return absl::UnavailableError(absl::StrCat("domain partition ", raise.domain,
+                                                ": its room changes hands too fast, ", kRounds, " times"));
+}
+
+Task<absl::StatusOr<std::optional<bool>>> RadosEngine::TryRaise(Raise raise) {
+  // What the mailbox believes to have.
+  auto believed = std::make_shared<stored::Grant>();
+  Step look;
+  look.run = [believed](Draft& draft) {
+    *believed = draft.state().tail.grant();
+    return true;
+  };
+  const std::shared_ptr<Partition> mailbox = MailboxOf(raise.mailbox);
+  CO_RETURN_IF_ERROR(co_await mailbox->Post(std::move(look)));
+
+  struct Found {
+    bool short_of = false;
+    bool none = false;  // No such domain.
+    stored::Grant grant;
+  };
+  auto found = std::make_shared<Found>();
+  Step give;
+  give.run = [raise, believed, found](Draft& draft) {
+    *found = {};
+    PartitionState& state = draft.state();
+    if (!state.exists) {
+      found->none = true;
+      return draft.IsFresh();
+    }
+    const std::string key = GrantKey(raise.mailbox);
+    if (!draft.Has(key)) return false;
+    const stored::Grant before = GrantOf(draft.Find(key));
+    stored::Grant grant = before;
+    // A lowering that did not come to its end, here or in another store.
+    if (grant.version() < believed->version()) grant = *believed;
+    const uint64_t limit = LimitOf(state.head.domain());
+    const uint64_t others = state.tail.granted_bytes() - std::min(state.tail.granted_bytes(), before.bytes());
+    if (grant.bytes() < raise.least) {
+      const uint64_t bound = Add(limit, raise.grace);
+      const uint64_t room = bound - std::min(bound, others);  // For this mailbox in all.
+      if (raise.least > room && !raise.forced) {
+        // (A refusal is never founded on what may be old.)
+        if (!draft.IsFresh()) return false;
+        found->short_of = true;
+        return true;
+      }
+      const uint64_t free = limit - std::min(limit, others);
+      const uint64_t step = limit == quota::kUnlimited ? kGenerous : free / 64;
+      uint64_t bytes = std::max(raise.wanted, Add(grant.bytes(), step));
+      bytes = std::max(raise.least, std::min(bytes, std::max(room, raise.least)));
+      grant.set_bytes(bytes);
+      grant.set_version(grant.version() + 1);
+    } else if (believed->bytes() < raise.least && grant.version() == believed->version()) {
+      // A raising and a lowering met: what the domain counts is right, and told anew.
+      grant.set_version(grant.version() + 1);
+    }
+    if (grant.version() != before.version() || grant.bytes() != before.bytes()) {
+      SetGrant(raise.mailbox, before, grant, draft);
+    }
+    found->grant = grant;
+    return true;
+  };
+  CO_RETURN_IF_ERROR(co_await PartitionOf(PartitionId::Domain(raise.domain))->Post(std::move(give)));
+  if (found->short_of) co_return std::nullopt;
+
+  auto taken = std::make_shared<bool>(false);
+  Step take;
+  take.run = [raise, found, taken](Draft& draft) {
+    PartitionState& state = draft.state();
+    *taken = false;
+    if (!state.exists || state.head.mailbox().domain() != raise.domain) {
+      *taken = true;  // The caller will see.
+      return draft.IsFresh();
+    }
+    stored::Grant& grant = *state.tail.mutable_grant();
+    if (found->none) {
+      grant.set_bytes(quota::kUnlimited);
+    } else if (grant.version() < found->grant.version()) {
+      grant = found->grant;
+    } else {
+      *taken = grant.bytes() >= raise.least;
+      return true;
+    }
+    draft.Touch();
+    *taken = grant.bytes() >= raise.least;
+    return true;
+  };
+  CO_RETURN_IF_ERROR(co_await mailbox->Post(std::move(take)));
+  co_return std::optional<bool>(*taken);
+}
+
+Task<absl::StatusOr<uint64_t>> RadosEngine::CallIn(uint64_t domain, uint64_t mailbox) {
+  struct Found {
+    stored::Grant grant;
+    uint64_t freed = 0;
+    bool gone = false;
+  };
+  auto found = std::make_shared<Found>();
+  // What the domain says must be known to the mailbox before less is.
+  std::map<std::string, std::string> values;
+  std::vector<std::string> keys(1, GrantKey(mailbox));
+  const std::shared_ptr<Partition> of_domain = PartitionOf(PartitionId::Domain(domain));
+  CO_ASSIGN_OR_RETURN(const PartitionState state, co_await of_domain->Read(std::move(keys), &values));
+  const auto it = values.find(GrantKey(mailbox));
+  if (!state.exists || it == values.end()) co_return uint64_t{0};
+  const stored::Grant given = GrantOf(&it->second);
+
+  Step lower;
+  lower.frees = true;
+  lower.run = [given, domain, found](Draft& draft) {
+    *found = {};
+    PartitionState& mine = draft.state();
+    if (!mine.exists || mine.head.mailbox().domain() != domain) {
+      found->gone = true;
+      return draft.IsFresh();
+    }
+    stored::Grant& grant = *mine.tail.mutable_grant();
+    if (grant.version() < given.version()) grant = given;
+    const uint64_t needed = Add(mine.head.mailbox().used_bytes(), mine.tail.reserved_bytes());
+    const uint64_t holds = std::max(grant.bytes(), given.version() == grant.version() ? given.bytes() : 0);
+    if (holds > needed) {
+      found->freed = holds - needed;
+      grant.set_bytes(needed);
+      grant.set_version(grant.version() + 1);
+      draft.Touch();
+    }
+    found->grant = grant;
+    return true;
+  };
+  CO_RETURN_IF_ERROR(co_await MailboxOf(mailbox)->Post(std::move(lower)));
+  if (found->gone) {
+    // (It may be that it is being created: then it has nothing yet.)
+    co_return uint64_t{0};
+  }
+  auto freed = std::make_shared<uint64_t>(0);
+  Step take_back;
+  take_back.frees = true;
+  take_back.run = [mailbox, found, freed](Draft& draft) {
+    *freed = 0;
+    if (!draft.state().exists) return draft.IsFresh();
+    const std::string key = GrantKey(mailbox);
+    if (!draft.Has(key)) return false;
+    const std::string* const value = draft.Find(key);
+    if (value == nullptr) return true;
+    const stored::Grant before = GrantOf(value);
+    if (before.version() >= found->grant.version()) return true;
+    *freed = before.bytes() - std::min(before.bytes(), found->grant.bytes());
+    SetGrant(mailbox, before, found->grant, draft);
+    return true;
+  };
+  CO_RETURN_IF_ERROR(co_await of_domain->Post(std::move(take_back)));
+  co_return *freed;
+}
+
+Task<absl::StatusOr<uint64_t>> RadosEngine::CallInAll(uint64_t domain, uint64_t but) {
+  CO_ASSIGN_OR_RETURN(const std::vector<uint64_t> members, co_await MembersOf(domain));
+  using Freed = absl::StatusOr<uint64_t>;
+  std::function<Task<std::optional<Freed>>(size_t)> call_in = [this, domain, but, &members](size_t i) {
+    return [](RadosEngine* engine, uint64_t of, uint64_t mailbox, bool skip) -> Task<std::optional<Freed>> {
+      if (skip) co_return std::optional<Freed>(uint64_t{0});
+      Freed freed = co_await engine->CallIn(of, mailbox);
+      co_return std::optional<Freed>(std::move(freed));
+    }(this, domain, members[i], members[i] == but);
+  };
+  const std::vector<std::optional<Freed>> all =
+      co_await Gather<std::optional<Freed>>(members.size(), kWidth, std::move(call_in));
+  uint64_t freed = 0;
+  for (const std::optional<Freed>& one : all) {
+    if (!one->ok()) co_return one->status();
+    freed = Add(freed, **one);
+  }
+  co_return freed;
+}
+
+}  // namespace restante::rados

@@ -1,0 +1,300 @@
+// The engine's inside. Its functions are coroutines (base/task.h) over operations of the
+// cluster; what they decide on stands in the partitions (partition.h), and this object
+// has only caches and what belongs to this run: open transactions, the life sign.
+//
+//   engine_partitions.cc    updates, reads, scans, lists
+//   engine_grants.cc        domains and what they grant to their mailboxes
+//   engine_reserve.cc       room in mailboxes
+//   engine_commit.cc        commits, outcomes, settling, open receipts
+//   engine_life.cc          life signs, the dead, store time, sweeping
+//   engine_verify.cc        checks and repairs
+#ifndef RESTANTE_SERVER_ENGINE_RADOS_ENGINE_IMPL_H_
+#define RESTANTE_SERVER_ENGINE_RADOS_ENGINE_IMPL_H_
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/functional/function_ref.h"
+#include "absl/synchronization/mutex.h"
+#include "server/engine/ledger.h"
+#include "server/engine/rados/bodies.h"
+#include "server/engine/rados/cluster.h"
+#include "server/engine/rados/later.h"
+#include "server/engine/rados/partition.h"
+#include "server/engine/rados/rados_engine.h"
+
+namespace restante::rados {
+
+using engine::Change;
+using engine::CommitRequest;
+using engine::Confirmed;
+using engine::Demand;
+using engine::Done;
+using engine::Extended;
+using engine::OpenResult;
+using engine::ReserveResult;
+using engine::Shortage;
+
+// What an open transaction of this store holds in one mailbox.
+struct Hold {
+  uint64_t bytes = 0;
+  bool exempt = false;
+  bool held = false;          // The reservation is in the mailbox, as far as is known here.
+  bool firm = false;          // Confirmed; nobody of this store takes it,
+  bool firm_written = false;  // and nobody of any other.
+  int64_t made_us = 0;        // Monotonic.
+};
+
+struct Transaction {
+  uint64_t attempt = 0;
+  bool committing = false;
+  bool confirmed = false;
+  std::map<uint64_t, Hold> holds;  // By mailbox.
+  // Wait for the end of a commit.
+  std::vector<Done<bool>> waiting;
+};
+
+class RadosEngine : public engine::Engine {
+ public:
+  RadosEngine(Options options, std::unique_ptr<Cluster> cluster, std::unique_ptr<Pool> index,
+              std::unique_ptr<Pool> body);
+  ~RadosEngine() override;
+
+  // Takes a number for this run and says that it lives. Blocks.
+  absl::Status Begin();
+
+  uint64_t NewNumber() override;
+  void Update(PartitionId partition, std::vector<std::string> keys, engine::UpdateFn fn,
+              Done<absl::Status> done) override;
+  void Read(PartitionId partition, std::vector<std::string> keys,
+            Done<absl::StatusOr<engine::ReadResult>> done) override;
+  void Scan(PartitionId partition, std::string from, std::string to, size_t limit,
+            Done<absl::StatusOr<engine::ScanPage>> done) override;
+  using Listed = std::vector<std::pair<uint64_t, stored::Head>>;
+  void ListPartitions(PartitionId::Kind kind, uint64_t after, size_t limit,
+                      Done<absl::StatusOr<Listed>> done) override;
+
+  void Open(TransactionId transaction, uint64_t disk_bytes, Done<absl::StatusOr<OpenResult>> done) override;
+  void Reserve(TransactionId transaction, uint64_t mailbox, Demand demand,
+               Done<absl::StatusOr<ReserveResult>> done) override;
+  void Check(uint64_t mailbox, Demand demand, Done<absl::StatusOr<ReserveResult>> done) override;
+  void Confirm(TransactionId transaction, Done<absl::StatusOr<Confirmed>> done) override;
+  void Extend(TransactionId transaction, uint64_t bytes, Done<absl::StatusOr<Extended>> done) override;
+  void Release(TransactionId transaction, uint64_t mailbox) override;
+  void Close(TransactionId transaction) override;
+  void Commit(CommitRequest request, Done<absl::StatusOr<stored::Receipt>> done) override;
+  void HandedOver(TransactionId transaction, std::vector<uint64_t> mailboxes) override;
+  void Settle(TransactionId transaction, std::vector<uint64_t> mailboxes,
+              Done<absl::StatusOr<stored::Receipt>> done) override;
+
+  std::unique_ptr<engine::BodyWriter> NewBody(std::optional<uint64_t> expected) override;
+  void ReadBody(BodyId body, uint64_t offset, uint64_t length,
+                Done<absl::StatusOr<std::string>> done) override;
+
+  void ReadEvents(uint64_t after, size_t limit, Done<absl::StatusOr<engine::EventPage>> done) override;
+  void OnEvents(std::function<void()> listener) override;
+
+  engine::Capacity GetCapacity() override;
+  bool HasDomains() override;
+  void VerifyBodies(std::function<void(uint64_t)> progress,
+                    Done<absl::StatusOr<std::vector<std::string>>> done) override;
+  void RepairBodies(std::function<void(uint64_t)> progress,
+                    Done<absl::StatusOr<engine::Repairs>> done) override;
+  std::map<std::string, uint64_t> Figures() override;
+  absl::string_view name() const override { return "rados"; }
+
+ private:
+  // --- the whole -------------------------------------------------------------------
+
+  // Starts a task that the destructor waits for.
+  template <typename T>
+  void Run(Task<T> task, Done<T> done) {
+    BeginTask();
+    Start<T>(std::move(task), [this, done = std::move(done)](T result) mutable {
+      std::move(done)(std::move(result));
+      EndTask();
+    });
+  }
+  void RunAlone(Task<absl::Status> task) {
+    Run<absl::Status>(std::move(task), [](const absl::Status&) {});
+  }
+  void BeginTask();
+  void EndTask();
+
+  std::shared_ptr<Partition> PartitionOf(PartitionId id);
+  std::shared_ptr<Partition> MailboxOf(uint64_t number) { return PartitionOf(PartitionId::Mailbox(number)); }
+  // kUnavailable where nothing may be promised now: the cluster does not answer, or this
+  // store could not say that it lives.
+  absl::Status Promising() const;
+
+  // --- partitions ------------------------------------------------------------------
+
+  struct Updating;
+  Task<absl::Status> UpdateTask(PartitionId id, std::vector<std::string> keys, engine::UpdateFn fn);
+  static bool RunUpdate(Updating& updating, Draft& draft);
+  static bool ApplyChange(Updating& updating, const Change& change, Draft& draft);
+  static bool ApplyErase(Updating& updating, Draft& draft);
+  // What has to be done before a change can be written.
+  Task<absl::Status> Prepare(std::shared_ptr<Updating> updating);
+  Task<absl::Status> AfterUpdate(std::shared_ptr<Updating> updating);
+  Task<absl::Status> Enlist(PartitionId id);
+  Task<absl::Status> Delist(PartitionId id);
+  Task<absl::StatusOr<engine::ReadResult>> ReadTask(PartitionId id, std::vector<std::string> keys);
+  Task<absl::StatusOr<engine::ScanPage>> ScanTask(PartitionId id, std::string from, std::string to,
+                                                  size_t limit);
+  Task<absl::StatusOr<Listed>> ListTask(PartitionId::Kind kind, uint64_t after, size_t limit);
+  // Numbers above `after` that are listed, also of partitions that are gone.
+  Task<absl::StatusOr<std::vector<uint64_t>>> ListedNumbers(PartitionId::Kind kind, uint64_t after,
+                                                            size_t limit);
+  // All keys with a prefix of an object.
+  Task<absl::StatusOr<Rows>> AllRows(std::string object, std::string prefix);
+
+  // --- grants ----------------------------------------------------------------------
+
+  struct DomainSums {
+    uint64_t used_bytes = 0, used_messages = 0, mailboxes = 0;
+    engine::Reserved reserved;
+  };
+  Task<absl::StatusOr<DomainSums>> SumsOf(uint64_t domain);
+  Task<absl::StatusOr<std::vector<uint64_t>>> MembersOf(uint64_t domain);
+  // The domain's head as it was 5 s ago at most; none: no such domain.
+  Task<absl::StatusOr<std::optional<stored::DomainHead>>> DomainOf(uint64_t domain);
+  Task<absl::Status> AddMember(uint64_t domain, uint64_t mailbox, uint64_t bytes);
+  Task<absl::Status> RemoveMember(uint64_t domain, uint64_t mailbox);
+  struct Raise {
+    uint64_t domain = 0, mailbox = 0;
+    uint64_t least = 0, wanted = 0;  // What the mailbox is to be granted in all.
+    uint64_t grace = 0;
+    bool forced = false;  // Also beyond the domain's limit.
+  };
+  // Has a domain grant more to a mailbox. A shortage has scope, limit and the sums; needed
+  // is the caller's to say.
+  Task<absl::StatusOr<std::optional<Shortage>>> RaiseGrant(Raise raise);
+  // One round of it; nullopt: there was not enough.
+  Task<absl::StatusOr<std::optional<bool>>> TryRaise(Raise raise);
+  // Gives back to the domain what the mailbox does not need; how much that was.
+  Task<absl::StatusOr<uint64_t>> CallIn(uint64_t domain, uint64_t mailbox);
+  Task<absl::StatusOr<uint64_t>> CallInAll(uint64_t domain, uint64_t but);
+
+  // --- room ------------------------------------------------------------------------
+
+  struct Asking;
+  Task<absl::StatusOr<ReserveResult>> ReserveTask(TransactionId id, uint64_t mailbox, Demand demand);
+  Task<absl::StatusOr<ReserveResult>> CheckTask(uint64_t mailbox, Demand demand);
+  Task<absl::StatusOr<Confirmed>> ConfirmTask(TransactionId id);
+  Task<absl::StatusOr<Extended>> ExtendTask(TransactionId id, uint64_t bytes);
+  Task<absl::StatusOr<OpenResult>> OpenTask(TransactionId id, uint64_t disk_bytes);
+  // Asks until there is an answer that no grant and no dead store's reservation changes.
+  Task<absl::StatusOr<ReserveResult>> Ask(std::shared_ptr<Asking> asking);
+  bool RunAsking(Asking& asking, Draft& draft);
+  // Whether a reservation may be taken by another transaction.
+  bool MayBeTaken(const TransactionId& id, const stored::Reservation& reservation, uint64_t mailbox);
+  // Changes what an open transaction holds; false: it is not open any more, or holds nothing there.
+  bool WithHold(const TransactionId& id, uint64_t attempt, uint64_t mailbox,
+                absl::FunctionRef<void(Hold&)> change);
+  void PostRelease(const TransactionId& id, uint64_t attempt, uint64_t mailbox);
+  void LoseHold(const TransactionId& id, uint64_t mailbox);
+  // Makes reservations durable ones that are confirmed and still open by then.
+  void WriteFirmLater(const TransactionId& id);
+  Task<absl::Status> WriteFirm(TransactionId id);
+
+  // --- commits ---------------------------------------------------------------------
+
+  Task<absl::StatusOr<stored::Receipt>> CommitTask(std::shared_ptr<CommitRequest> request);
+  absl::Status StartCommit(const CommitRequest& request, uint64_t size, uint64_t* attempt);
+  void EndCommit(const TransactionId& id, bool release);
+  // nullopt: there is none.
+  Task<absl::StatusOr<std::optional<stored::Outcome>>> ReadOutcome(TransactionId id);
+  // kAlreadyExists: there is one.
+  Task<absl::Status> CreateOutcome(TransactionId id, std::string outcome);
+  struct Placing {
+    stored::Placed placed;
+    bool is_placed = false;
+    bool suppressed = false;
+  };
+  // Enters the message in one mailbox, unless it was; none where it cannot be any more.
+  Task<absl::StatusOr<Placing>> RollForward(TransactionId id, std::shared_ptr<const stored::Outcome> outcome,
+                                            uint64_t mailbox);
+  bool RunRollForward(const TransactionId& id, const stored::Outcome& outcome, uint64_t mailbox, Draft& draft,
+                      Placing* placing);
+  // Rolls forward everywhere, and returns the receipt.
+  Task<absl::StatusOr<stored::Receipt>> Finish(TransactionId id,
+                                               std::shared_ptr<const stored::Outcome> outcome);
+  Task<absl::StatusOr<stored::Receipt>> SettleTask(TransactionId id);
+  Task<absl::Status> HandedOverTask(TransactionId id);
+  Await<bool> AwaitCommit(TransactionId id);
+  // Ends a reservation of a store that is dead.
+  Task<absl::Status> SettleReservation(TransactionId id, uint64_t attempt, uint64_t mailbox);
+  // Lets go of bodies that a mailbox names no more.
+  Task<absl::Status> DropBodies(uint64_t mailbox);
+  void DropBodiesLater(uint64_t mailbox);
+
+  // --- life ------------------------------------------------------------------------
+
+  uint64_t StoreTime() const;
+  Task<absl::Status> Beat();
+  void BeatLater();
+  Task<absl::StatusOr<bool>> IsDead(uint64_t incarnation);
+  Task<absl::Status> SaveStoreTime();
+  void EndLife();
+
+  // --- checks ----------------------------------------------------------------------
+
+  Task<absl::StatusOr<engine::Repairs>> VerifyTask(bool repair, std::function<void(uint64_t)> progress);
+  Task<absl::Status> Recount(uint64_t mailbox);
+  Task<absl::StatusOr<std::vector<BodyId>>> ListBodies();
+
+  const Options options_;
+  const Clock* const clock_;
+  const int64_t start_us_;
+  std::unique_ptr<Cluster> cluster_;
+  std::unique_ptr<Pool> index_, body_pool_;
+  std::unique_ptr<Later> later_;
+  std::unique_ptr<Bodies> bodies_;
+
+  uint64_t incarnation_ = 0;
+  uint64_t store_time_base_ = 0;
+  std::atomic<uint64_t> next_number_{1};
+  std::atomic<int64_t> last_beat_us_{0};  // When one that succeeded began; steady.
+  uint64_t beat_ = 0;
+  std::atomic<bool> closing_{false};
+  std::atomic<uint64_t> domains_{0};
+  std::atomic<uint64_t> stored_bytes_{0};
+
+  absl::Mutex tasks_mutex_;
+  int64_t tasks_ ABSL_GUARDED_BY(tasks_mutex_) = 0;
+
+  absl::Mutex partitions_mutex_;
+  absl::flat_hash_map<PartitionId, std::shared_ptr<Partition>> partitions_ ABSL_GUARDED_BY(partitions_mutex_);
+
+  // Nothing is posted to a partition while this is held: steps take it.
+  mutable absl::Mutex mutex_;
+  engine::Ledger disk_ ABSL_GUARDED_BY(mutex_);  // Knows transactions and the disk only.
+  absl::flat_hash_map<TransactionId, Transaction> transactions_ ABSL_GUARDED_BY(mutex_);
+  absl::flat_hash_set<TransactionId> handed_over_ ABSL_GUARDED_BY(mutex_);
+  absl::flat_hash_set<std::string> shelves_ ABSL_GUARDED_BY(mutex_);
+  // Mailboxes whose bodies are being let go, and whether there are more since.
+  absl::flat_hash_map<uint64_t, bool> dropping_ ABSL_GUARDED_BY(mutex_);
+  // Since when a foreign reservation has been seen as it is; a store's life sign.
+  struct Seen {
+    std::string value;
+    int64_t since_us = 0;
+  };
+  absl::flat_hash_map<std::string, Seen> seen_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace restante::rados
+
+#endif  // RESTANTE_SERVER_ENGINE_RADOS_ENGINE_IMPL_H_

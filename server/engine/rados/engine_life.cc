@@ -1,0 +1,165 @@
+// What says that this store lives, and tells when others do not; and store time.
+#include <algorithm>
+#include <cerrno>
+
+#include "absl/strings/str_cat.h"
+#include "server/base/log.h"
+#include "server/base/status_macros.h"
+#include "server/engine/rados/engine_impl.h"
+#include "server/engine/rados/keys.h"
+
+namespace restante::rados {
+namespace {
+
+constexpr char kIncarnation[] = "incarnation", kStoreTime[] = "store-time", kBeat[] = "beat";
+// In kStoreObject: runs that have begun and whose end nobody has seen to.
+constexpr char kRunPrefix[] = "s/";
+// After so many intervals without success nothing is promised; others wait twice as long.
+constexpr int kSilentIntervals = 3, kDeadIntervals = 6;
+constexpr int kIncarnationShift = 40;
+
+uint64_t NumberIn(const ObjectRead& read, const char* name) {
+  const auto it = read.xattrs.find(name);
+  return it == read.xattrs.end() ? 0 : FromHex(it->second).value_or(0);
+}
+
+}  // namespace
+
+absl::Status RadosEngine::Begin() {
+  const auto begin = [](RadosEngine* engine) -> Task<absl::Status> {
+    while (true) {
+      ReadOp read_op = engine->index_->NewRead();
+      read_op.Xattrs();
+      const ObjectRead read = co_await engine->index_->Read(kStoreObject, std::move(read_op));
+      if (read.result < 0 && read.result != -ENOENT) co_return ToStatus(read.result, kStoreObject);
+      if (read.result == -ENOENT && !engine->options_.create) {
+        co_return absl::NotFoundError(
+            absl::StrCat("pool `", engine->options_.pool_index,
+                         "` holds no store: make one with `restante-store init-cluster`"));
+      }
+      const auto before = read.xattrs.find(kIncarnation);
+      engine->incarnation_ = NumberIn(read, kIncarnation) + 1;
+      engine->store_time_base_ = NumberIn(read, kStoreTime);
+      WriteOp op = engine->index_->NewWrite();
+      if (read.result == -ENOENT) op.Create(/*exclusive=*/true).SetXattr("format", "1");
+      if (read.result == 0) {
+        op.CompareXattr(kIncarnation, before == read.xattrs.end() ? "" : before->second);
+      }
+      op.SetXattr(kIncarnation, Hex(engine->incarnation_))
+          .SetOmap({{absl::StrCat(kRunPrefix, Hex(engine->incarnation_)), ""}});
+      const int result = co_await engine->index_->Write(kStoreObject, std::move(op));
+      if (result == 0) break;
+      if (result != -ECANCELED && result != -EEXIST) co_return ToStatus(result, kStoreObject);
+    }
+    engine->next_number_ = (engine->incarnation_ << kIncarnationShift) + 1;
+    CO_RETURN_IF_ERROR(co_await engine->Beat());
+    CO_ASSIGN_OR_RETURN(const std::vector<uint64_t> domains,
+                        co_await engine->ListedNumbers(PartitionId::Kind::kDomain, 0, SIZE_MAX));
+    engine->domains_ = domains.size();
+    // The directory is always there.
+    Step step;
+    step.run = [](Draft& draft) {
+      if (draft.state().exists) return true;
+      draft.state().exists = true;
+      draft.state().head.mutable_directory();
+      draft.Touch();
+      return true;
+    };
+    co_return co_await engine->PartitionOf(PartitionId::Directory())->Post(std::move(step));
+  };
+  RETURN_IF_ERROR(Wait<absl::Status>(begin(this)));
+  BeatLater();
+  return absl::OkStatus();
+}
+
+uint64_t RadosEngine::NewNumber() { return next_number_++; }
+
+uint64_t RadosEngine::StoreTime() const {
+  return store_time_base_ + static_cast<uint64_t>(clock_->MonotonicMicros() - start_us_) / 1'000'000;
+}
+
+Task<absl::Status> RadosEngine::Beat() {
+  const int64_t now = Clock::System()->MonotonicMicros();
+  WriteOp op = index_->NewWrite();
+  op.SetXattr(kBeat, Hex(++beat_));
+  const int result = co_await index_->Write(LifeObject(incarnation_), std::move(op), /*frees=*/true);
+  if (result == 0) last_beat_us_ = now;
+  co_return ToStatus(result, LifeObject(incarnation_));
+}
+
+void RadosEngine::BeatLater() {
+  BeginTask();
+  later_->After(options_.life_interval, [this] {
+    if (closing_) return EndTask();
+    Run<absl::Status>(
+        [](RadosEngine* engine) -> Task<absl::Status> {
+          const absl::Status status = co_await engine->Beat();
+          if (!status.ok())
+            Log(LogLevel::kWarning, "no life sign could be written", {{"error", status.message()}});
+          (co_await engine->SaveStoreTime()).IgnoreError();
+          co_return status;
+        }(this),
+        [this](const absl::Status&) { BeatLater(); });
+    EndTask();
+  });
+}
+
+Task<absl::Status> RadosEngine::SaveStoreTime() {
+  const uint64_t now = StoreTime();
+  ReadOp read_op = index_->NewRead();
+  read_op.Xattrs();
+  const ObjectRead read = co_await index_->Read(kStoreObject, std::move(read_op));
+  if (read.result < 0) co_return ToStatus(read.result, kStoreObject);
+  const auto before = read.xattrs.find(kStoreTime);
+  if (NumberIn(read, kStoreTime) >= now) co_return absl::OkStatus();
+  WriteOp op = index_->NewWrite();
+  op.CompareXattr(kStoreTime, before == read.xattrs.end() ? "" : before->second)
+      .SetXattr(kStoreTime, Hex(now));
+  // Whoever was faster knows as much.
+  const int result = co_await index_->Write(kStoreObject, std::move(op), /*frees=*/true);
+  co_return result == -ECANCELED ? absl::OkStatus() : ToStatus(result, kStoreObject);
+}
+
+absl::Status RadosEngine::Promising() const {
+  if (cluster_->fenced()) return absl::UnavailableError("the cluster has shut this store out (blocklisted)");
+  const int64_t silent = absl::ToInt64Microseconds(options_.life_interval) * kSilentIntervals;
+  if (Clock::System()->MonotonicMicros() - last_beat_us_ > silent) {
+    return absl::UnavailableError("the cluster does not answer: no life sign could be written for a while");
+  }
+  return absl::OkStatus();
+}
+
+Task<absl::StatusOr<bool>> RadosEngine::IsDead(uint64_t incarnation) {
+  if (incarnation == incarnation_) co_return false;
+  const std::string object = LifeObject(incarnation);
+  ReadOp op = index_->NewRead();
+  op.Xattrs();
+  const ObjectRead read = co_await index_->Read(object, std::move(op));
+  if (read.result == -ENOENT) co_return true;
+  if (read.result < 0) co_return ToStatus(read.result, object);
+  const int64_t now = Clock::System()->MonotonicMicros();
+  const int64_t dead = absl::ToInt64Microseconds(options_.life_interval) * kDeadIntervals;
+  absl::MutexLock lock(&mutex_);
+  Seen& seen = seen_[object];
+  const std::string beat = Hex(NumberIn(read, kBeat));
+  if (seen.value != beat) seen = {.value = beat, .since_us = now};
+  co_return now - seen.since_us >= dead;
+}
+
+void RadosEngine::EndLife() {
+  const auto end = [](RadosEngine* engine) -> Task<absl::Status> {
+    (co_await engine->SaveStoreTime()).IgnoreError();
+    WriteOp op = engine->index_->NewWrite();
+    op.Remove();
+    int result =
+        co_await engine->index_->Write(LifeObject(engine->incarnation_), std::move(op), /*frees=*/true);
+    if (result < 0) co_return ToStatus(result, LifeObject(engine->incarnation_));
+    WriteOp forget = engine->index_->NewWrite();
+    forget.EraseOmap({absl::StrCat(kRunPrefix, Hex(engine->incarnation_))});
+    result = co_await engine->index_->Write(kStoreObject, std::move(forget), /*frees=*/true);
+    co_return ToStatus(result, kStoreObject);
+  };
+  Wait<absl::Status>(end(this)).IgnoreError();
+}
+
+}  // namespace restante::rados

@@ -1,0 +1,488 @@
+// Updates, reads, scans and lists of partitions.
+#include <algorithm>
+#include <cerrno>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "server/base/status_macros.h"
+#include "server/engine/rados/engine_impl.h"
+#include "server/engine/rados/gather.h"
+#include "server/engine/rados/keys.h"
+
+namespace restante::rados {
+namespace {
+
+constexpr uint64_t kRowsAtOnce = 1000;
+// Objects that are read at once where many are.
+constexpr size_t kWidth = 32;
+
+uint64_t CountOf(const std::string* value) { return value == nullptr ? 0 : FromHex(*value).value_or(0); }
+
+}  // namespace
+
+// One update on its way. What has to be done in other objects first is found out by a run
+// of the step, done, and the step posted again.
+struct RadosEngine::Updating {
+  PartitionId id;
+  std::vector<std::string> keys;  // Asked for so far.
+  engine::UpdateFn fn;
+
+  // Done already.
+  bool enlisted = false;
+  std::optional<uint64_t> joined;  // Domain that the mailbox was made a member of,
+  uint64_t joined_bytes = 0;       // and what it was granted with that.
+  uint64_t held_epoch = 0;         // The epoch in which `held` were made holders.
+  std::set<BodyId> held;
+
+  // What the last run found.
+  absl::Status status;
+  bool changed = false;
+  bool must_enlist = false, must_drop = false;
+  uint64_t epoch = 0;
+  std::set<BodyId> must_hold;
+  std::optional<uint64_t> must_join;
+  uint64_t must_join_bytes = 0;
+  uint64_t left_domain = 0;
+  bool erased = false, dropped_bodies = false, lowered = false;
+  std::vector<TransactionId> lost;
+};
+
+void RadosEngine::Update(PartitionId partition, std::vector<std::string> keys, engine::UpdateFn fn,
+                         Done<absl::Status> done) {
+  Run<absl::Status>(UpdateTask(partition, std::move(keys), std::move(fn)), std::move(done));
+}
+
+Task<absl::Status> RadosEngine::UpdateTask(PartitionId id, std::vector<std::string> keys,
+                                           engine::UpdateFn fn) {
+  auto updating = std::make_shared<Updating>();
+  updating->id = id;
+  updating->keys = std::move(keys);
+  updating->fn = std::move(fn);
+  const std::shared_ptr<Partition> partition = PartitionOf(id);
+  while (true) {
+    Step step;
+    step.run = [updating](Draft& draft) { return RunUpdate(*updating, draft); };
+    const absl::Status status = co_await partition->Post(std::move(step));
+    if (!status.ok()) co_return status;
+    if (!updating->status.ok()) co_return updating->status;
+    if (updating->changed) co_return co_await AfterUpdate(updating);
+    const bool prepare = updating->must_enlist || updating->must_drop || !updating->must_hold.empty() ||
+                         updating->must_join.has_value();
+    if (!prepare) co_return absl::OkStatus();
+    const absl::Status prepared = co_await Prepare(updating);
+    if (!prepared.ok()) co_return prepared;
+  }
+}
+
+bool RadosEngine::RunUpdate(Updating& updating, Draft& draft) {
+  updating.status = absl::OkStatus();
+  updating.changed = updating.must_enlist = updating.must_drop = updating.erased = updating.dropped_bodies =
+      updating.lowered = false;
+  updating.must_hold.clear();
+  updating.must_join.reset();
+  updating.left_domain = 0;
+  updating.lost.clear();
+  updating.epoch = draft.epoch();
+  while (true) {
+    bool known = true;
+    for (const std::string& key : updating.keys) known &= draft.Has(PortKey(key));
+    if (!known) return false;
+    engine::Values values;
+    for (const std::string& key : updating.keys) {
+      if (const std::string* value = draft.Find(PortKey(key))) values.emplace(key, *value);
+    }
+    const PartitionState& state = draft.state();
+    absl::StatusOr<engine::Verdict> verdict =
+        updating.fn({.head = state.exists ? &state.head : nullptr, .values = values});
+    if (!verdict.ok()) {
+      updating.status = std::move(verdict).status();
+      return true;
+    }
+    if (std::holds_alternative<engine::NoChange>(*verdict)) return true;
+    if (const auto* change = std::get_if<Change>(&*verdict)) {
+      return change->erase_partition && !state.exists ? true : ApplyChange(updating, *change, draft);
+    }
+    const size_t before = updating.keys.size();
+    for (const std::string& key : std::get<engine::NeedKeys>(*verdict).keys) {
+      if (std::find(updating.keys.begin(), updating.keys.end(), key) == updating.keys.end()) {
+        updating.keys.push_back(key);
+      }
+    }
+    if (updating.keys.size() == before) {
+      updating.status = absl::InternalError("an update asks for keys that it has");
+      return true;
+    }
+  }
+}
+
+bool RadosEngine::ApplyChange(Updating& updating, const Change& change, Draft& draft) {
+  PartitionState& state = draft.state();
+  const bool mailbox = updating.id.kind == PartitionId::Kind::kMailbox;
+  // What has to be known.
+  std::map<BodyId, int64_t> references;
+  for (const BodyId body : change.added_bodies) references[body]++;
+  for (const BodyId body : change.released_bodies) references[body]--;
+  bool known = true;
+  for (const auto& [body, difference] : references) known &= draft.Has(ReferenceKey(body));
+  const bool ends =
+      mailbox && (change.erase_partition || change.head.mailbox().state() == stored::MailboxHead::DELETED);
+  if (ends) known &= draft.HasAll(kReservationPrefix);
+  if (change.erase_partition) {
+    known &= draft.HasAll(PortKey("m/"));
+    known &= draft.HasAll(kDroppedPrefix);
+  }
+  if (!known) return false;
+
+  // Whether it may be.
+  for (const auto& [body, difference] : references) {
+    const uint64_t count = CountOf(draft.Find(ReferenceKey(body)));
+    if (difference > 0 && count == 0 &&
+        (updating.held_epoch != draft.epoch() || updating.held.count(body) == 0)) {
+      updating.must_hold.insert(body);
+    }
+    if (difference <= 0 && count == 0) {
+      updating.status =
+          absl::NotFoundError(absl::StrCat("body ", static_cast<uint64_t>(body), ": no such body"));
+      return true;
+    }
+    if (difference < 0 && count < static_cast<uint64_t>(-difference)) {
+      updating.status = absl::FailedPreconditionError(absl::StrCat(
+          "body ", static_cast<uint64_t>(body), ": ", -difference, " references released of ", count));
+      return true;
+    }
+  }
+  if (!updating.must_hold.empty()) return true;
+  if (change.erase_partition) {
+    if (updating.id.kind == PartitionId::Kind::kDirectory) {
+      updating.status = absl::FailedPreconditionError("the directory is always there");
+      return true;
+    }
+    std::set<std::string> entries;
+    for (const auto& [key, value] : draft.All(PortKey("m/"))) {
+      const std::optional<std::string> plain = FromPortKey(key);
+      if (plain && engine::EntryUid(*plain)) entries.insert(*plain);
+    }
+    for (const std::string& key : change.erased) entries.erase(key);
+    if (!entries.empty()) {
+      updating.status = absl::FailedPreconditionError(
+          absl::StrCat("mailbox partition ", updating.id.number, " holds entries: it cannot be erased"));
+      return true;
+    }
+    // Whoever holds a body says so until it has let it go.
+    if (!draft.All(kDroppedPrefix).empty() || !change.released_bodies.empty()) {
+      updating.must_drop = true;
+      return true;
+    }
+    return ApplyErase(updating, draft);
+  }
+  if (!state.exists && !updating.enlisted) {
+    updating.must_enlist = true;
+    return true;
+  }
+  const uint64_t domain = change.head.mailbox().domain();
+  const uint64_t domain_before = state.exists ? state.head.mailbox().domain() : 0;
+  if (mailbox && domain != domain_before && domain != 0 && updating.joined != domain) {
+    updating.must_join = domain;
+    updating.must_join_bytes = change.head.mailbox().used_bytes() + state.tail.reserved_bytes();
+    return true;
+  }
+
+  // And is.
+  for (const auto& [body, difference] : references) {
+    const uint64_t before = CountOf(draft.Find(ReferenceKey(body)));
+    const uint64_t count = before + static_cast<uint64_t>(difference);
+    if (count > 0) draft.Put(ReferenceKey(body), Hex(count));
+    if (count > 0) continue;
+    draft.Erase(ReferenceKey(body));
+    draft.Put(DroppedKey(body), state.seq);
+    updating.dropped_bodies = true;
+  }
+  for (const std::string& key : change.erased) draft.Erase(PortKey(key));
+  for (const auto& [key, value] : change.puts) draft.Put(PortKey(key), value);
+  if (updating.id.kind == PartitionId::Kind::kDomain) {
+    const auto bound = [](const stored::Head& head) {
+      const stored::Limit& limit = head.domain().max_bytes();
+      return limit.kind() == stored::Limit::VALUE ? limit.value() : quota::kUnlimited;
+    };
+    updating.lowered =
+        bound(change.head) < state.tail.granted_bytes() && bound(change.head) < bound(state.head);
+  }
+  if (mailbox && domain != domain_before) {
+    if (domain_before != 0) updating.left_domain = domain_before;
+    state.tail.mutable_grant()->set_bytes(updating.joined ? updating.joined_bytes : 0);
+    state.tail.mutable_grant()->set_version(1);
+  }
+  state.exists = true;
+  state.head = change.head;
+  if (ends) {
+    for (const auto& [key, value] : draft.All(kReservationPrefix)) {
+      if (const auto id = TransactionOfKey(key)) updating.lost.push_back(*id);
+      draft.Erase(key);
+    }
+    state.tail.set_reserved_bytes(0);
+    state.tail.set_reservations(0);
+  }
+  draft.Touch();
+  updating.changed = true;
+  return true;
+}
+
+bool RadosEngine::ApplyErase(Updating& updating, Draft& draft) {
+  for (const auto& [key, value] : draft.All(kReservationPrefix)) {
+    if (const auto id = TransactionOfKey(key)) updating.lost.push_back(*id);
+  }
+  updating.left_domain = draft.state().head.mailbox().domain();
+  updating.erased = true;
+  updating.changed = true;
+  draft.Remove();
+  return true;
+}
+
+Task<absl::Status> RadosEngine::Prepare(std::shared_ptr<Updating> updating) {
+  if (updating->must_enlist) {
+    CO_RETURN_IF_ERROR(co_await Enlist(updating->id));
+    updating->enlisted = true;
+  }
+  if (updating->must_join) {
+    const uint64_t domain = *updating->must_join, bytes = updating->must_join_bytes;
+    CO_RETURN_IF_ERROR(co_await AddMember(domain, updating->id.number, bytes));
+    updating->joined = domain;
+    updating->joined_bytes = bytes;
+  }
+  if (!updating->must_hold.empty()) {
+    const std::set<BodyId> bodies = updating->must_hold;
+    // Should the epoch end while this is done, it is done again.
+    updating->held_epoch = updating->epoch;
+    for (const BodyId body : bodies) {
+      CO_RETURN_IF_ERROR(co_await bodies_->AddHolder(body, updating->id.number));
+    }
+    updating->held = bodies;
+  }
+  if (updating->must_drop) CO_RETURN_IF_ERROR(co_await DropBodies(updating->id.number));
+  co_return absl::OkStatus();
+}
+
+Task<absl::Status> RadosEngine::AfterUpdate(std::shared_ptr<Updating> updating) {
+  const PartitionId id = updating->id;
+  for (const TransactionId& transaction : updating->lost) LoseHold(transaction, id.number);
+  if (updating->left_domain != 0 && id.kind == PartitionId::Kind::kMailbox) {
+    CO_RETURN_IF_ERROR(co_await RemoveMember(updating->left_domain, id.number));
+  }
+  if (updating->erased) CO_RETURN_IF_ERROR(co_await Delist(id));
+  if (updating->dropped_bodies) DropBodiesLater(id.number);
+  // A lower limit counts from the moment that nobody holds more than he needs.
+  if (updating->lowered) {
+    const absl::StatusOr<uint64_t> called = co_await CallInAll(id.number, 0);
+    if (!called.ok()) co_return called.status();
+  }
+  co_return absl::OkStatus();
+}
+
+// --- lists -------------------------------------------------------------------------
+
+Task<absl::Status> RadosEngine::Enlist(PartitionId id) {
+  if (id.kind == PartitionId::Kind::kDirectory) co_return absl::OkStatus();
+  if (id.kind == PartitionId::Kind::kDomain) {
+    WriteOp op = index_->NewWrite();
+    op.SetOmap({{Hex(id.number), ""}});
+    const int result = co_await index_->Write(kDomainsObject, std::move(op));
+    if (result == 0) ++domains_;
+    co_return ToStatus(result, kDomainsObject);
+  }
+  const std::string shelf = ShelfName(id.number);
+  bool known;
+  {
+    absl::MutexLock lock(&mutex_);
+    known = shelves_.contains(shelf);
+  }
+  if (!known) {
+    WriteOp op = index_->NewWrite();
+    op.SetOmap({{shelf, ""}});
+    const int result = co_await index_->Write(kMailboxShelvesObject, std::move(op));
+    if (result < 0) co_return ToStatus(result, kMailboxShelvesObject);
+    absl::MutexLock lock(&mutex_);
+    shelves_.insert(shelf);
+  }
+  WriteOp op = index_->NewWrite();
+  op.SetOmap({{Hex(id.number), ""}});
+  const int result = co_await index_->Write(MailboxShelf(id.number), std::move(op));
+  co_return ToStatus(result, MailboxShelf(id.number));
+}
+
+Task<absl::Status> RadosEngine::Delist(PartitionId id) {
+  const bool domain = id.kind == PartitionId::Kind::kDomain;
+  const std::string object = domain ? kDomainsObject : MailboxShelf(id.number);
+  WriteOp op = index_->NewWrite();
+  op.EraseOmap({Hex(id.number)});
+  const int result = co_await index_->Write(object, std::move(op), /*frees=*/true);
+  if (result == 0 && domain) --domains_;
+  co_return ToStatus(result, object);
+}
+
+bool RadosEngine::HasDomains() { return domains_ > 0; }
+
+Task<absl::StatusOr<Rows>> RadosEngine::AllRows(std::string object, std::string prefix) {
+  Rows rows;
+  std::string after = prefix;
+  while (true) {
+    ReadOp op = index_->NewRead();
+    op.OmapAfter(after, prefix, kRowsAtOnce);
+    ObjectRead read = co_await index_->Read(object, std::move(op));
+    if (read.result == -ENOENT) co_return rows;
+    if (read.result < 0) co_return ToStatus(read.result, object);
+    for (auto& row : read.rows) rows.push_back(std::move(row));
+    if (!read.more || read.rows.empty()) co_return rows;
+    after = rows.back().first;
+  }
+}
+
+Task<absl::StatusOr<std::vector<uint64_t>>> RadosEngine::ListedNumbers(PartitionId::Kind kind, uint64_t after,
+                                                                       size_t limit) {
+  std::vector<std::string> objects;
+  if (kind == PartitionId::Kind::kDomain) {
+    objects = {kDomainsObject};
+  } else {
+    CO_ASSIGN_OR_RETURN(const Rows shelves, co_await AllRows(kMailboxShelvesObject, ""));
+    for (const auto& [shelf, value] : shelves) {
+      if (shelf >= ShelfName(after)) objects.push_back(absl::StrCat("mailboxes.", shelf));
+    }
+  }
+  std::vector<uint64_t> numbers;
+  for (const std::string& object : objects) {
+    std::string from = Hex(after);
+    bool more = true;
+    while (more && numbers.size() < limit) {
+      ReadOp op = index_->NewRead();
+      op.OmapAfter(from, "", std::min<uint64_t>(kRowsAtOnce, limit - numbers.size()));
+      const ObjectRead read = co_await index_->Read(object, std::move(op));
+      if (read.result == -ENOENT) break;
+      if (read.result < 0) co_return ToStatus(read.result, object);
+      for (const auto& [key, value] : read.rows) {
+        if (const auto number = FromHex(key)) numbers.push_back(*number);
+        from = key;
+      }
+      more = read.more && !read.rows.empty();
+    }
+  }
+  co_return numbers;
+}
+
+void RadosEngine::ListPartitions(PartitionId::Kind kind, uint64_t after, size_t limit,
+                                 Done<absl::StatusOr<Listed>> done) {
+  Run<absl::StatusOr<Listed>>(ListTask(kind, after, limit), std::move(done));
+}
+
+Task<absl::StatusOr<RadosEngine::Listed>> RadosEngine::ListTask(PartitionId::Kind kind, uint64_t after,
+                                                                size_t limit) {
+  Listed listed;
+  while (listed.size() < limit) {
+    const size_t wanted = limit - listed.size();
+    CO_ASSIGN_OR_RETURN(const std::vector<uint64_t> numbers, co_await ListedNumbers(kind, after, wanted));
+    if (numbers.empty()) break;
+    using State = absl::StatusOr<PartitionState>;
+    std::function<Task<std::optional<State>>(size_t)> read = [this, kind, &numbers](size_t i) {
+      return [](std::shared_ptr<Partition> partition) -> Task<std::optional<State>> {
+        State state = co_await partition->Read({}, nullptr);
+        co_return std::optional<State>(std::move(state));
+      }(PartitionOf({kind, numbers[i]}));
+    };
+    std::vector<std::optional<State>> states =
+        co_await Gather<std::optional<State>>(numbers.size(), kWidth, std::move(read));
+    for (size_t i = 0; i < numbers.size(); ++i) {
+      if (!states[i]->ok()) co_return states[i]->status();
+      // One that is listed and not there is being created, or was erased.
+      if ((*states[i])->exists) listed.emplace_back(numbers[i], (*states[i])->head);
+    }
+    after = numbers.back();
+    if (numbers.size() < wanted) break;
+  }
+  co_return listed;
+}
+
+// --- reading -----------------------------------------------------------------------
+
+void RadosEngine::Read(PartitionId partition, std::vector<std::string> keys,
+                       Done<absl::StatusOr<engine::ReadResult>> done) {
+  Run<absl::StatusOr<engine::ReadResult>>(ReadTask(partition, std::move(keys)), std::move(done));
+}
+
+Task<absl::StatusOr<engine::ReadResult>> RadosEngine::ReadTask(PartitionId id,
+                                                               std::vector<std::string> keys) {
+  const std::shared_ptr<Partition> partition = PartitionOf(id);
+  // What was asked of this store before is seen.
+  if (!partition->idle()) {
+    Step step;
+    step.run = [](Draft&) { return true; };
+    CO_RETURN_IF_ERROR(co_await partition->Post(std::move(step)));
+  }
+  std::vector<std::string> names;
+  for (const std::string& key : keys) names.push_back(PortKey(key));
+  std::map<std::string, std::string> values;
+  CO_ASSIGN_OR_RETURN(PartitionState state, co_await partition->Read(std::move(names), &values));
+  engine::ReadResult result;
+  if (!state.exists && id.kind == PartitionId::Kind::kDirectory) {
+    state.exists = true;
+    state.head.mutable_directory();
+  }
+  if (!state.exists) co_return result;
+  result.head = std::move(state.head);
+  for (auto& [key, value] : values) {
+    if (auto plain = FromPortKey(key)) result.values.emplace(*std::move(plain), std::move(value));
+  }
+  if (id.kind == PartitionId::Kind::kMailbox) {
+    result.reserved = {.bytes = state.tail.reserved_bytes(), .messages = state.tail.reservations()};
+  }
+  if (id.kind == PartitionId::Kind::kDomain) {
+    CO_ASSIGN_OR_RETURN(const DomainSums sums, co_await SumsOf(id.number));
+    result.used_bytes = sums.used_bytes;
+    result.used_messages = sums.used_messages;
+    result.mailboxes = sums.mailboxes;
+    result.reserved = sums.reserved;
+  }
+  co_return result;
+}
+
+void RadosEngine::Scan(PartitionId partition, std::string from, std::string to, size_t limit,
+                       Done<absl::StatusOr<engine::ScanPage>> done) {
+  Run<absl::StatusOr<engine::ScanPage>>(ScanTask(partition, std::move(from), std::move(to), limit),
+                                        std::move(done));
+}
+
+Task<absl::StatusOr<engine::ScanPage>> RadosEngine::ScanTask(PartitionId id, std::string from, std::string to,
+                                                             size_t limit) {
+  const std::shared_ptr<Partition> partition = PartitionOf(id);
+  if (!partition->idle()) {
+    Step step;
+    step.run = [](Draft&) { return true; };
+    CO_RETURN_IF_ERROR(co_await partition->Post(std::move(step)));
+  }
+  engine::ScanPage page;
+  // Keys come after one that is told: `from` itself is asked for by name.
+  std::string after = PortKey(from);
+  const std::string end = to.empty() ? std::string() : PortKey(to);
+  bool first = true;
+  while (true) {
+    ReadOp op = index_->NewRead();
+    op.OmapAfter(after, kPortPrefix, std::min<uint64_t>(kRowsAtOnce, limit + 1 - page.items.size()));
+    if (first) op.Omap({after});
+    ObjectRead read = co_await index_->Read(partition->object(), std::move(op));
+    if (read.result == -ENOENT) co_return page;
+    if (read.result < 0) co_return ToStatus(read.result, partition->object());
+    Rows rows(read.omap.begin(), read.omap.end());
+    for (auto& row : read.rows) rows.push_back(std::move(row));
+    for (auto& [key, value] : rows) {
+      std::optional<std::string> plain = FromPortKey(key);
+      if (!plain || (!to.empty() && *plain >= to)) co_return page;
+      if (page.items.size() == limit) {
+        page.more = true;
+        co_return page;
+      }
+      after = key;
+      page.items.emplace_back(*std::move(plain), std::move(value));
+    }
+    if (!read.more) co_return page;
+    first = false;
+  }
+}
+
+}  // namespace restante::rados

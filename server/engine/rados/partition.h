@@ -1,0 +1,157 @@
+// One partition as this store changes it: all changes go through one queue, and as many
+// as wait become one write, guarded by the number of the last.
+//
+// A change is a *step*: a function that looks at the state and alters it. It may run
+// several times, also on another state (somebody else has written meanwhile), and only
+// its last run counts. What it has to know and is not read yet it asks for.
+//
+//   the guard `seq` is an attribute that each write raises. It holds: the write and all
+//   its steps are durable. It does not: another store was faster, everything is read
+//   again, and all steps run again.
+#ifndef RESTANTE_SERVER_ENGINE_RADOS_PARTITION_H_
+#define RESTANTE_SERVER_ENGINE_RADOS_PARTITION_H_
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
+#include "restante/stored/v1/cluster.pb.h"
+#include "server/base/task.h"
+#include "server/engine/engine.h"
+#include "server/engine/rados/cluster.h"
+#include "server/engine/rados/keys.h"
+#include "server/engine/rados/later.h"
+
+namespace restante::rados {
+
+namespace stored = ::restante::stored::v1;
+
+// What a partition is, but for its keys.
+struct PartitionState {
+  bool exists = false;
+  std::string seq;  // As the guard compares it.
+  stored::Head head;
+  stored::PartitionTail tail;
+};
+
+// What a step sees, and changes. Keys are those of the cluster (keys.h).
+class Draft {
+ public:
+  PartitionState& state() { return state_; }
+  // Read since the step was posted: a refusal may be founded on it.
+  bool fresh() const { return fresh_; }
+  // Changes whenever the state was read anew: what was true before may not be any more.
+  uint64_t epoch() const { return epoch_; }
+
+  // Whether the key, all keys with a prefix, or a fresh state is known; false: it will be
+  // when the step runs the next time, and this run is to return false.
+  bool Has(const std::string& key);
+  bool HasAll(const std::string& prefix);
+  bool IsFresh();
+
+  // Of a key that is known; null: it does not exist.
+  const std::string* Find(const std::string& key) const;
+  // Ascending; of a prefix that is known.
+  Rows All(const std::string& prefix) const;
+
+  // The state was changed.
+  void Touch() { touched_ = true; }
+  void Put(const std::string& key, std::string value);
+  void Erase(const std::string& key);
+  // The whole partition goes.
+  void Remove();
+
+ private:
+  friend class Partition;
+  struct Known {
+    std::map<std::string, std::optional<std::string>> values;
+    std::set<std::string> prefixes;
+  };
+  Draft(const PartitionState& state, const Known& known, bool fresh, uint64_t epoch)
+      : state_(state), known_(known), fresh_(fresh), epoch_(epoch) {}
+
+  PartitionState state_;
+  const Known& known_;
+  const bool fresh_;
+  const uint64_t epoch_;
+  bool touched_ = false, removed_ = false;
+  std::map<std::string, std::optional<std::string>> changes_;
+  std::set<std::string> wanted_, wanted_prefixes_;
+  bool wants_fresh_ = false;
+};
+
+struct Step {
+  // False: something is not known yet; nothing was changed in this run.
+  std::function<bool(Draft&)> run;
+  // The step only gives room back, or does what was promised: a full cluster takes it.
+  bool frees = false;
+  // It is written alone, and with it an epoch ends.
+  bool ends_epoch = false;
+};
+
+class Partition : public std::enable_shared_from_this<Partition> {
+ public:
+  Partition(PartitionId id, Pool* pool, Later* later);
+
+  // Runs the step after those that were posted before. `done`: its change is durable, or
+  // it made none; or nothing of it was done (kUnavailable, kResourceExhausted).
+  void Post(Step step, absl::AnyInvocable<void(absl::Status)> done);
+  Await<absl::Status> Post(Step step);
+
+  // The state as it is in the cluster now, and the keys of a read.
+  Task<absl::StatusOr<PartitionState>> Read(std::vector<std::string> keys,
+                                            std::map<std::string, std::string>* values);
+  // The last state that is known here, and when that was (monotonic); nullopt: none is.
+  std::optional<PartitionState> Cached(int64_t* since_us) const;
+
+  bool idle() const;
+  PartitionId id() const { return id_; }
+  const std::string& object() const { return object_; }
+  // Conflicts with other stores so far.
+  uint64_t conflicts() const { return conflicts_; }
+
+ private:
+  struct Posted {
+    Step step;
+    absl::AnyInvocable<void(absl::Status)> done;
+  };
+
+  Task<bool> Work();
+  // Runs one batch until all of it is decided.
+  Task<bool> RunBatch(std::vector<Posted> batch);
+  // Reads what `draft` lacks. 0, or a negative errno; ECANCELED: the state was another.
+  Task<int> ReadWanted(const Draft& draft, Draft::Known* known);
+  Task<int> ReadState(const std::set<std::string>& keys, Draft::Known* known);
+  WriteOp Compose(const Draft& draft, const PartitionState& before) const;
+
+  const PartitionId id_;
+  const std::string object_;
+  Pool* const pool_;
+  Later* const later_;
+  std::atomic<uint64_t> conflicts_{0};
+
+  mutable absl::Mutex mutex_;
+  std::deque<Posted> queue_ ABSL_GUARDED_BY(mutex_);
+  bool working_ ABSL_GUARDED_BY(mutex_) = false;
+  // Of the last write or read. Only the worker changes it.
+  std::optional<PartitionState> state_ ABSL_GUARDED_BY(mutex_);
+  int64_t state_us_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t epoch_ ABSL_GUARDED_BY(mutex_) = 1;
+};
+
+// The state of an object that was read with its attributes.
+absl::StatusOr<PartitionState> StateOf(const ObjectRead& read, const std::string& object);
+
+}  // namespace restante::rados
+
+#endif  // RESTANTE_SERVER_ENGINE_RADOS_PARTITION_H_

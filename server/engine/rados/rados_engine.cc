@@ -1,0 +1,114 @@
+#include "server/engine/rados/rados_engine.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "server/base/status_macros.h"
+#include "server/engine/rados/engine_impl.h"
+
+namespace restante::rados {
+namespace {
+
+// Partitions that are remembered; more are forgotten as they fall idle.
+constexpr size_t kRememberedPartitions = 50'000;
+
+}  // namespace
+
+RadosEngine::RadosEngine(Options options, std::unique_ptr<Cluster> cluster, std::unique_ptr<Pool> index,
+                         std::unique_ptr<Pool> body)
+    : options_(std::move(options)),
+      clock_(options_.clock),
+      start_us_(clock_->MonotonicMicros()),
+      cluster_(std::move(cluster)),
+      index_(std::move(index)),
+      body_pool_(std::move(body)),
+      later_(std::make_unique<Later>()),
+      bodies_(std::make_unique<Bodies>(body_pool_.get(), [this] { return BodyId{NewNumber()}; })),
+      disk_(options_.rules, options_.clock) {
+  disk_.SetDisk(options_.max_disk, 0);
+}
+
+RadosEngine::~RadosEngine() {
+  // What is open is given back, what is committing is waited for.
+  closing_ = true;
+  std::vector<TransactionId> open;
+  {
+    absl::MutexLock lock(&mutex_);
+    for (const auto& [id, transaction] : transactions_) {
+      if (!transaction.committing) open.push_back(id);
+    }
+  }
+  for (const TransactionId& id : open) Close(id);
+  later_->Stop();
+  {
+    absl::MutexLock lock(&tasks_mutex_);
+    const auto none = [this]() ABSL_SHARED_LOCKS_REQUIRED(tasks_mutex_) { return tasks_ == 0; };
+    tasks_mutex_.Await(absl::Condition(&none));
+  }
+  if (incarnation_ != 0) EndLife();
+  cluster_->AwaitIdle();
+}
+
+void RadosEngine::BeginTask() {
+  absl::MutexLock lock(&tasks_mutex_);
+  ++tasks_;
+}
+
+void RadosEngine::EndTask() {
+  absl::MutexLock lock(&tasks_mutex_);
+  --tasks_;
+}
+
+std::shared_ptr<Partition> RadosEngine::PartitionOf(PartitionId id) {
+  absl::MutexLock lock(&partitions_mutex_);
+  std::shared_ptr<Partition>& partition = partitions_[id];
+  if (partition) return partition;
+  partition = std::make_shared<Partition>(id, index_.get(), later_.get());
+  std::shared_ptr<Partition> result = partition;
+  if (partitions_.size() > kRememberedPartitions) {
+    // Whoever still refers to one keeps it; two at a time would only meet at the guard.
+    absl::erase_if(partitions_, [&](const auto& item) { return item.second.use_count() == 1; });
+  }
+  return result;
+}
+
+engine::Capacity RadosEngine::GetCapacity() {
+  absl::MutexLock lock(&mutex_);
+  disk_.SetDisk(options_.max_disk, stored_bytes_);
+  return disk_.capacity();
+}
+
+std::map<std::string, uint64_t> RadosEngine::Figures() {
+  absl::MutexLock lock(&mutex_);
+  return {{"open_transactions", transactions_.size()}, {"incarnation", incarnation_}};
+}
+
+std::unique_ptr<engine::BodyWriter> RadosEngine::NewBody(std::optional<uint64_t>) {
+  return bodies_->NewBody();
+}
+
+void RadosEngine::ReadBody(BodyId body, uint64_t offset, uint64_t length,
+                           Done<absl::StatusOr<std::string>> done) {
+  Run<absl::StatusOr<std::string>>(bodies_->Read(body, offset, length), std::move(done));
+}
+
+void RadosEngine::ReadEvents(uint64_t, size_t, Done<absl::StatusOr<engine::EventPage>> done) {
+  std::move(done)(engine::EventPage());
+}
+
+void RadosEngine::OnEvents(std::function<void()>) {}
+
+absl::StatusOr<std::unique_ptr<engine::Engine>> Open(Options options) {
+  ASSIGN_OR_RETURN(std::unique_ptr<Cluster> cluster, Cluster::Connect({.conf = options.ceph_conf,
+                                                                       .user = options.ceph_user,
+                                                                       .keyring = options.ceph_keyring,
+                                                                       .name_space = options.name_space}));
+  ASSIGN_OR_RETURN(std::unique_ptr<Pool> index, cluster->OpenPool(options.pool_index));
+  ASSIGN_OR_RETURN(std::unique_ptr<Pool> body, cluster->OpenPool(options.pool_body));
+  auto engine = std::make_unique<RadosEngine>(std::move(options), std::move(cluster), std::move(index),
+                                              std::move(body));
+  RETURN_IF_ERROR(engine->Begin());
+  return engine;
+}
+
+}  // namespace restante::rados

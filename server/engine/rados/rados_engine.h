@@ -1,0 +1,46 @@
+// The engine over a Ceph RADOS cluster: any number of stores over the same pools, none of
+// which keeps anything of its own. What a crash leaves any other finishes (FORMAT.md).
+#ifndef RESTANTE_SERVER_ENGINE_RADOS_RADOS_ENGINE_H_
+#define RESTANTE_SERVER_ENGINE_RADOS_RADOS_ENGINE_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "server/base/clock.h"
+#include "server/engine/commit_entry.h"
+#include "server/engine/engine.h"
+#include "server/mail/quota.h"
+
+namespace restante::rados {
+
+struct Options {
+  std::string ceph_conf;  // Path.
+  std::string ceph_user = "restante";
+  std::string ceph_keyring;  // Path; empty: as the conf says.
+  std::string pool_index = "restante-index";
+  std::string pool_body = "restante-body";
+  std::string name_space;  // Of all objects, in both pools.
+  // Makes the store's first object where there is none; `init-cluster` does it else.
+  bool create = false;
+
+  engine::QuotaRules rules;
+  const Clock* clock = Clock::System();
+  uint64_t max_disk = quota::kUnlimited;  // Octets of bodies.
+  uint64_t retry_window_seconds = engine::kRetryWindowSeconds;
+  uint64_t event_retention_seconds = engine::kEventRetentionSeconds;
+
+  // How often the life sign is raised; after three times as long without success this
+  // store promises nothing; after six without a change others take it for dead.
+  absl::Duration life_interval = absl::Seconds(5);
+};
+
+// Blocks until connected. kFailedPrecondition, kNotFound, kPermissionDenied, kUnavailable:
+// one line that names file, pool or user.
+absl::StatusOr<std::unique_ptr<engine::Engine>> Open(Options options);
+
+}  // namespace restante::rados
+
+#endif  // RESTANTE_SERVER_ENGINE_RADOS_RADOS_ENGINE_H_
