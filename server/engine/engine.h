@@ -55,7 +55,7 @@ struct Change {
   std::vector<std::pair<std::string, std::string>> puts;
   std::vector<std::string> erased;
   // One reference less for each of these bodies (an entry is erased), or one
-  // more (an entry is copied). A body without references is dropped. A body that
+  // more (an entry is copied). A body without references is dropped, soon. A body that
   // is not there (any more) makes the whole update kNotFound.
   std::vector<BodyId> released_bodies;
   std::vector<BodyId> added_bodies;

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <random>
 
+#include "absl/time/clock.h"
 #include "server/engine/commit_entry.h"
 
 namespace restante::engine {
@@ -314,6 +315,14 @@ absl::Status EngineContract::Copy(const stored::Entry& entry, uint64_t to) {
 absl::StatusOr<std::string> EngineContract::ReadBody(uint64_t body, uint64_t offset, uint64_t length) {
   return Await<absl::StatusOr<std::string>>(
       [&](auto done) { engine_->ReadBody(BodyId{body}, offset, length, std::move(done)); });
+}
+
+void EngineContract::ExpectGone(uint64_t body) {
+  for (int tries = 0; tries < 10'000; ++tries) {
+    if (absl::IsNotFound(ReadBody(body, 0, 1).status())) return;
+    absl::SleepFor(absl::Milliseconds(5));
+  }
+  ADD_FAILURE() << "body " << body << " is still there";
 }
 
 std::string EngineContract::TextOf(const stored::Entry& entry) {

@@ -114,6 +114,8 @@ class EngineContract : public testing::TestWithParam<EngineFactory> {
 
   // --- bodies -----------------------------------------------------------------------
   absl::StatusOr<std::string> ReadBody(uint64_t body, uint64_t offset, uint64_t length);
+  // Waits until a body that nobody names any more is gone.
+  void ExpectGone(uint64_t body);
   std::string TextOf(const stored::Entry& entry);
   std::vector<std::string> Verify();
 

@@ -151,6 +151,7 @@ Task<absl::StatusOr<stored::Receipt>> RadosEngine::CommitTask(std::shared_ptr<Co
   for (const uint64_t mailbox : unused) PostRelease(id, attempt, mailbox);
 
   const bool names_a_body = !mailboxes.empty();
+  options_.at("seal");
   if (names_a_body) {
     const absl::Status sealed = co_await bodies_->Seal(parts, id, mailboxes);
     if (!sealed.ok()) {
@@ -159,6 +160,7 @@ Task<absl::StatusOr<stored::Receipt>> RadosEngine::CommitTask(std::shared_ptr<Co
       co_return absl::AbortedError(sealed.message());
     }
   }
+  options_.at("sealed");
   outcome->set_attempt(attempt);
   outcome->set_body(static_cast<uint64_t>(parts->id));
   outcome->set_size(staged->size());
@@ -187,6 +189,7 @@ Task<absl::StatusOr<stored::Receipt>> RadosEngine::CommitTask(std::shared_ptr<Co
     co_return absl::FailedPreconditionError(
         absl::StrCat("transaction ", id.ToString(), " was settled as aborted"));
   }
+  options_.at("committed");
   parts->committed = names_a_body;
   if (names_a_body) stored_bytes_ += staged->size();
   absl::StatusOr<stored::Receipt> finished = co_await Finish(id, outcome);
@@ -230,6 +233,7 @@ Task<absl::StatusOr<RadosEngine::Placing>> RadosEngine::RollForward(
     return RunRollForward(id, *outcome, mailbox, draft, placing.get());
   };
   CO_RETURN_IF_ERROR(co_await MailboxOf(mailbox)->Post(std::move(step)));
+  options_.at("rolled");
   if (placing->suppressed) DropBodiesLater(mailbox);
   co_return *placing;
 }
@@ -457,6 +461,7 @@ Task<absl::Status> RadosEngine::DropBodies(uint64_t mailbox) {
     std::vector<std::optional<Read>> states =
         co_await Gather<std::optional<Read>>(bodies.size(), kWidth, std::move(read));
 
+    options_.at("drop read");
     auto named = std::make_shared<std::set<BodyId>>();
     Step bump;
     bump.frees = bump.ends_epoch = true;
@@ -473,6 +478,7 @@ Task<absl::Status> RadosEngine::DropBodies(uint64_t mailbox) {
     };
     CO_RETURN_IF_ERROR(co_await partition->Post(std::move(bump)));
 
+    options_.at("drop decided");
     // With what was dropped: a body may come and go again meanwhile.
     auto done = std::make_shared<Rows>();
     std::function<Task<char>(size_t)> remove = [this, &bodies, &states, named, mailbox](size_t i) {
@@ -488,6 +494,7 @@ Task<absl::Status> RadosEngine::DropBodies(uint64_t mailbox) {
     for (size_t i = 0; i < bodies.size(); ++i) {
       if (removed[i] || named->count(bodies[i]) > 0) done->push_back((*dropped)[i]);
     }
+    options_.at("dropped");
     if (done->empty()) continue;
 
     Step forget;

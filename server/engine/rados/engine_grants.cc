@@ -211,6 +211,7 @@ Task<absl::StatusOr<std::optional<bool>>> RadosEngine::TryRaise(Raise raise) {
   };
   CO_RETURN_IF_ERROR(co_await PartitionOf(PartitionId::Domain(raise.domain))->Post(std::move(give)));
   if (found->short_of) co_return std::nullopt;
+  options_.at("granted");
 
   auto taken = std::make_shared<bool>(false);
   Step take;
@@ -281,6 +282,7 @@ Task<absl::StatusOr<uint64_t>> RadosEngine::CallIn(uint64_t domain, uint64_t mai
     // (It may be that it is being created: then it has nothing yet.)
     co_return uint64_t{0};
   }
+  options_.at("lowered");
   auto freed = std::make_shared<uint64_t>(0);
   Step take_back;
   take_back.frees = true;

@@ -242,11 +242,13 @@ Task<absl::Status> RadosEngine::Prepare(std::shared_ptr<Updating> updating) {
   if (updating->must_enlist) {
     CO_RETURN_IF_ERROR(co_await Enlist(updating->id));
     updating->enlisted = true;
+    options_.at("enlisted");
   }
   if (updating->must_join) {
     const uint64_t domain = *updating->must_join, bytes = updating->must_join_bytes;
     CO_RETURN_IF_ERROR(co_await AddMember(domain, updating->id.number, bytes));
     updating->joined = domain;
+    options_.at("joined");
     updating->joined_bytes = bytes;
   }
   if (!updating->must_hold.empty()) {
@@ -257,6 +259,7 @@ Task<absl::Status> RadosEngine::Prepare(std::shared_ptr<Updating> updating) {
       CO_RETURN_IF_ERROR(co_await bodies_->AddHolder(body, updating->id.number));
     }
     updating->held = bodies;
+    options_.at("held");
   }
   if (updating->must_drop) CO_RETURN_IF_ERROR(co_await DropBodies(updating->id.number));
   co_return absl::OkStatus();
@@ -264,6 +267,7 @@ Task<absl::Status> RadosEngine::Prepare(std::shared_ptr<Updating> updating) {
 
 Task<absl::Status> RadosEngine::AfterUpdate(std::shared_ptr<Updating> updating) {
   const PartitionId id = updating->id;
+  options_.at("updated");
   for (const TransactionId& transaction : updating->lost) LoseHold(transaction, id.number);
   if (updating->left_domain != 0 && id.kind == PartitionId::Kind::kMailbox) {
     CO_RETURN_IF_ERROR(co_await RemoveMember(updating->left_domain, id.number));

@@ -328,6 +328,7 @@ Task<absl::StatusOr<ReserveResult>> RadosEngine::ReserveTask(TransactionId id, u
     asking->attempt = it->second.attempt;
   }
   absl::StatusOr<ReserveResult> result = co_await Ask(asking);
+  options_.at("reserved");
   if (!result.ok() || !std::holds_alternative<engine::Granted>(*result)) co_return result;
   {
     absl::MutexLock lock(&mutex_);

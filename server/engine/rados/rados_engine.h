@@ -4,10 +4,12 @@
 #define RESTANTE_SERVER_ENGINE_RADOS_RADOS_ENGINE_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "server/base/clock.h"
 #include "server/engine/commit_entry.h"
@@ -35,6 +37,10 @@ struct Options {
   // How often the life sign is raised; after three times as long without success this
   // store promises nothing; after six without a change others take it for dead.
   absl::Duration life_interval = absl::Seconds(5);
+
+  // For tests: called where a crash would leave something, with the step's name. Any
+  // thread, also in parallel.
+  std::function<void(absl::string_view step)> at = [](absl::string_view) {};
 };
 
 // Blocks until connected. kFailedPrecondition, kNotFound, kPermissionDenied, kUnavailable:

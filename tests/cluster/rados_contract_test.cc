@@ -1,0 +1,43 @@
+// The contract of engines over RADOS, on the run's cluster.
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "server/engine/rados/rados_engine.h"
+#include "tests/cluster/cluster_fixture.h"
+#include "tests/contract/engine_contract.h"
+
+namespace restante::engine {
+namespace {
+
+EngineFactory Rados() {
+  return {.name = "Rados",
+          .create =
+              [](const EngineSetup& setup) {
+                rados::Options options;
+                options.ceph_conf = cluster::SharedConf();
+                options.ceph_user = "admin";
+                options.pool_index = cluster::kIndexPool;
+                options.pool_body = cluster::kBodyPool;
+                // A test's directory is its own, and so is its namespace.
+                options.name_space = setup.directory.substr(setup.directory.rfind('/') + 1);
+                options.create = true;
+                options.rules = setup.rules;
+                options.clock = setup.clock;
+                options.max_disk = setup.max_disk;
+                options.retry_window_seconds = setup.retry_window_seconds;
+                options.event_retention_seconds = setup.event_retention_seconds;
+                return rados::Open(std::move(options));
+              },
+          .durable = true};
+}
+
+std::string NameOf(const testing::TestParamInfo<EngineFactory>& engine) { return engine.param.name; }
+
+INSTANTIATE_TEST_SUITE_P(Engines, EngineContract, testing::Values(Rados()), NameOf);
+INSTANTIATE_TEST_SUITE_P(Engines, QuotaRace, testing::Values(Rados()), NameOf);
+INSTANTIATE_TEST_SUITE_P(Engines, DurableEngineContract, testing::Values(Rados()), NameOf);
+INSTANTIATE_TEST_SUITE_P(Engines, EventsContract, testing::Values(Rados()), NameOf);
+INSTANTIATE_TEST_SUITE_P(Engines, DurableEvents, testing::Values(Rados()), NameOf);
+
+}  // namespace
+}  // namespace restante::engine
