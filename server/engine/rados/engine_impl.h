@@ -6,7 +6,8 @@
 //   engine_grants.cc        domains and what they grant to their mailboxes
 //   engine_reserve.cc       room in mailboxes
 //   engine_commit.cc        commits, outcomes, settling, open receipts
-//   engine_life.cc          life signs, the dead, store time, sweeping
+//   engine_life.cc          life signs, the dead, store time
+//   engine_sweep.cc         what the dead have left, and what is too old
 //   engine_verify.cc        checks and repairs
 #ifndef RESTANTE_SERVER_ENGINE_RADOS_ENGINE_IMPL_H_
 #define RESTANTE_SERVER_ENGINE_RADOS_ENGINE_IMPL_H_
@@ -31,6 +32,7 @@
 #include "server/engine/ledger.h"
 #include "server/engine/rados/bodies.h"
 #include "server/engine/rados/cluster.h"
+#include "server/engine/rados/deadlines.h"
 #include "server/engine/rados/later.h"
 #include "server/engine/rados/partition.h"
 #include "server/engine/rados/rados_engine.h"
@@ -130,6 +132,13 @@ class RadosEngine : public engine::Engine {
   void RunAlone(Task<absl::Status> task) {
     Run<absl::Status>(std::move(task), [](const absl::Status&) {});
   }
+  // The same for what is answered within `Options::patience`, if only by kUnavailable.
+  template <typename T>
+  void RunWithin(
+      Task<T> task, Done<T> done, Done<T> late = [](T) {}) {
+    Run<T>(std::move(task), deadlines_.Within<T>(std::move(done), std::move(late)));
+  }
+  void LookAtDeadlines();
   void BeginTask();
   void EndTask();
 
@@ -250,11 +259,24 @@ class RadosEngine : public engine::Engine {
   Task<absl::Status> SaveStoreTime();
   void EndLife();
 
+  // --- sweeping --------------------------------------------------------------------
+
+  void SweepLater();
+  Task<absl::Status> SweepTask();
+  Task<absl::Status> SweepMailboxes(std::set<uint64_t> dead);
+  Task<absl::Status> SweepBodies();
+  Task<absl::Status> SweepBody(BodyId body);
+  // Whether the mailbox names a body, or is letting it go.
+  Task<absl::StatusOr<bool>> Names(uint64_t mailbox, BodyId body);
+  Task<absl::StatusOr<std::vector<std::string>>> ListBodyObjects();
+  Task<absl::StatusOr<bool>> ClaimExpiry();
+  Task<absl::Status> Expire();
+  Task<absl::Status> ExpireOutcomes(std::string object);
+
   // --- checks ----------------------------------------------------------------------
 
   Task<absl::StatusOr<engine::Repairs>> VerifyTask(bool repair, std::function<void(uint64_t)> progress);
   Task<absl::Status> Recount(uint64_t mailbox);
-  Task<absl::StatusOr<std::vector<BodyId>>> ListBodies();
 
   const Options options_;
   const Clock* const clock_;
@@ -264,6 +286,7 @@ class RadosEngine : public engine::Engine {
   std::unique_ptr<Later> later_;
   std::unique_ptr<Bodies> bodies_;
 
+  Deadlines deadlines_;
   uint64_t incarnation_ = 0;
   uint64_t store_time_base_ = 0;
   std::atomic<uint64_t> next_number_{1};
@@ -271,7 +294,7 @@ class RadosEngine : public engine::Engine {
   uint64_t beat_ = 0;
   std::atomic<bool> closing_{false};
   std::atomic<uint64_t> domains_{0};
-  std::atomic<uint64_t> stored_bytes_{0};
+  std::atomic<uint64_t> stored_bytes_{0}, runs_swept_{0};
 
   absl::Mutex tasks_mutex_;
   int64_t tasks_ ABSL_GUARDED_BY(tasks_mutex_) = 0;

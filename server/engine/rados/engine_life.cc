@@ -69,6 +69,8 @@ absl::Status RadosEngine::Begin() {
   };
   RETURN_IF_ERROR(Wait<absl::Status>(begin(this)));
   BeatLater();
+  SweepLater();
+  LookAtDeadlines();
   return absl::OkStatus();
 }
 
@@ -123,8 +125,9 @@ Task<absl::Status> RadosEngine::SaveStoreTime() {
 absl::Status RadosEngine::Promising() const {
   if (cluster_->fenced()) return absl::UnavailableError("the cluster has shut this store out (blocklisted)");
   const int64_t silent = absl::ToInt64Microseconds(options_.life_interval) * kSilentIntervals;
-  if (Clock::System()->MonotonicMicros() - last_beat_us_ > silent) {
-    return absl::UnavailableError("the cluster does not answer: no life sign could be written for a while");
+  if (Clock::System()->MonotonicMicros() - last_beat_us_ > silent ||
+      cluster_->WaitingMicros() > absl::ToInt64Microseconds(options_.patience)) {
+    return absl::UnavailableError("the cluster does not answer");
   }
   return absl::OkStatus();
 }

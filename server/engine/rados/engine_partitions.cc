@@ -373,7 +373,7 @@ Task<absl::StatusOr<std::vector<uint64_t>>> RadosEngine::ListedNumbers(Partition
 
 void RadosEngine::ListPartitions(PartitionId::Kind kind, uint64_t after, size_t limit,
                                  Done<absl::StatusOr<Listed>> done) {
-  Run<absl::StatusOr<Listed>>(ListTask(kind, after, limit), std::move(done));
+  RunWithin<absl::StatusOr<Listed>>(ListTask(kind, after, limit), std::move(done));
 }
 
 Task<absl::StatusOr<RadosEngine::Listed>> RadosEngine::ListTask(PartitionId::Kind kind, uint64_t after,
@@ -407,7 +407,7 @@ Task<absl::StatusOr<RadosEngine::Listed>> RadosEngine::ListTask(PartitionId::Kin
 
 void RadosEngine::Read(PartitionId partition, std::vector<std::string> keys,
                        Done<absl::StatusOr<engine::ReadResult>> done) {
-  Run<absl::StatusOr<engine::ReadResult>>(ReadTask(partition, std::move(keys)), std::move(done));
+  RunWithin<absl::StatusOr<engine::ReadResult>>(ReadTask(partition, std::move(keys)), std::move(done));
 }
 
 Task<absl::StatusOr<engine::ReadResult>> RadosEngine::ReadTask(PartitionId id,
@@ -448,8 +448,8 @@ Task<absl::StatusOr<engine::ReadResult>> RadosEngine::ReadTask(PartitionId id,
 
 void RadosEngine::Scan(PartitionId partition, std::string from, std::string to, size_t limit,
                        Done<absl::StatusOr<engine::ScanPage>> done) {
-  Run<absl::StatusOr<engine::ScanPage>>(ScanTask(partition, std::move(from), std::move(to), limit),
-                                        std::move(done));
+  RunWithin<absl::StatusOr<engine::ScanPage>>(ScanTask(partition, std::move(from), std::move(to), limit),
+                                              std::move(done));
 }
 
 Task<absl::StatusOr<engine::ScanPage>> RadosEngine::ScanTask(PartitionId id, std::string from, std::string to,

@@ -285,7 +285,12 @@ Task<absl::StatusOr<ReserveResult>> RadosEngine::Ask(std::shared_ptr<Asking> ask
 
 void RadosEngine::Open(TransactionId transaction, uint64_t disk_bytes,
                        Done<absl::StatusOr<OpenResult>> done) {
-  Run<absl::StatusOr<OpenResult>>(OpenTask(transaction, disk_bytes), std::move(done));
+  RunWithin<absl::StatusOr<OpenResult>>(OpenTask(transaction, disk_bytes), std::move(done),
+                                        [this, transaction](absl::StatusOr<OpenResult> late) {
+                                          // Nobody knows of it.
+                                          if (late.ok() && std::holds_alternative<engine::Opened>(*late))
+                                            Close(transaction);
+                                        });
 }
 
 Task<absl::StatusOr<OpenResult>> RadosEngine::OpenTask(TransactionId id, uint64_t disk_bytes) {
@@ -309,7 +314,7 @@ Task<absl::StatusOr<OpenResult>> RadosEngine::OpenTask(TransactionId id, uint64_
 
 void RadosEngine::Reserve(TransactionId transaction, uint64_t mailbox, Demand demand,
                           Done<absl::StatusOr<ReserveResult>> done) {
-  Run<absl::StatusOr<ReserveResult>>(ReserveTask(transaction, mailbox, demand), std::move(done));
+  RunWithin<absl::StatusOr<ReserveResult>>(ReserveTask(transaction, mailbox, demand), std::move(done));
 }
 
 Task<absl::StatusOr<ReserveResult>> RadosEngine::ReserveTask(TransactionId id, uint64_t mailbox,
@@ -347,7 +352,7 @@ Task<absl::StatusOr<ReserveResult>> RadosEngine::ReserveTask(TransactionId id, u
 }
 
 void RadosEngine::Check(uint64_t mailbox, Demand demand, Done<absl::StatusOr<ReserveResult>> done) {
-  Run<absl::StatusOr<ReserveResult>>(CheckTask(mailbox, demand), std::move(done));
+  RunWithin<absl::StatusOr<ReserveResult>>(CheckTask(mailbox, demand), std::move(done));
 }
 
 Task<absl::StatusOr<ReserveResult>> RadosEngine::CheckTask(uint64_t mailbox, Demand demand) {
@@ -363,7 +368,7 @@ Task<absl::StatusOr<ReserveResult>> RadosEngine::CheckTask(uint64_t mailbox, Dem
 }
 
 void RadosEngine::Confirm(TransactionId transaction, Done<absl::StatusOr<Confirmed>> done) {
-  Run<absl::StatusOr<Confirmed>>(ConfirmTask(transaction), std::move(done));
+  RunWithin<absl::StatusOr<Confirmed>>(ConfirmTask(transaction), std::move(done));
 }
 
 Task<absl::StatusOr<Confirmed>> RadosEngine::ConfirmTask(TransactionId id) {
@@ -486,7 +491,7 @@ Task<absl::Status> RadosEngine::WriteFirm(TransactionId id) {
 }
 
 void RadosEngine::Extend(TransactionId transaction, uint64_t bytes, Done<absl::StatusOr<Extended>> done) {
-  Run<absl::StatusOr<Extended>>(ExtendTask(transaction, bytes), std::move(done));
+  RunWithin<absl::StatusOr<Extended>>(ExtendTask(transaction, bytes), std::move(done));
 }
 
 Task<absl::StatusOr<Extended>> RadosEngine::ExtendTask(TransactionId id, uint64_t bytes) {

@@ -172,8 +172,11 @@ Task<absl::StatusOr<engine::Repairs>> RadosEngine::VerifyTask(bool repair,
   }
 
   // Bodies of which nobody knows.
-  CO_ASSIGN_OR_RETURN(const std::vector<BodyId> all, co_await ListBodies());
-  for (const BodyId body : all) {
+  CO_ASSIGN_OR_RETURN(const std::vector<std::string> names, co_await ListBodyObjects());
+  for (const std::string& name : names) {
+    const std::optional<BodyId> named = BodyOfObject(name);
+    if (!named || name != BodyObject(*named)) continue;
+    const BodyId body = *named;
     if (held.count(body) > 0 || bodies_->IsBeingWritten(body)) continue;
     CO_ASSIGN_OR_RETURN(const BodyState state, co_await bodies_->ReadState(body));
     for (const uint64_t holder : state.meta.holders()) {
@@ -188,20 +191,18 @@ Task<absl::StatusOr<engine::Repairs>> RadosEngine::VerifyTask(bool repair,
   co_return repairs;
 }
 
-Task<absl::StatusOr<std::vector<BodyId>>> RadosEngine::ListBodies() {
-  auto bodies = std::make_shared<std::vector<BodyId>>();
-  Await<absl::Status> listing([this, bodies](Await<absl::Status>::Done done) {
+Task<absl::StatusOr<std::vector<std::string>>> RadosEngine::ListBodyObjects() {
+  auto names = std::make_shared<std::vector<std::string>>();
+  Await<absl::Status> listing([this, names](Await<absl::Status>::Done done) {
     // Listing waits, so it has a thread of its own.
-    std::thread([this, bodies, done = std::move(done)]() mutable {
-      const absl::Status status = body_pool_->List([&](absl::string_view name) {
-        const std::optional<BodyId> body = BodyOfObject(name);
-        if (body && name == BodyObject(*body)) bodies->push_back(*body);
-      });
+    std::thread([this, names, done = std::move(done)]() mutable {
+      const absl::Status status =
+          body_pool_->List([&](absl::string_view name) { names->emplace_back(name); });
       std::move(done)(status);
     }).detach();
   });
   CO_RETURN_IF_ERROR(co_await listing);
-  co_return *std::move(bodies);
+  co_return *std::move(names);
 }
 
 }  // namespace restante::rados

@@ -24,6 +24,7 @@ RadosEngine::RadosEngine(Options options, std::unique_ptr<Cluster> cluster, std:
       body_pool_(std::move(body)),
       later_(std::make_unique<Later>()),
       bodies_(std::make_unique<Bodies>(body_pool_.get(), [this] { return BodyId{NewNumber()}; })),
+      deadlines_(options_.patience),
       disk_(options_.rules, options_.clock) {
   disk_.SetDisk(options_.max_disk, 0);
 }
@@ -47,6 +48,17 @@ RadosEngine::~RadosEngine() {
   }
   if (incarnation_ != 0) EndLife();
   cluster_->AwaitIdle();
+}
+
+void RadosEngine::LookAtDeadlines() {
+  BeginTask();
+  later_->After(absl::Milliseconds(200), [this] {
+    if (!closing_) {
+      deadlines_.Look();
+      LookAtDeadlines();
+    }
+    EndTask();
+  });
 }
 
 void RadosEngine::BeginTask() {
@@ -80,7 +92,9 @@ engine::Capacity RadosEngine::GetCapacity() {
 
 std::map<std::string, uint64_t> RadosEngine::Figures() {
   absl::MutexLock lock(&mutex_);
-  return {{"open_transactions", transactions_.size()}, {"incarnation", incarnation_}};
+  return {{"open_transactions", transactions_.size()},
+          {"incarnation", incarnation_},
+          {"runs_swept", runs_swept_}};
 }
 
 std::unique_ptr<engine::BodyWriter> RadosEngine::NewBody(std::optional<uint64_t>) {
@@ -89,7 +103,7 @@ std::unique_ptr<engine::BodyWriter> RadosEngine::NewBody(std::optional<uint64_t>
 
 void RadosEngine::ReadBody(BodyId body, uint64_t offset, uint64_t length,
                            Done<absl::StatusOr<std::string>> done) {
-  Run<absl::StatusOr<std::string>>(bodies_->Read(body, offset, length), std::move(done));
+  RunWithin<absl::StatusOr<std::string>>(bodies_->Read(body, offset, length), std::move(done));
 }
 
 void RadosEngine::ReadEvents(uint64_t, size_t, Done<absl::StatusOr<engine::EventPage>> done) {

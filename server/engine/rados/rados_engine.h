@@ -38,6 +38,10 @@ struct Options {
   // store promises nothing; after six without a change others take it for dead.
   absl::Duration life_interval = absl::Seconds(5);
 
+  // How long questions and promises wait for the cluster; commits and updates wait as long
+  // as it takes.
+  absl::Duration patience = absl::Seconds(5);
+
   // For tests: called where a crash would leave something, with the step's name. Any
   // thread, also in parallel.
   std::function<void(absl::string_view step)> at = [](absl::string_view) {};

@@ -1,0 +1,265 @@
+// What runs that ended without a word have left, and what is too old to be kept.
+//
+// Whatever is left has a name from which any store can tell whose it was: reservations
+// and bodies carry the number of their run, and a run that is dead stays dead, for a
+// store that starts again takes a new one.
+#include <algorithm>
+#include <set>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "server/base/log.h"
+#include "server/base/status_macros.h"
+#include "server/engine/rados/engine_impl.h"
+#include "server/engine/rados/keys.h"
+
+namespace restante::rados {
+namespace {
+
+constexpr char kRunPrefix[] = "s/";
+// Store time, hours, of the last look at what is too old.
+constexpr char kExpired[] = "expired";
+constexpr uint64_t kSecondsPerHour = 3600;
+constexpr int kIncarnationShift = 40;
+constexpr uint64_t kRowsAtOnce = 1000;
+
+uint64_t RunOf(BodyId body) { return static_cast<uint64_t>(body) >> kIncarnationShift; }
+
+}  // namespace
+
+void RadosEngine::SweepLater() {
+  BeginTask();
+  later_->After(options_.life_interval, [this] {
+    if (closing_) return EndTask();
+    Run<absl::Status>(SweepTask(), [this](const absl::Status& status) {
+      if (!status.ok() && !closing_)
+        Log(LogLevel::kWarning, "a sweep ended early", {{"error", status.message()}});
+      SweepLater();
+    });
+    EndTask();
+  });
+}
+
+Task<absl::Status> RadosEngine::SweepTask() {
+  CO_ASSIGN_OR_RETURN(const Rows runs, co_await AllRows(kStoreObject, kRunPrefix));
+  std::set<uint64_t> dead;
+  for (const auto& [key, value] : runs) {
+    const uint64_t run = NumberOfKey(key).value_or(0);
+    CO_ASSIGN_OR_RETURN(const bool is_dead, co_await IsDead(run));
+    if (is_dead) dead.insert(run);
+  }
+  if (!dead.empty()) {
+    CO_RETURN_IF_ERROR(co_await SweepMailboxes(dead));
+    CO_RETURN_IF_ERROR(co_await SweepBodies());
+    for (const uint64_t run : dead) {
+      WriteOp op = index_->NewWrite();
+      op.Remove();
+      co_await index_->Write(LifeObject(run), std::move(op), /*frees=*/true);
+      const std::vector<std::string> keys(1, absl::StrCat(kRunPrefix, Hex(run)));
+      WriteOp forget = index_->NewWrite();
+      forget.EraseOmap(keys);
+      const int result = co_await index_->Write(kStoreObject, std::move(forget), /*frees=*/true);
+      if (result < 0) co_return ToStatus(result, kStoreObject);
+      ++runs_swept_;
+      Log(LogLevel::kInfo, "swept after a store that ended without a word", {{"run", run}});
+    }
+  }
+  CO_ASSIGN_OR_RETURN(const bool due, co_await ClaimExpiry());
+  if (due) CO_RETURN_IF_ERROR(co_await Expire());
+  co_return absl::OkStatus();
+}
+
+// Settles the reservations of the dead, and finishes what they were letting go.
+Task<absl::Status> RadosEngine::SweepMailboxes(std::set<uint64_t> dead) {
+  CO_ASSIGN_OR_RETURN(const std::vector<uint64_t> mailboxes,
+                      co_await ListedNumbers(PartitionId::Kind::kMailbox, 0, SIZE_MAX));
+  for (const uint64_t mailbox : mailboxes) {
+    if (closing_) co_return absl::CancelledError("the store is being closed");
+    const std::string object = PartitionObject(PartitionId::Mailbox(mailbox));
+    CO_ASSIGN_OR_RETURN(const Rows reservations, co_await AllRows(object, kReservationPrefix));
+    for (const auto& [key, value] : reservations) {
+      stored::Reservation reservation;
+      const std::optional<TransactionId> id = TransactionOfKey(key);
+      if (!id || !reservation.ParseFromString(value) || dead.count(reservation.incarnation()) == 0) continue;
+      CO_RETURN_IF_ERROR(co_await SettleReservation(*id, reservation.attempt(), mailbox));
+    }
+    CO_ASSIGN_OR_RETURN(const Rows dropped, co_await AllRows(object, kDroppedPrefix));
+    if (!dropped.empty()) CO_RETURN_IF_ERROR(co_await DropBodies(mailbox));
+  }
+  co_return absl::OkStatus();
+}
+
+// Removes bodies that dead runs have begun, or put away, for nobody.
+Task<absl::Status> RadosEngine::SweepBodies() {
+  CO_ASSIGN_OR_RETURN(const std::vector<std::string> names, co_await ListBodyObjects());
+  std::map<BodyId, std::vector<std::string>> parts;
+  std::set<BodyId> whole;
+  for (const std::string& name : names) {
+    const std::optional<BodyId> body = BodyOfObject(name);
+    if (!body || RunOf(*body) == incarnation_) continue;
+    if (name == BodyObject(*body)) whole.insert(*body);
+    if (name != BodyObject(*body)) parts[*body].push_back(name);
+  }
+  std::map<uint64_t, bool> dead;
+  for (const auto& [body, objects] : parts) dead.emplace(RunOf(body), false);
+  for (const BodyId body : whole) dead.emplace(RunOf(body), false);
+  for (auto& [run, is_dead] : dead) {
+    CO_ASSIGN_OR_RETURN(is_dead, co_await IsDead(run));
+  }
+  for (const auto& [body, objects] : parts) {
+    if (whole.count(body) > 0 || !dead[RunOf(body)]) continue;
+    // (Listed before its last object was: then that is there by now.)
+    CO_ASSIGN_OR_RETURN(const BodyState state, co_await bodies_->ReadState(body));
+    if (state.exists) continue;
+    for (const std::string& object : objects) {
+      WriteOp op = body_pool_->NewWrite();
+      op.Remove();
+      co_await body_pool_->Write(object, std::move(op), /*frees=*/true);
+    }
+  }
+  for (const BodyId body : whole) {
+    if (closing_) co_return absl::CancelledError("the store is being closed");
+    if (dead[RunOf(body)]) CO_RETURN_IF_ERROR(co_await SweepBody(body));
+  }
+  co_return absl::OkStatus();
+}
+
+Task<absl::StatusOr<bool>> RadosEngine::Names(uint64_t mailbox, BodyId body) {
+  std::vector<std::string> keys;
+  keys.push_back(ReferenceKey(body));
+  keys.push_back(DroppedKey(body));
+  std::map<std::string, std::string> values;
+  CO_ASSIGN_OR_RETURN(const PartitionState state,
+                      co_await MailboxOf(mailbox)->Read(std::move(keys), &values));
+  co_return state.exists && !values.empty();
+}
+
+Task<absl::Status> RadosEngine::SweepBody(BodyId body) {
+  CO_ASSIGN_OR_RETURN(BodyState state, co_await bodies_->ReadState(body));
+  if (!state.exists) co_return absl::OkStatus();
+  if (state.meta.holders().empty()) {
+    co_return co_await bodies_->Remove(body, PartsOf(state.meta.size() - state.meta.tail_size()));
+  }
+  const std::vector<uint64_t> holders(state.meta.holders().begin(), state.meta.holders().end());
+  for (const uint64_t holder : holders) {
+    CO_ASSIGN_OR_RETURN(const bool names, co_await Names(holder, body));
+    if (names) continue;
+    // Its transaction is decided first: from then on it is placed, or never will be.
+    const std::optional<TransactionId> id = TransactionId::FromBytes(state.meta.transaction_id());
+    if (id) {
+      CO_ASSIGN_OR_RETURN(const stored::Receipt receipt, co_await SettleTask(*id));
+    }
+    CO_ASSIGN_OR_RETURN(state, co_await bodies_->ReadState(body));
+    CO_ASSIGN_OR_RETURN(const bool names_now, co_await Names(holder, body));
+    if (names_now) continue;
+    const absl::Status removed = co_await bodies_->RemoveHolder(body, holder, state);
+    // Somebody is busy with it: the next sweep looks again.
+    if (!removed.ok() && !absl::IsAborted(removed)) co_return removed;
+    CO_ASSIGN_OR_RETURN(state, co_await bodies_->ReadState(body));
+    if (!state.exists) co_return absl::OkStatus();
+  }
+  co_return absl::OkStatus();
+}
+
+// --- what is too old ---------------------------------------------------------------
+
+// One store in each hour of store time looks for it.
+Task<absl::StatusOr<bool>> RadosEngine::ClaimExpiry() {
+  const std::string hour = Hex(StoreTime() / kSecondsPerHour);
+  ReadOp read_op = index_->NewRead();
+  read_op.Xattrs();
+  const ObjectRead read = co_await index_->Read(kStoreObject, std::move(read_op));
+  if (read.result < 0) co_return ToStatus(read.result, kStoreObject);
+  const auto before = read.xattrs.find(kExpired);
+  if (before != read.xattrs.end() && before->second >= hour) co_return false;
+  WriteOp op = index_->NewWrite();
+  op.CompareXattr(kExpired, before == read.xattrs.end() ? "" : before->second).SetXattr(kExpired, hour);
+  const int result = co_await index_->Write(kStoreObject, std::move(op), /*frees=*/true);
+  if (result == -ECANCELED) co_return false;
+  if (result < 0) co_return ToStatus(result, kStoreObject);
+  co_return true;
+}
+
+Task<absl::Status> RadosEngine::Expire() {
+  // An outcome goes before what it has left in mailboxes, or that would be placed again.
+  for (int i = 0; i < kOutcomeObjects; ++i) {
+    if (closing_) co_return absl::OkStatus();
+    CO_RETURN_IF_ERROR(co_await ExpireOutcomes(OutcomeObject(i)));
+  }
+  const uint64_t kept = engine::kReceiptLifetimeSeconds + 2 * kSecondsPerHour;
+  if (StoreTime() < kept) co_return absl::OkStatus();
+  const std::string placed_until = PlacedKeysFrom(StoreTime() - kept);
+  CO_ASSIGN_OR_RETURN(const std::vector<uint64_t> mailboxes,
+                      co_await ListedNumbers(PartitionId::Kind::kMailbox, 0, SIZE_MAX));
+  for (const uint64_t mailbox : mailboxes) {
+    if (closing_) co_return absl::OkStatus();
+    const std::string object = PartitionObject(PartitionId::Mailbox(mailbox));
+    std::vector<std::string> old;
+    ReadOp op = index_->NewRead();
+    op.OmapAfter(kPlacedPrefix, kPlacedPrefix, kRowsAtOnce);
+    const ObjectRead read = co_await index_->Read(object, std::move(op));
+    for (const auto& [key, value] : read.rows) {
+      if (key < placed_until) old.push_back(key);
+    }
+    const std::string receipts = PortKey(engine::kOpenReceiptsFrom);
+    CO_ASSIGN_OR_RETURN(const Rows open, co_await AllRows(object, receipts));
+    for (const auto& [key, value] : open) {
+      if (!engine::PlacedBefore(&value, StoreTime(), options_.retry_window_seconds)) old.push_back(key);
+    }
+    if (old.empty()) continue;
+    Step step;
+    step.frees = true;
+    step.run = [this, old, receipts](Draft& draft) {
+      if (!draft.state().exists) return draft.IsFresh();
+      bool known = true;
+      for (const std::string& key : old) known &= draft.Has(key);
+      if (!known) return false;
+      for (const std::string& key : old) {
+        const std::string* const value = draft.Find(key);
+        if (value == nullptr) continue;
+        // An open receipt may be another one since.
+        if (absl::StartsWith(key, receipts) &&
+            engine::PlacedBefore(value, StoreTime(), options_.retry_window_seconds)) {
+          continue;
+        }
+        draft.Erase(key);
+      }
+      return true;
+    };
+    CO_RETURN_IF_ERROR(co_await MailboxOf(mailbox)->Post(std::move(step)));
+  }
+  co_return absl::OkStatus();
+}
+
+Task<absl::Status> RadosEngine::ExpireOutcomes(std::string object) {
+  std::string after;
+  while (true) {
+    ReadOp op = index_->NewRead();
+    op.OmapAfter(after, "", kRowsAtOnce);
+    const ObjectRead read = co_await index_->Read(object, std::move(op));
+    if (read.result == -ENOENT || read.rows.empty()) co_return absl::OkStatus();
+    if (read.result < 0) co_return ToStatus(read.result, object);
+    after = read.rows.back().first;
+    WriteOp erase = index_->NewWrite();
+    std::vector<std::string> old;
+    for (const auto& [key, value] : read.rows) {
+      stored::Outcome outcome;
+      if (!outcome.ParseFromString(value)) continue;
+      if (StoreTime() <
+          outcome.receipt().store_time_s() + engine::kReceiptLifetimeSeconds + kSecondsPerHour) {
+        continue;
+      }
+      erase.CompareOmap(key, value);
+      old.push_back(key);
+    }
+    if (!old.empty()) {
+      erase.EraseOmap(old);
+      // One that was made anew meanwhile saves them all, for an hour.
+      const int result = co_await index_->Write(object, std::move(erase), /*frees=*/true);
+      if (result < 0 && result != -ECANCELED) co_return ToStatus(result, object);
+    }
+    if (!read.more) co_return absl::OkStatus();
+  }
+}
+
+}  // namespace restante::rados
