@@ -42,8 +42,11 @@ void StoreConfig::Register(OptionTable& options) {
                  "Make the data directory, which has to be missing or empty, from this backup, and end.");
   options.Bool("restore-damaged", &restore_damaged,
                "With --restore: take what can be read of a damaged one.");
-  options.Choice("engine", &engine, {"embedded", "memory"},
-                 "What keeps the mail; memory keeps it until the program ends, for trials.");
+  options.Choice(
+      "engine", &engine, {"embedded", "rados", "memory"},
+      "What keeps the mail: files in --data-dir, a Ceph cluster that many stores share (prepared by "
+      "`restante-store init-cluster`), or, for trials, memory until the program ends.");
+  ceph.Register(options, "File with that user's key; empty: as ceph.conf says.");
   options.String("listen", &listen, "ADDR", "Address of the gRPC API.");
   options.String("tls-cert", &tls_cert, "FILE",
                  "The certificate and its chain, PEM, for TLS on --listen. This, the next two and --callers "
@@ -215,6 +218,14 @@ absl::Status StoreConfig::Check() const {
   }
   if (!restore.empty() && engine != "embedded") {
     return absl::InvalidArgumentError("--restore: needs --engine embedded, others keep nothing on disk");
+  }
+  if (engine == "rados") {
+    RETURN_IF_ERROR(ceph.Check());
+  } else if (ceph.allow_min_size_1 || !(ceph.keyring.empty() && ceph.name_space.empty())) {
+    return absl::InvalidArgumentError(absl::StrCat(!ceph.keyring.empty()      ? "--ceph-keyring"
+                                                   : !ceph.name_space.empty() ? "--ceph-namespace"
+                                                                              : "--allow-min-size-1",
+                                                   " needs --engine rados"));
   }
   RETURN_IF_ERROR(DefaultMessages().status());
   RETURN_IF_ERROR(Thresholds().status());

@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "server/base/options.h"
+#include "server/ceph_options.h"
 
 namespace restante {
 
@@ -22,6 +23,7 @@ struct StoreConfig {
   std::string restore;
   bool restore_damaged = false;
   std::string engine = "embedded";
+  CephOptions ceph;
   std::string listen = "127.0.0.1:8354";
   bool insecure = false;
   std::string tls_cert, tls_key, tls_client_ca;

@@ -1,8 +1,8 @@
 // restante-store: the storage and quota service.
 //
 // Exit status: 0 after SIGTERM or SIGINT, 1 when the store cannot be opened or
-// the address not be had, 2 for wrong usage. With --restore: 0 when it is done, 1
-// when it cannot be.
+// the address not be had, 2 for wrong usage. With --restore and init-cluster: 0 when it is
+// done, 1 when it cannot be.
 #include <signal.h>
 
 #include <chrono>
@@ -26,6 +26,7 @@
 #include "server/base/grpc_log.h"
 #include "server/base/log.h"
 #include "server/base/service_manager.h"
+#include "server/cluster_setup.h"
 #include "server/config.h"
 #include "server/engine/embedded/embedded_engine.h"
 #include "server/engine/memory/memory_engine.h"
@@ -353,8 +354,13 @@ int Run(const StoreConfig& config) {
 int main(int argc, char** argv) {
   // Debian's Abseil looks for deadlocks at every lock, gRPC's too.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
+  if (argc > 1 && absl::string_view(argv[1]) == "init-cluster") {
+    return restante::InitCluster(argc - 1, argv + 1);
+  }
   restante::StoreConfig config;
-  restante::OptionTable options("restante-store", "The storage and quota service of Restante.");
+  restante::OptionTable options("restante-store",
+                                "The storage and quota service of Restante. See also: restante-store "
+                                "init-cluster --help.");
   config.Register(options);
   if (std::optional<int> status = options.Parse(argc, argv, [&] { return config.Check(); })) return *status;
   if (absl::Status status = restante::InitLog("restante-store", config.log_format, config.log_level);

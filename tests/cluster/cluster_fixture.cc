@@ -8,6 +8,7 @@
 #include <filesystem>
 
 #include "absl/strings/str_cat.h"
+#include "server/cluster_setup.h"
 
 namespace restante::cluster {
 namespace {
@@ -53,6 +54,17 @@ std::string SharedConf() {
   if (conf == nullptr)
     Die("RESTANTE_TEST_CEPH_CONF: is not set; ./dev test-cluster starts a cluster and sets it");
   return conf;
+}
+
+void MakeStore(const std::string& conf, const std::string& name_space) {
+  ClusterSetup setup;
+  setup.ceph.conf = conf;
+  setup.ceph.name_space = name_space;
+  setup.ceph.pool_index = kIndexPool;
+  setup.ceph.pool_body = kBodyPool;
+  setup.ceph.allow_min_size_1 = true;
+  const absl::Status made = SetUpCluster(setup, [](absl::string_view) {});
+  if (!made.ok()) Die(std::string(made.message()));
 }
 
 SharedClusterTest::SharedClusterTest()

@@ -56,6 +56,10 @@ class Cluster {
 // The run's: three OSDs, three copies, a manager, both pools.
 std::string SharedConf();
 
+// Makes a store in a namespace of a cluster's two pools, as `init-cluster` does; for
+// client.admin.
+void MakeStore(const std::string& conf, const std::string& name_space);
+
 // Each test has a RADOS namespace of its own in the pools of the run's cluster, so that
 // it meets no other's objects. They go with the cluster.
 class SharedClusterTest : public ::testing::Test {

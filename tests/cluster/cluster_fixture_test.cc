@@ -9,7 +9,12 @@
 #include <chrono>
 #include <filesystem>
 #include <memory>
+#include <string>
 #include <thread>
+#include <vector>
+
+#include "server/engine/rados/cluster.h"
+#include "server/engine/rados/pool_check.h"
 
 namespace restante::cluster {
 namespace {
@@ -51,6 +56,23 @@ TEST(ClusterFixture, ClusterIsGoneWithItsOwner) {
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
   }
   EXPECT_FALSE(std::filesystem::exists(cluster.directory()));
+}
+
+TEST_F(SharedClusterTest, StoresOfTestsAreTheirOwn) {
+  std::vector<std::string> stores;
+  for (const std::string& name_space : {namespace_ + ".one", namespace_ + ".other"}) {
+    MakeStore(conf_, name_space);
+    rados::ClusterOptions options;
+    options.conf = conf_;
+    options.user = "admin";
+    options.name_space = name_space;
+    const auto cluster = rados::Cluster::Connect(options);
+    ASSERT_EQ(cluster.status(), absl::OkStatus());
+    const auto store = rados::CheckStore(**cluster, {kIndexPool, kBodyPool, false});
+    ASSERT_EQ(store.status(), absl::OkStatus());
+    stores.push_back(*store);
+  }
+  EXPECT_NE(stores[0], stores[1]);
 }
 
 }  // namespace

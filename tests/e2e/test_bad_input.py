@@ -148,6 +148,21 @@ class TestOptions:
             assert address in line, line
 
 
+@pytest.mark.parametrize("args, says", [
+    (["--engine", "rados", "--pool-index", ""], "--pool-index: is empty"),
+    (["--engine", "rados", "--ceph-user", "a,b"], "--ceph-user a,b: may have letters"),
+    (["--engine", "rados", "--restore", "/backup"], "--restore: needs --engine embedded"),
+    (["--data-dir", "/nonexistent", "--ceph-keyring", "/key"], "--ceph-keyring needs --engine rados"),
+    (["--engine", "memory", "--allow-min-size-1"], "--allow-min-size-1 needs --engine rados"),
+    (["init-cluster", "--size", "11"], "--size 11: 1 to 10"),
+    (["init-cluster", "--size", "1"], "--allow-min-size-1 allows it"),
+    (["init-cluster", "--data-dir", "/nonexistent"], "--data-dir"),
+])
+def test_what_does_not_fit_a_ceph_cluster_is_named(args, says):
+    status, line = refused("restante-store", *args)
+    assert status == 2 and says in line, line
+
+
 class TestDataDirectory:
     def start(self, directory, *more):
         return refused("restante-store", "--data-dir", directory, "--listen", "127.0.0.1:0", *more)[1]
