@@ -30,6 +30,7 @@
 #include "server/config.h"
 #include "server/engine/embedded/embedded_engine.h"
 #include "server/engine/memory/memory_engine.h"
+#include "server/engine/rados/rados_engine.h"
 #include "server/mail/deliveries.h"
 #include "server/mail/directory.h"
 #include "server/mail/event_feed.h"
@@ -98,6 +99,23 @@ embedded::Options EmbeddedOptions(const StoreConfig& config) {
   return options;
 }
 
+rados::Options RadosOptions(const StoreConfig& config) {
+  rados::Options options;
+  options.ceph_conf = config.ceph.conf;
+  options.ceph_user = config.ceph.user;
+  options.ceph_keyring = config.ceph.keyring;
+  options.pool_index = config.ceph.pool_index;
+  options.pool_body = config.ceph.pool_body;
+  options.name_space = config.ceph.name_space;
+  options.allow_min_size_1 = config.ceph.allow_min_size_1;
+  options.rules = RulesOf(config);
+  options.clock = Clock::System();
+  if (config.max_disk != StoreConfig::kUnset) options.max_disk = config.max_disk;
+  options.retry_window_seconds = RetryWindowSeconds(config);
+  options.event_retention_seconds = EventRetentionSeconds(config);
+  return options;
+}
+
 absl::StatusOr<std::unique_ptr<engine::Engine>> OpenEngine(const StoreConfig& config) {
   if (config.engine == "memory") {
     engine::MemoryOptions options;
@@ -108,6 +126,7 @@ absl::StatusOr<std::unique_ptr<engine::Engine>> OpenEngine(const StoreConfig& co
     options.event_retention_seconds = EventRetentionSeconds(config);
     return engine::NewMemoryEngine(std::move(options));
   }
+  if (config.engine == "rados") return rados::Open(RadosOptions(config));
   return embedded::Open(EmbeddedOptions(config));
 }
 

@@ -21,6 +21,7 @@ EngineFactory Rados() {
                 // A test's directory is its own, and so is its namespace.
                 options.name_space = setup.directory.substr(setup.directory.rfind('/') + 1);
                 options.create = true;
+                options.measured = false;
                 options.rules = setup.rules;
                 options.clock = setup.clock;
                 options.max_disk = setup.max_disk;

@@ -191,7 +191,7 @@ Task<absl::StatusOr<stored::Receipt>> RadosEngine::CommitTask(std::shared_ptr<Co
   }
   options_.at("committed");
   parts->committed = names_a_body;
-  if (names_a_body) stored_bytes_ += staged->size();
+  if (names_a_body) stored_bytes_ += static_cast<int64_t>(staged->size());
   absl::StatusOr<stored::Receipt> finished = co_await Finish(id, outcome);
   EndCommit(id, /*release=*/false);
   // It is committed, though perhaps not to be seen everywhere yet.
@@ -484,9 +484,10 @@ Task<absl::Status> RadosEngine::DropBodies(uint64_t mailbox) {
     std::function<Task<char>(size_t)> remove = [this, &bodies, &states, named, mailbox](size_t i) {
       return [](RadosEngine* engine, BodyId body, Read state, bool is_named, uint64_t of) -> Task<char> {
         if (is_named || !state.ok()) co_return 0;
-        const uint64_t size = state->exists && state->meta.holders_size() == 1 ? state->meta.size() : 0;
+        const bool last = state->exists && state->meta.holders_size() == 1;
+        const int64_t size = last ? static_cast<int64_t>(state->meta.size()) : 0;
         const absl::Status status = co_await engine->bodies_->RemoveHolder(body, of, *std::move(state));
-        if (status.ok() && size > 0) engine->stored_bytes_ -= std::min<uint64_t>(engine->stored_bytes_, size);
+        if (status.ok()) engine->stored_bytes_ -= size;
         co_return status.ok() ? 1 : 0;
       }(this, bodies[i], *std::move(states[i]), named->count(bodies[i]) > 0, mailbox);
     };

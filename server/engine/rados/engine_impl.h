@@ -32,6 +32,7 @@
 #include "server/engine/ledger.h"
 #include "server/engine/rados/bodies.h"
 #include "server/engine/rados/cluster.h"
+#include "server/engine/rados/cluster_room.h"
 #include "server/engine/rados/deadlines.h"
 #include "server/engine/rados/later.h"
 #include "server/engine/rados/partition.h"
@@ -139,6 +140,8 @@ class RadosEngine : public engine::Engine {
     Run<T>(std::move(task), deadlines_.Within<T>(std::move(done), std::move(late)));
   }
   void LookAtDeadlines();
+  // Tells the ledger how full the cluster is; kUnavailable where that is not known.
+  absl::Status MeasureDisk() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void BeginTask();
   void EndTask();
 
@@ -285,6 +288,7 @@ class RadosEngine : public engine::Engine {
   std::unique_ptr<Pool> index_, body_pool_;
   std::unique_ptr<Later> later_;
   std::unique_ptr<Bodies> bodies_;
+  std::unique_ptr<ClusterRoom> room_;
 
   Deadlines deadlines_;
   uint64_t incarnation_ = 0;
@@ -294,7 +298,8 @@ class RadosEngine : public engine::Engine {
   uint64_t beat_ = 0;
   std::atomic<bool> closing_{false};
   std::atomic<uint64_t> domains_{0};
-  std::atomic<uint64_t> stored_bytes_{0}, runs_swept_{0};
+  std::atomic<int64_t> stored_bytes_{0};  // By this store, less what it has removed.
+  std::atomic<uint64_t> runs_swept_{0};
 
   absl::Mutex tasks_mutex_;
   int64_t tasks_ ABSL_GUARDED_BY(tasks_mutex_) = 0;

@@ -303,6 +303,7 @@ Task<absl::StatusOr<OpenResult>> RadosEngine::OpenTask(TransactionId id, uint64_
     co_return OpenResult(std::move(receipt));
   }
   absl::MutexLock lock(&mutex_);
+  CO_RETURN_IF_ERROR(MeasureDisk());
   auto opened = disk_.Open(id, disk_bytes);
   if (std::holds_alternative<engine::Opened>(opened)) {
     Transaction& transaction = transactions_[id];

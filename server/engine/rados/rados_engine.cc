@@ -1,10 +1,12 @@
 #include "server/engine/rados/rados_engine.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "server/base/status_macros.h"
 #include "server/engine/rados/engine_impl.h"
+#include "server/engine/rados/pool_check.h"
 
 namespace restante::rados {
 namespace {
@@ -26,6 +28,11 @@ RadosEngine::RadosEngine(Options options, std::unique_ptr<Cluster> cluster, std:
       bodies_(std::make_unique<Bodies>(body_pool_.get(), [this] { return BodyId{NewNumber()}; })),
       deadlines_(options_.patience),
       disk_(options_.rules, options_.clock) {
+  if (options_.measured) {
+    room_ = std::make_unique<ClusterRoom>(cluster_.get(), options_.pool_body,
+                                          [this] { return stored_bytes_.load(); });
+  }
+  absl::MutexLock lock(&mutex_);
   disk_.SetDisk(options_.max_disk, 0);
 }
 
@@ -86,8 +93,20 @@ std::shared_ptr<Partition> RadosEngine::PartitionOf(PartitionId id) {
 
 engine::Capacity RadosEngine::GetCapacity() {
   absl::MutexLock lock(&mutex_);
-  disk_.SetDisk(options_.max_disk, stored_bytes_);
-  return disk_.capacity();
+  const absl::Status measured = MeasureDisk();
+  engine::Capacity capacity = disk_.capacity();
+  capacity.read_only = !measured.ok() || !Promising().ok();
+  return capacity;
+}
+
+absl::Status RadosEngine::MeasureDisk() {
+  if (!room_) {
+    disk_.SetDisk(options_.max_disk, static_cast<uint64_t>(std::max<int64_t>(0, stored_bytes_)));
+    return absl::OkStatus();
+  }
+  ASSIGN_OR_RETURN(const Room room, room_->Get());
+  disk_.SetDisk(std::min(options_.max_disk, room.limit), room.used);
+  return absl::OkStatus();
 }
 
 std::map<std::string, uint64_t> RadosEngine::Figures() {
@@ -117,6 +136,12 @@ absl::StatusOr<std::unique_ptr<engine::Engine>> Open(Options options) {
                                                                        .user = options.ceph_user,
                                                                        .keyring = options.ceph_keyring,
                                                                        .name_space = options.name_space}));
+  if (!options.create) {
+    RETURN_IF_ERROR(CheckStore(*cluster, {.index = options.pool_index,
+                                          .body = options.pool_body,
+                                          .allow_min_size_1 = options.allow_min_size_1})
+                        .status());
+  }
   ASSIGN_OR_RETURN(std::unique_ptr<Pool> index, cluster->OpenPool(options.pool_index));
   ASSIGN_OR_RETURN(std::unique_ptr<Pool> body, cluster->OpenPool(options.pool_body));
   auto engine = std::make_unique<RadosEngine>(std::move(options), std::move(cluster), std::move(index),

@@ -25,12 +25,16 @@ struct Options {
   std::string pool_index = "restante-index";
   std::string pool_body = "restante-body";
   std::string name_space;  // Of all objects, in both pools.
-  // Makes the store's first object where there is none; `init-cluster` does it else.
+  bool allow_min_size_1 = false;
+  // For tests: takes the pools as they are, and makes the store's mark where there is none.
   bool create = false;
 
   engine::QuotaRules rules;
   const Clock* clock = Clock::System();
-  uint64_t max_disk = quota::kUnlimited;  // Octets of bodies.
+  // Octets of bodies. With `measured` not more than the cluster says, either; without it
+  // (tests) what this store has put there is all that there is.
+  uint64_t max_disk = quota::kUnlimited;
+  bool measured = true;
   uint64_t retry_window_seconds = engine::kRetryWindowSeconds;
   uint64_t event_retention_seconds = engine::kEventRetentionSeconds;
 
