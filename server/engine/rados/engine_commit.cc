@@ -193,6 +193,7 @@ Task<absl::StatusOr<stored::Receipt>> RadosEngine::CommitTask(std::shared_ptr<Co
   parts->committed = names_a_body;
   if (names_a_body) stored_bytes_ += static_cast<int64_t>(staged->size());
   absl::StatusOr<stored::Receipt> finished = co_await Finish(id, outcome);
+  GetCapacity();
   EndCommit(id, /*release=*/false);
   // It is committed, though perhaps not to be seen everywhere yet.
   if (!finished.ok()) co_return absl::UnknownError(finished.status().message());
@@ -227,14 +228,20 @@ Task<absl::StatusOr<stored::Receipt>> RadosEngine::Finish(TransactionId id,
 Task<absl::StatusOr<RadosEngine::Placing>> RadosEngine::RollForward(
     TransactionId id, std::shared_ptr<const stored::Outcome> outcome, uint64_t mailbox) {
   auto placing = std::make_shared<Placing>();
-  Step step;
-  step.frees = true;
-  step.run = [this, id, outcome, mailbox, placing](Draft& draft) {
-    return RunRollForward(id, *outcome, mailbox, draft, placing.get());
-  };
-  CO_RETURN_IF_ERROR(co_await MailboxOf(mailbox)->Post(std::move(step)));
+  do {
+    if (placing->must_know != 0) CO_RETURN_IF_ERROR((co_await DomainOf(placing->must_know)).status());
+    Step step;
+    step.frees = true;
+    step.run = [this, id, outcome, mailbox, placing](Draft& draft) {
+      return RunRollForward(id, *outcome, mailbox, draft, placing.get());
+    };
+    CO_RETURN_IF_ERROR(co_await MailboxOf(mailbox)->Post(std::move(step)));
+  } while (placing->must_know != 0);
   options_.at("rolled");
   if (placing->suppressed) DropBodiesLater(mailbox);
+  // The mail is there: what cannot be told of it now is told later.
+  if (placing->crossed) (co_await LogEvents(PartitionId::Mailbox(mailbox))).IgnoreError();
+  if (placing->octets > 0) (co_await NotePool(placing->domain, placing->octets)).IgnoreError();
   co_return *placing;
 }
 
@@ -277,6 +284,11 @@ bool RadosEngine::RunRollForward(const TransactionId& id, const stored::Outcome&
   }
   placing->suppressed = before.has_value();
   PartitionState& state = draft.state();
+  std::optional<stored::DomainHead> domain;
+  if (!before && !outcome.unmeasured() && !KnowsDomain(state.head.mailbox().domain(), &domain)) {
+    placing->must_know = state.head.mailbox().domain();
+    return true;
+  }
   if (!before) {
     const auto entry_of = std::find_if(outcome.entries().begin(), outcome.entries().end(),
                                        [&](const auto& entry) { return entry.mailbox() == mailbox; });
@@ -286,6 +298,9 @@ bool RadosEngine::RunRollForward(const TransactionId& id, const stored::Outcome&
     before = engine::Placed{.uid = engine::EnterMessage(id, body, state.head.mutable_mailbox(), &entry)};
     draft.Put(PortKey(engine::EntryKey(before->uid)), entry.SerializeAsString());
     const std::string* const count = draft.Find(reference_key);
+    placing->domain = state.head.mailbox().domain();
+    placing->octets = static_cast<int64_t>(outcome.size());
+    if (!outcome.unmeasured()) placing->crossed = RecordCrossing(domain, draft);
     draft.Put(reference_key, Hex((count == nullptr ? 0 : FromHex(*count).value_or(0)) + 1));
   } else {
     draft.Put(DroppedKey(BodyId{outcome.body()}), state.seq);

@@ -6,6 +6,7 @@
 //   engine_grants.cc        domains and what they grant to their mailboxes
 //   engine_reserve.cc       room in mailboxes
 //   engine_commit.cc        commits, outcomes, settling, open receipts
+//   engine_events.cc        thresholds, and the log of events
 //   engine_life.cc          life signs, the dead, store time
 //   engine_sweep.cc         what the dead have left, and what is too old
 //   engine_verify.cc        checks and repairs
@@ -155,8 +156,8 @@ class RadosEngine : public engine::Engine {
 
   struct Updating;
   Task<absl::Status> UpdateTask(PartitionId id, std::vector<std::string> keys, engine::UpdateFn fn);
-  static bool RunUpdate(Updating& updating, Draft& draft);
-  static bool ApplyChange(Updating& updating, const Change& change, Draft& draft);
+  bool RunUpdate(Updating& updating, Draft& draft);
+  bool ApplyChange(Updating& updating, const Change& change, Draft& draft);
   static bool ApplyErase(Updating& updating, Draft& draft);
   // What has to be done before a change can be written.
   Task<absl::Status> Prepare(std::shared_ptr<Updating> updating);
@@ -235,6 +236,10 @@ class RadosEngine : public engine::Engine {
     stored::Placed placed;
     bool is_placed = false;
     bool suppressed = false;
+    bool crossed = false;
+    uint64_t domain = 0;     // Of the mailbox.
+    int64_t octets = 0;      // That it has more.
+    uint64_t must_know = 0;  // Domain that has to be read before.
   };
   // Enters the message in one mailbox, unless it was; none where it cannot be any more.
   Task<absl::StatusOr<Placing>> RollForward(TransactionId id, std::shared_ptr<const stored::Outcome> outcome,
@@ -252,6 +257,31 @@ class RadosEngine : public engine::Engine {
   // Lets go of bodies that a mailbox names no more.
   Task<absl::Status> DropBodies(uint64_t mailbox);
   void DropBodiesLater(uint64_t mailbox);
+
+  // --- events ----------------------------------------------------------------------
+
+  // The head of a domain as this store has seen it last; false: it has not.
+  bool KnowsDomain(uint64_t number, std::optional<stored::DomainHead>* head);
+  // Records, in the change that is being made, that a mailbox has crossed a threshold.
+  // Returns whether it has.
+  bool RecordCrossing(const std::optional<stored::DomainHead>& domain, Draft& draft);
+  void PutEvent(stored::Event event, Draft& draft);
+  // Enters what partitions have recorded into the log of all.
+  Task<absl::Status> LogEvents(PartitionId id);
+  Task<absl::Status> LogEvent(stored::Event event, std::string origin);
+  // After a change of so many octets in a domain's mailboxes: its pool may have crossed.
+  Task<absl::Status> NotePool(uint64_t domain, int64_t octets);
+  Task<absl::Status> CheckPool(uint64_t domain);
+  Task<absl::Status> RecheckMembers(uint64_t domain);
+  Task<absl::Status> Recheck(uint64_t mailbox);
+  // Where this store's rules are others than those by which all was recorded.
+  Task<absl::Status> RecordMissed();
+  void NoteDisk(bool full);
+  Task<absl::StatusOr<engine::EventPage>> ReadEventsTask(uint64_t after, size_t limit);
+  Task<absl::Status> ExpireEvents();
+  // Calls the listener if there are events that it was not called for.
+  Task<absl::Status> LookForEvents();
+  void TellEvents();
 
   // --- life ------------------------------------------------------------------------
 
@@ -321,6 +351,15 @@ class RadosEngine : public engine::Engine {
     int64_t since_us = 0;
   };
   absl::flat_hash_map<std::string, Seen> seen_ ABSL_GUARDED_BY(mutex_);
+  // How far pools of domains are from a threshold, by what this store knows.
+  struct Gauge {
+    int64_t change = 0;        // Octets since they were summed,
+    int64_t up = 0, down = 0;  // and how many more, or less, would cross.
+  };
+  absl::flat_hash_map<uint64_t, Gauge> gauges_ ABSL_GUARDED_BY(mutex_);
+  std::function<void()> listener_ ABSL_GUARDED_BY(mutex_);
+  uint64_t told_events_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::atomic<bool> missed_recorded_{false};
 };
 
 }  // namespace restante::rados

@@ -56,6 +56,7 @@ absl::Status RadosEngine::Begin() {
     CO_ASSIGN_OR_RETURN(const std::vector<uint64_t> domains,
                         co_await engine->ListedNumbers(PartitionId::Kind::kDomain, 0, SIZE_MAX));
     engine->domains_ = domains.size();
+    engine->RunAlone(engine->RecordMissed());
     // The directory is always there.
     Step step;
     step.run = [](Draft& draft) {
@@ -99,6 +100,7 @@ void RadosEngine::BeatLater() {
           if (!status.ok())
             Log(LogLevel::kWarning, "no life sign could be written", {{"error", status.message()}});
           (co_await engine->SaveStoreTime()).IgnoreError();
+          (co_await engine->LookForEvents()).IgnoreError();
           co_return status;
         }(this),
         [this](const absl::Status&) { BeatLater(); });

@@ -43,7 +43,11 @@ struct RadosEngine::Updating {
   std::optional<uint64_t> must_join;
   uint64_t must_join_bytes = 0;
   uint64_t left_domain = 0;
-  bool erased = false, dropped_bodies = false, lowered = false;
+  bool erased = false, dropped_bodies = false, lowered = false, crossed = false, limits_changed = false;
+  uint64_t must_know = 0;   // Domain that has to be read before.
+  uint64_t in_domain = 0;   // A mailbox's, afterwards.
+  int64_t octets = 0;       // That it has more now,
+  int64_t left_octets = 0;  // and that its former domain has less.
   std::vector<TransactionId> lost;
 };
 
@@ -61,13 +65,13 @@ Task<absl::Status> RadosEngine::UpdateTask(PartitionId id, std::vector<std::stri
   const std::shared_ptr<Partition> partition = PartitionOf(id);
   while (true) {
     Step step;
-    step.run = [updating](Draft& draft) { return RunUpdate(*updating, draft); };
+    step.run = [this, updating](Draft& draft) { return RunUpdate(*updating, draft); };
     const absl::Status status = co_await partition->Post(std::move(step));
     if (!status.ok()) co_return status;
     if (!updating->status.ok()) co_return updating->status;
     if (updating->changed) co_return co_await AfterUpdate(updating);
     const bool prepare = updating->must_enlist || updating->must_drop || !updating->must_hold.empty() ||
-                         updating->must_join.has_value();
+                         updating->must_join.has_value() || updating->must_know != 0;
     if (!prepare) co_return absl::OkStatus();
     const absl::Status prepared = co_await Prepare(updating);
     if (!prepared.ok()) co_return prepared;
@@ -77,7 +81,9 @@ Task<absl::Status> RadosEngine::UpdateTask(PartitionId id, std::vector<std::stri
 bool RadosEngine::RunUpdate(Updating& updating, Draft& draft) {
   updating.status = absl::OkStatus();
   updating.changed = updating.must_enlist = updating.must_drop = updating.erased = updating.dropped_bodies =
-      updating.lowered = false;
+      updating.lowered = updating.crossed = updating.limits_changed = false;
+  updating.must_know = updating.in_domain = 0;
+  updating.octets = updating.left_octets = 0;
   updating.must_hold.clear();
   updating.must_join.reset();
   updating.left_domain = 0;
@@ -186,6 +192,11 @@ bool RadosEngine::ApplyChange(Updating& updating, const Change& change, Draft& d
     updating.must_join_bytes = change.head.mailbox().used_bytes() + state.tail.reserved_bytes();
     return true;
   }
+  std::optional<stored::DomainHead> domain_head;
+  if (mailbox && !change.unmeasured && !KnowsDomain(domain, &domain_head)) {
+    updating.must_know = domain;
+    return true;
+  }
 
   // And is.
   for (const auto& [body, difference] : references) {
@@ -204,6 +215,12 @@ bool RadosEngine::ApplyChange(Updating& updating, const Change& change, Draft& d
       const stored::Limit& limit = head.domain().max_bytes();
       return limit.kind() == stored::Limit::VALUE ? limit.value() : quota::kUnlimited;
     };
+    const auto limits = [](const stored::Head& head) {
+      const stored::DomainHead& of = head.domain();
+      return absl::StrCat(of.default_bytes().SerializeAsString(), "/",
+                          of.default_messages().SerializeAsString(), "/", of.max_bytes().SerializeAsString());
+    };
+    updating.limits_changed = state.exists && limits(change.head) != limits(state.head);
     updating.lowered =
         bound(change.head) < state.tail.granted_bytes() && bound(change.head) < bound(state.head);
   }
@@ -212,8 +229,17 @@ bool RadosEngine::ApplyChange(Updating& updating, const Change& change, Draft& d
     state.tail.mutable_grant()->set_bytes(updating.joined ? updating.joined_bytes : 0);
     state.tail.mutable_grant()->set_version(1);
   }
+  if (mailbox) {
+    const int64_t before = state.exists ? static_cast<int64_t>(state.head.mailbox().used_bytes()) : 0;
+    const int64_t after = static_cast<int64_t>(change.head.mailbox().used_bytes());
+    const bool moves = domain != domain_before;
+    updating.in_domain = domain;
+    updating.octets = moves ? after : after - before;
+    updating.left_octets = moves ? -before : 0;
+  }
   state.exists = true;
   state.head = change.head;
+  if (mailbox && !change.unmeasured) updating.crossed = RecordCrossing(domain_head, draft);
   if (ends) {
     for (const auto& [key, value] : draft.All(kReservationPrefix)) {
       if (const auto id = TransactionOfKey(key)) updating.lost.push_back(*id);
@@ -232,6 +258,7 @@ bool RadosEngine::ApplyErase(Updating& updating, Draft& draft) {
     if (const auto id = TransactionOfKey(key)) updating.lost.push_back(*id);
   }
   updating.left_domain = draft.state().head.mailbox().domain();
+  updating.left_octets = -static_cast<int64_t>(draft.state().head.mailbox().used_bytes());
   updating.erased = true;
   updating.changed = true;
   draft.Remove();
@@ -261,6 +288,7 @@ Task<absl::Status> RadosEngine::Prepare(std::shared_ptr<Updating> updating) {
     updating->held = bodies;
     options_.at("held");
   }
+  if (updating->must_know != 0) CO_RETURN_IF_ERROR((co_await DomainOf(updating->must_know)).status());
   if (updating->must_drop) CO_RETURN_IF_ERROR(co_await DropBodies(updating->id.number));
   co_return absl::OkStatus();
 }
@@ -278,6 +306,15 @@ Task<absl::Status> RadosEngine::AfterUpdate(std::shared_ptr<Updating> updating) 
   if (updating->lowered) {
     const absl::StatusOr<uint64_t> called = co_await CallInAll(id.number, 0);
     if (!called.ok()) co_return called.status();
+  }
+  if (updating->crossed) CO_RETURN_IF_ERROR(co_await LogEvents(id));
+  if (updating->limits_changed) {
+    CO_RETURN_IF_ERROR(co_await RecheckMembers(id.number));
+    CO_RETURN_IF_ERROR(co_await CheckPool(id.number));
+  }
+  CO_RETURN_IF_ERROR(co_await NotePool(updating->in_domain, updating->octets));
+  if (updating->left_domain != 0) {
+    CO_RETURN_IF_ERROR(co_await NotePool(updating->left_domain, updating->left_octets));
   }
   co_return absl::OkStatus();
 }

@@ -85,7 +85,11 @@ Task<absl::Status> RadosEngine::SweepMailboxes(std::set<uint64_t> dead) {
     }
     CO_ASSIGN_OR_RETURN(const Rows dropped, co_await AllRows(object, kDroppedPrefix));
     if (!dropped.empty()) CO_RETURN_IF_ERROR(co_await DropBodies(mailbox));
+    CO_RETURN_IF_ERROR(co_await LogEvents(PartitionId::Mailbox(mailbox)));
   }
+  CO_ASSIGN_OR_RETURN(const std::vector<uint64_t> domains,
+                      co_await ListedNumbers(PartitionId::Kind::kDomain, 0, SIZE_MAX));
+  for (const uint64_t domain : domains) CO_RETURN_IF_ERROR(co_await LogEvents(PartitionId::Domain(domain)));
   co_return absl::OkStatus();
 }
 
@@ -181,6 +185,7 @@ Task<absl::StatusOr<bool>> RadosEngine::ClaimExpiry() {
 }
 
 Task<absl::Status> RadosEngine::Expire() {
+  CO_RETURN_IF_ERROR(co_await ExpireEvents());
   // An outcome goes before what it has left in mailboxes, or that would be placed again.
   for (int i = 0; i < kOutcomeObjects; ++i) {
     if (closing_) co_return absl::OkStatus();

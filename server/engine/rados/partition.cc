@@ -205,7 +205,7 @@ Task<bool> Partition::RunBatch(std::vector<Posted> batch) {
       continue;
     }
 
-    Draft draft(*state, known, fresh, epoch);
+    Draft draft(id_, *state, known, fresh, epoch);
     bool again = false;
     for (Posted& posted : batch) again |= !posted.step.run(draft);
     if (again) {

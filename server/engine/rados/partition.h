@@ -47,6 +47,7 @@ struct PartitionState {
 // What a step sees, and changes. Keys are those of the cluster (keys.h).
 class Draft {
  public:
+  PartitionId partition() const { return partition_; }
   PartitionState& state() { return state_; }
   // Read since the step was posted: a refusal may be founded on it.
   bool fresh() const { return fresh_; }
@@ -77,9 +78,10 @@ class Draft {
     std::map<std::string, std::optional<std::string>> values;
     std::set<std::string> prefixes;
   };
-  Draft(const PartitionState& state, const Known& known, bool fresh, uint64_t epoch)
-      : state_(state), known_(known), fresh_(fresh), epoch_(epoch) {}
+  Draft(PartitionId partition, const PartitionState& state, const Known& known, bool fresh, uint64_t epoch)
+      : partition_(partition), state_(state), known_(known), fresh_(fresh), epoch_(epoch) {}
 
+  const PartitionId partition_;
   PartitionState state_;
   const Known& known_;
   const bool fresh_;

@@ -100,12 +100,12 @@ engine::Capacity RadosEngine::GetCapacity() {
 }
 
 absl::Status RadosEngine::MeasureDisk() {
-  if (!room_) {
-    disk_.SetDisk(options_.max_disk, static_cast<uint64_t>(std::max<int64_t>(0, stored_bytes_)));
-    return absl::OkStatus();
+  Room room = {.used = static_cast<uint64_t>(std::max<int64_t>(0, stored_bytes_)),
+               .limit = quota::kUnlimited};
+  if (room_) {
+    ASSIGN_OR_RETURN(room, room_->Get());
   }
-  ASSIGN_OR_RETURN(const Room room, room_->Get());
-  disk_.SetDisk(std::min(options_.max_disk, room.limit), room.used);
+  if (disk_.SetDisk(std::min(options_.max_disk, room.limit), room.used)) NoteDisk(disk_.capacity().full);
   return absl::OkStatus();
 }
 
@@ -124,12 +124,6 @@ void RadosEngine::ReadBody(BodyId body, uint64_t offset, uint64_t length,
                            Done<absl::StatusOr<std::string>> done) {
   RunWithin<absl::StatusOr<std::string>>(bodies_->Read(body, offset, length), std::move(done));
 }
-
-void RadosEngine::ReadEvents(uint64_t, size_t, Done<absl::StatusOr<engine::EventPage>> done) {
-  std::move(done)(engine::EventPage());
-}
-
-void RadosEngine::OnEvents(std::function<void()>) {}
 
 absl::StatusOr<std::unique_ptr<engine::Engine>> Open(Options options) {
   ASSIGN_OR_RETURN(std::unique_ptr<Cluster> cluster, Cluster::Connect({.conf = options.ceph_conf,
