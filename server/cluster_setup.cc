@@ -65,8 +65,10 @@ class Setup {
     RETURN_IF_ERROR(CheckMarks());
     if (!setup_.ceph.keyring.empty()) RETURN_IF_ERROR(MakeUser());
     for (Part* part : {&index_, &body_}) RETURN_IF_ERROR(MakePool(*part));
-    const std::string store = body_.mark ? *body_.mark : NewStoreId();
-    for (Part* part : {&body_, &index_}) RETURN_IF_ERROR(WriteMark(*part, store));
+    RETURN_IF_ERROR(WriteMark(body_, NewStoreId()));
+    // Another setup at the same time may have been first.
+    ASSIGN_OR_RETURN(body_.mark, ReadMark(*body_.pool, body_.name));
+    RETURN_IF_ERROR(WriteMark(index_, *body_.mark));
     ASSIGN_OR_RETURN(
         const std::string marked,
         CheckStore(cluster_, {index_.name, body_.name, setup_.ceph.allow_min_size_1}, setup_.answer_seconds));
@@ -235,8 +237,8 @@ absl::Status Setup::WriteMark(Part& part, const std::string& store) {
     written.Notify();
   });
   written.WaitForNotification();
-  // Of another setup at the same time, or the index's where both are one pool: whether
-  // they fit is seen in the end.
+  // Of another setup at the same time, or both are one pool: whether the marks fit is seen
+  // in the end.
   if (result == -EEXIST) return absl::OkStatus();
   if (result == -ETIMEDOUT) return rados::NoAnswer(part.name);
   return rados::ToStatus(result, absl::StrCat("pool `", part.name, "`: marking it"));
