@@ -21,9 +21,14 @@ QUANTITIES = ("limits", "requests", "capacity")
 
 
 def copy(directory):
-    """A copy of docker/kubernetes in `directory`, with the certificates that README has people make."""
+    """A copy of docker/kubernetes in `directory`, with the certificates that README has people make, and with what
+    a cluster of Ceph would be known by."""
     kubernetes = directory / "kubernetes"
-    shutil.copytree(SOURCE / "docker/kubernetes", kubernetes, ignore=shutil.ignore_patterns("certificates"))
+    shutil.copytree(SOURCE / "docker/kubernetes", kubernetes, ignore=shutil.ignore_patterns("certificates", "ceph"))
+    ceph = kubernetes / "rook/ceph"
+    ceph.mkdir()
+    for file in ("ceph.conf", "keyring"):
+        (ceph / file).write_text("\n")
     for folder in kubernetes.iterdir():
         text = (folder / "kustomization.yaml").read_text()
         command = re.search(r"^# {3}docker/certificates.sh docker/kubernetes/(\S+)((?: \\\n#)?.*)$", text, re.M)

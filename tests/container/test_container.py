@@ -12,14 +12,23 @@ def volume(images):
     return containers.make_volume()
 
 
-@pytest.mark.parametrize("target", ["store", "smtp"])
-def test_an_image_is_small_and_runs_as_a_number_with_a_health_check(images, target):
+@pytest.mark.parametrize("target, program, most", [
+    ("store", "restante-store", 40e6), ("store-rados", "restante-store", 60e6), ("smtp", "restante-smtp", 40e6)])
+def test_an_image_is_small_and_runs_as_a_number_with_a_health_check(images, target, program, most):
     about = json.loads(containers.run("podman", "image", "inspect", images[target]))[0]
     print(f"{target}: {about['Size'] / 1e6:.1f} MB")
     assert about["Config"]["User"] == "10001:10001"
     assert about["Healthcheck"]["Test"][0] == "CMD"  # Without a shell, as the entry point.
-    assert about["Config"]["Entrypoint"] == [f"restante-{target}"]
-    assert about["Size"] < 40e6
+    assert about["Config"]["Entrypoint"] == [program]
+    assert about["Size"] < most
+
+
+def test_librados_is_in_the_image_for_it_alone(images):
+    setup = ["init-cluster", "--ceph-conf", "/nonexistent"]
+    store = containers.start(images["store-rados"], *setup)
+    assert store.exit_status() == 1 and "`/nonexistent`: No such file" in store.log(), store.log()
+    store = containers.start(images["store"], *setup)
+    assert store.exit_status() == 1 and "needs librados" in store.log(), store.log()
 
 
 def test_a_store_is_not_opened_to_all_unless_told(images, volume):

@@ -14,10 +14,12 @@ import manifests
 from manifests import arguments, named, render, workloads
 
 BUILD_DIR = pathlib.Path(os.environ["E2E_BUILD_DIR"])
-PROGRAMS = {"restante-store": BUILD_DIR / "server/restante-store", "restante-smtp": BUILD_DIR / "client/smtp/restante-smtp"}
-CUSTOM = {"Issuer", "Certificate", "ServiceMonitor"}
+STORE = BUILD_DIR / "server/restante-store"
+PROGRAMS = {"restante-store": STORE, "restante-store-rados": STORE, "restante-smtp": BUILD_DIR / "client/smtp/restante-smtp"}
+ROOK = {"CephBlockPool", "CephClient"}
+CUSTOM = {"Issuer", "Certificate", "ServiceMonitor"} | ROOK
 # What a cluster is given, and what it makes of it by itself.
-OVERLAYS = ("plain", "operators")
+OVERLAYS = ("plain", "operators", "rook")
 
 
 @pytest.fixture(scope="module")
@@ -40,13 +42,14 @@ def secrets(objects):
 
 
 def test_no_field_is_unknown_of_another_type_or_missing(kubernetes):
-    for overlay in (*OVERLAYS, "first-installation"):
+    for overlay in (*OVERLAYS, "first-installation", "rook-first-installation"):
         for item in render(kubernetes / overlay):
             model = manifests.model_of(item)
             assert (model is None) == (item["kind"] in CUSTOM), item["kind"]
             where = f"{overlay}: {item['kind']} {item['metadata']['name']}"
             assert model is None or manifests.problems(item, model, where) == []
-            assert item["kind"] == "Namespace" or item["metadata"]["namespace"] == "restante", where
+            namespace = "rook-ceph" if item["kind"] in ROOK else "restante"
+            assert item["kind"] == "Namespace" or item["metadata"]["namespace"] == namespace, where
 
 
 def test_the_check_finds_what_is_wrong(kubernetes):
@@ -104,6 +107,8 @@ def test_selectors_find_pods_and_ports_that_there_are(objects):
         assert opened == port_names(template), "all that it listens at, and nothing else"
         for rule in policy["spec"]["egress"]:
             for peer in rule.get("to", []):
+                if set(peer) == {"namespaceSelector"}:  # Of others, whose ports are not ours to know.
+                    continue
                 (other,) = pods_of(objects, peer["podSelector"]["matchLabels"])
                 assert {port["port"] for port in rule["ports"]} <= port_names(other)
     for budget in (item for item in objects if item["kind"] == "PodDisruptionBudget"):
@@ -176,7 +181,7 @@ def test_arguments_are_options_of_the_program_and_point_into_the_pod(objects):
 
 def test_front_ends_call_the_store_by_its_service_and_its_certificate(objects, kubernetes):
     front = named(objects, "Deployment", "restante-smtp")["spec"]["template"]["spec"]["containers"][0]
-    host, port = arguments(front)["--store"].split(":")
+    host, port = arguments(front)["--store"].removeprefix("dns:///").split(":")
     service = named(objects, "Service", host)
     assert int(port) in {p["port"] for p in service["spec"]["ports"]}
     issued = [item["spec"] for item in objects if item["kind"] == "Certificate"]
@@ -202,7 +207,9 @@ def test_who_stops_a_pod_is_more_patient_than_its_drain(objects):
         assert template["spec"]["terminationGracePeriodSeconds"] >= drain + 15
 
 
-def test_a_store_is_made_only_while_a_config_map_says_so(objects, kubernetes):
+@pytest.mark.parametrize("overlay", [overlay for overlay in OVERLAYS if overlay != "rook"])
+def test_a_store_is_made_only_while_a_config_map_says_so(kubernetes, overlay):
+    objects = render(kubernetes / overlay)
     (container,) = named(objects, "StatefulSet", "restante-store")["spec"]["template"]["spec"]["containers"]
     (variable,) = container["env"]
     wanted = variable["valueFrom"]["configMapKeyRef"]
@@ -211,6 +218,72 @@ def test_a_store_is_made_only_while_a_config_map_says_so(objects, kubernetes):
     (first,) = render(kubernetes / "first-installation")
     assert (first["kind"], first["metadata"]["name"]) == ("ConfigMap", wanted["name"])
     assert first["data"] == {wanted["key"]: "true"}
+
+
+def test_stores_over_rook_keep_nothing_and_are_the_addresses_of_their_name(kubernetes):
+    objects = render(kubernetes / "rook")
+    assert "StatefulSet" not in {item["kind"] for item in objects}
+    stores = named(objects, "Deployment", "restante-store")["spec"]
+    assert stores["replicas"] > 1
+    assert all({"secret", "configMap"} & set(volume) for volume in stores["template"]["spec"]["volumes"])
+    front = named(objects, "Deployment", "restante-smtp")["spec"]["template"]["spec"]["containers"][0]
+    target = arguments(front)["--store"]
+    assert target.startswith("dns:///"), "resolved again when stores come and go"
+    service = named(objects, "Service", target.removeprefix("dns:///").split(":")[0])
+    assert service["spec"]["clusterIP"] == "None"
+    assert pods_of(objects, service["spec"]["selector"]) == [stores["template"]]
+
+
+def test_rook_makes_the_pools_and_the_user_that_stores_and_their_setup_are_told(kubernetes):
+    objects = render(kubernetes / "rook")
+    job, policy = render(kubernetes / "rook-first-installation")
+    pod = job["spec"]["template"]
+    assert policy["spec"]["podSelector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
+    service = named(objects, "Service", "restante-store")["spec"]["selector"]
+    assert not service.items() <= pod["metadata"]["labels"].items(), "it is no store to call"
+    store = named(objects, "Deployment", "restante-store")["spec"]["template"]["spec"]
+    given, setup = arguments(store["containers"][0]), pod["spec"]["containers"][0]["args"]
+    assert setup[0] == "init-cluster" and pod["spec"]["containers"][0]["image"] == store["containers"][0]["image"]
+    setup = dict(word.split("=", 1) for word in setup[1:])
+    help_ = subprocess.run([STORE, "init-cluster", "--help"], check=True, capture_output=True, text=True).stdout
+    assert set(setup) <= set(re.findall(r"--[a-z-]+", help_))
+    same = {"--ceph-conf": "--ceph-conf", "--ceph-user": "--admin-user", "--ceph-keyring": "--admin-keyring",
+            "--pool-index": "--pool-index", "--pool-body": "--pool-body"}
+    assert {given[store_flag] for store_flag in same} == {setup[flag] for flag in same.values()}
+    assert {v["secret"]["secretName"] for v in pod["spec"]["volumes"]} <= set(secrets(objects))
+
+    pools = [given["--pool-index"], given["--pool-body"]]
+    caps = named(objects, "CephClient", given["--ceph-user"])["spec"]["caps"]
+    assert caps == {"mon": "allow r", "osd": ", ".join(f"allow rwx pool={pool}" for pool in pools)}
+    for pool in pools:
+        spec = named(objects, "CephBlockPool", pool)["spec"]
+        assert spec["application"] == "restante" and spec["replicated"]["size"] == 3
+
+
+def test_what_stores_know_of_rook_is_read_from_its_secrets(tmp_path):
+    """credentials.sh, with something in place of kubectl."""
+    kubectl = tmp_path / "kubectl"
+    kubectl.write_text("""#!/bin/sh
+    case "$*" in
+    "-n rook-ceph get secret rook-ceph-config -o jsonpath={.data.mon_host}") echo '[v2:10.0.0.1:3300]' | base64 ;;
+    "-n rook-ceph get secret rook-ceph-client-restante -o jsonpath={.data.restante}") echo "$KEY" | base64 ;;
+    esac
+    """)
+    kubectl.chmod(0o755)
+
+    def credentials(key):
+        return subprocess.run([manifests.SOURCE / "docker/kubernetes/rook/credentials.sh", tmp_path / "ceph"], text=True,
+                              env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "KEY": key}, capture_output=True)
+
+    done = credentials("")
+    assert done.returncode == 1 and "rook-ceph-client-restante" in done.stderr, done
+    assert not (tmp_path / "ceph/keyring").exists()
+    done = credentials("AQAR5whrA3KXHxAAs4C0CGYEsTSDafHmaAWxWg==")
+    assert done.returncode == 0, done
+    assert (tmp_path / "ceph/ceph.conf").read_text() == "[global]\nmon_host = [v2:10.0.0.1:3300]\n"
+    keyring = tmp_path / "ceph/keyring"
+    assert keyring.read_text() == "[client.restante]\n\tkey = AQAR5whrA3KXHxAAs4C0CGYEsTSDafHmaAWxWg==\n"
+    assert keyring.stat().st_mode & 0o077 == 0
 
 
 def test_compose_is_what_docker_reads():
@@ -222,6 +295,27 @@ def test_compose_is_what_docker_reads():
     assert set(read) == {"certificates", "store", "smtp-1", "smtp-2", "admin", "prometheus", "grafana"}
     for name in ("store", "smtp-1", "smtp-2", "admin", "prometheus"):
         assert read[name]["depends_on"] == {"certificates": {"condition": "service_completed_successfully"}}, name
+
+
+def test_compose_for_ceph_is_beside_it_what_docker_reads():
+    files = [word for name in ("compose.yaml", "compose.rados.yaml") for word in ("--file", manifests.SOURCE / "docker" / name)]
+    command = ["docker-compose", *files, "--profile", "tools", "config"]
+    without = {name: value for name, value in os.environ.items() if name != "CEPH"}
+    done = subprocess.run(command, env=without, capture_output=True, text=True)
+    assert done.returncode != 0 and "ceph.conf and keyring" in done.stderr, done
+    done = subprocess.run(command, env={**without, "CEPH": "/credentials"}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    read = yaml.safe_load(done.stdout)["services"]
+    store = read["store"]
+    assert store["image"] == f"restante-{store['build']['target']}" == "restante-store-rados"
+    assert "container_name" not in store and "ports" not in store, "there may be several"
+    assert "/credentials:/ceph:ro" in store["volumes"]
+    help_ = subprocess.run([STORE, "--help"], check=True, capture_output=True, text=True).stdout
+    assert set(store["environment"]) <= set(re.findall(r"RESTANTE_[A-Z_0-9]+", help_))
+    for name in ("smtp-1", "smtp-2", "admin"):
+        assert read[name]["environment"]["RESTANTE_STORE"] == "dns:///store:8354"
+    (config,) = [word for word in read["prometheus"]["command"] if word.startswith("--config.file=")]
+    assert (manifests.SOURCE / "docker/prometheus" / pathlib.Path(config).name).exists()
 
 
 def test_compose_is_as_strict_and_as_patient():

@@ -66,5 +66,6 @@ def test_what_alerts_and_dashboard_name_exists(metrics):
 def test_the_alerts_are_raised_when_they_should_be():
     assert "SUCCESS" in promtool("check", "config", "prometheus.yaml")
     # The token's file is there in the containers only.
-    assert "SUCCESS" in promtool("check", "config", "--syntax-only", "compose.yaml")
+    for compose in ("compose.yaml", "compose.rados.yaml"):
+        assert "SUCCESS" in promtool("check", "config", "--syntax-only", compose)
     assert "SUCCESS" in promtool("test", "rules", "restante.rules_test.yaml")
