@@ -148,7 +148,7 @@ absl::Status Setup::MakeUser() {
   const std::string user = absl::StrCat("client.", setup_.ceph.user);
   std::string rights;
   for (const Part* part : {&index_, &body_}) {
-    absl::StrAppend(&rights, rights.empty() ? "" : ", ", "allow rwx pool=", part->name);
+    absl::StrAppend(&rights, rights.empty() ? "" : ", ", "allow rw pool=", part->name);
     if (!setup_.ceph.name_space.empty()) absl::StrAppend(&rights, " namespace=", setup_.ceph.name_space);
   }
   absl::StatusOr<Value> found = MonCommand(cluster_, "auth get", JsonText("entity", user));

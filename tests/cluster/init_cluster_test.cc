@@ -113,7 +113,7 @@ TEST_F(InitClusterTest, PoolsThatAreReadyAreMarkedWithoutAnAdministrator) {
   }
   Mon("auth get-or-create", absl::StrCat(JsonText("entity", "client." + setup_.ceph.user),
                                          R"(, "caps": ["mon", "allow r", "osd", ")",
-                                         "allow rwx pool=", index(), ", allow rwx pool=", body(), R"("])"));
+                                         "allow rw pool=", index(), ", allow rw pool=", body(), R"("])"));
   UseAsAdministrator(setup_.ceph.user);
   ASSERT_EQ(SetUpCluster(), absl::OkStatus());
   setup_.ceph.keyring = setup_.admin_keyring;

@@ -254,7 +254,7 @@ def test_rook_makes_the_pools_and_the_user_that_stores_and_their_setup_are_told(
 
     pools = [given["--pool-index"], given["--pool-body"]]
     caps = named(objects, "CephClient", given["--ceph-user"])["spec"]["caps"]
-    assert caps == {"mon": "allow r", "osd": ", ".join(f"allow rwx pool={pool}" for pool in pools)}
+    assert caps == {"mon": "allow r", "osd": ", ".join(f"allow rw pool={pool}" for pool in pools)}
     for pool in pools:
         spec = named(objects, "CephBlockPool", pool)["spec"]
         assert spec["application"] == "restante" and spec["replicated"]["size"] == 3
