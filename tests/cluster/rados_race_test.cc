@@ -1,0 +1,70 @@
+// Stores that race for the same room, and for the same transactions.
+#include <atomic>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "tests/cluster/cluster_fixture.h"
+#include "tests/cluster/rados_stores.h"
+
+namespace restante::rados {
+namespace {
+
+using engine::Id;
+using engine::PartitionId;
+using engine::ValueOf;
+
+constexpr uint64_t kSenders = 200;
+constexpr uint64_t kSize = 1000;
+
+class RadosRace : public cluster::SharedClusterTest {
+ protected:
+  RadosRace() : stores_(conf_, namespace_), one_(stores_.Open()), other_(stores_.Open()) {}
+
+  Store& StoreOf(uint64_t racer) { return racer % 2 == 0 ? one_ : other_; }
+
+  // All deliver to the mailbox that they are told: ten have a receipt, and the others the
+  // `refusal`.
+  void ExpectTen(const std::function<uint64_t(uint64_t racer)>& mailbox_of, const std::string& refusal) {
+    std::atomic<int> stored = 0, refused = 0;
+    Race(kSenders, [&](uint64_t racer) {
+      const std::string answer = stores_.Deliver(StoreOf(racer), racer, kSize, {mailbox_of(racer)});
+      if (answer == "receipt") {
+        ++stored;
+      } else {
+        EXPECT_EQ(answer.substr(0, refusal.size()), refusal);
+        ++refused;
+      }
+    });
+    EXPECT_EQ(stored, 10);
+    EXPECT_EQ(refused, kSenders - 10);
+  }
+
+  Stores stores_;
+  Store &one_, &other_;
+};
+
+TEST_F(RadosRace, RoomForTenTakesTenOfTwoStores) {
+  const uint64_t mailbox = one_.CreateMailboxAndDomain(ValueOf(10 * kSize + kSize - 1));
+  ExpectTen([&](uint64_t) { return mailbox; }, "mailbox: needs 1000 bytes");
+  stores_.ExpectExact(one_);
+  EXPECT_EQ(other_.HeadOf(mailbox).used_bytes(), 10 * kSize);
+}
+
+TEST_F(RadosRace, TenMessagesAreTenOfTwoStores) {
+  const uint64_t mailbox = one_.CreateMailboxAndDomain({}, ValueOf(10));
+  ExpectTen([&](uint64_t) { return mailbox; }, "mailbox: needs 1 messages");
+  stores_.ExpectExact(one_);
+  EXPECT_EQ(other_.HeadOf(mailbox).used_messages(), 10u);
+}
+
+TEST_F(RadosRace, APoolForTenTakesTenOfTwoStoresInAllItsMailboxes) {
+  const uint64_t domain = one_.CreateDomain(ValueOf(10 * kSize));
+  std::vector<uint64_t> mailboxes;
+  for (int i = 0; i < 7; ++i) mailboxes.push_back(StoreOf(i).CreateMailbox(domain));
+  ExpectTen([&](uint64_t racer) { return mailboxes[racer % 7]; }, "domain: needs 1000 bytes");
+  stores_.ExpectExact(one_);
+  EXPECT_EQ(other_.Read(PartitionId::Domain(domain)).used_bytes, 10 * kSize);
+}
+
+}  // namespace
+}  // namespace restante::rados
