@@ -1,0 +1,151 @@
+// Stores that are killed, or sleep, at each step of what they do: what was acknowledged
+// stays, what was not is not there, and what they held can be had again.
+#include <optional>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
+#include "tests/cluster/child_store.h"
+#include "tests/cluster/cluster_fixture.h"
+#include "tests/cluster/rados_stores.h"
+
+namespace restante::rados {
+namespace {
+
+using engine::Describe;
+using engine::ValueOf;
+
+constexpr uint64_t kSize = 1000;
+
+class RadosCrash : public cluster::SharedClusterTest {
+ protected:
+  RadosCrash() : stores_(conf_, namespace_) {
+    // Dead after 2.4 seconds.
+    stores_.options.life_interval = absl::Milliseconds(400);
+    other_ = &stores_.Open();
+    child_.emplace(stores_.options);
+  }
+
+  std::vector<uint64_t> MailboxesFor(int count, uint64_t bytes) {
+    std::vector<uint64_t> mailboxes;
+    for (int i = 0; i < count; ++i) mailboxes.push_back(other_->CreateMailboxAndDomain(ValueOf(bytes)));
+    return mailboxes;
+  }
+  static std::string Delivery(uint64_t tx, uint64_t size, const std::vector<uint64_t>& mailboxes) {
+    return absl::StrCat("deliver ", tx, " ", size, " ", absl::StrJoin(mailboxes, " "));
+  }
+
+  // What the other store says to a delivery as soon as nobody holds the room any more:
+  // "receipt", or that it is used.
+  std::string DeliverWhenDecided(uint64_t tx, uint64_t size, const std::vector<uint64_t>& mailboxes) {
+    std::string answer;
+    const bool decided = Becomes([&] {
+      answer = stores_.DeliverPatiently(*other_, tx, size, mailboxes);
+      return answer == "receipt" || absl::EndsWith(answer, ", full");
+    });
+    EXPECT_TRUE(decided) << answer;
+    return answer;
+  }
+
+  Stores stores_;
+  Store* other_ = nullptr;
+  std::optional<ChildStore> child_;
+};
+
+// --- deliveries --------------------------------------------------------------------
+
+// A step of a delivery, how often it is met before, the recipients, and the message's size.
+struct At {
+  const char* step;
+  int count;
+  int recipients;
+  uint64_t size = kSize;
+};
+void PrintTo(const At& at, std::ostream* out) {
+  *out << at.step << " " << at.count << ", " << at.recipients << " recipients, " << at.size << " bytes";
+}
+
+class RadosDeliveryCrash : public RadosCrash, public testing::WithParamInterface<At> {
+ protected:
+  const At at_ = GetParam();
+  // From then on it is stored.
+  const bool committed_ = at_.step == std::string("committed") || at_.step == std::string("rolled");
+  // There is room for one message.
+  const std::vector<uint64_t> mailboxes_ = MailboxesFor(at_.recipients, at_.size);
+
+  // Another delivery wants the room.
+  void ExpectDecided() {
+    const std::string answer = DeliverWhenDecided(2, at_.size, mailboxes_);
+    if (committed_) {
+      stores_.Remember(1, at_.size, mailboxes_);
+      EXPECT_EQ(answer, absl::StrCat("mailbox: needs ", at_.size, " bytes, ", at_.size,
+                                     " used and 0 reserved of ", at_.size, ", full"));
+    } else {
+      EXPECT_EQ(answer, "receipt");
+    }
+  }
+};
+
+TEST_P(RadosDeliveryCrash, KilledStoreLeavesAllOrNothingAndNoRoomHeld) {
+  ASSERT_TRUE(child_->IsKilledAt(at_.step, at_.count, Delivery(1, at_.size, mailboxes_)));
+  ExpectDecided();
+  EXPECT_EQ(Describe(other_->Settle(1)), committed_ ? "receipt" : "tombstone");
+  stores_.ExpectExact(*other_);
+}
+
+TEST_P(RadosDeliveryCrash, StoreThatWakesChangesNothingThatWasSettled) {
+  ASSERT_TRUE(child_->StopsAt(at_.step, at_.count, Delivery(1, at_.size, mailboxes_)));
+  ExpectDecided();
+  child_->Continue();
+  const std::string answer = child_->Hear();
+  if (committed_) {
+    EXPECT_EQ(answer, "receipt");
+  } else {
+    EXPECT_TRUE(answer == "FAILED_PRECONDITION" || answer == "UNAVAILABLE") << answer;
+  }
+  stores_.ExpectExact(*other_);
+  // And it is a store like any other.
+  const uint64_t mailbox = other_->CreateMailboxAndDomain();
+  EXPECT_TRUE(Becomes([&] { return child_->Ask(Delivery(3, kSize, {mailbox})) == "receipt"; }));
+  stores_.Remember(3, kSize, {mailbox});
+  stores_.ExpectExact(*other_);
+}
+
+INSTANTIATE_TEST_SUITE_P(Steps, RadosDeliveryCrash,
+                         testing::Values(At{"reserved", 1, 1}, At{"seal", 1, 1}, At{"sealed", 1, 1},
+                                         At{"committed", 1, 1}, At{"rolled", 1, 1}, At{"reserved", 3, 5},
+                                         At{"seal", 1, 5}, At{"sealed", 1, 5, 6'000'000},
+                                         At{"committed", 1, 5, 6'000'000}, At{"rolled", 2, 5}),
+                         [](const auto& at) {
+                           return absl::StrCat(at.param.step, "With", at.param.recipients, "Recipients");
+                         });
+
+// --- expunging, copying, creating --------------------------------------------------
+
+class RadosChangeCrash : public RadosCrash, public testing::WithParamInterface<const char*> {};
+using RadosExpungeCrash = RadosChangeCrash;
+
+TEST_P(RadosExpungeCrash, ExpungedMessageIsGoneAndItsRoomAndBodyToo) {
+  const std::vector<uint64_t> mailboxes = MailboxesFor(2, kSize);
+  ASSERT_EQ(stores_.Deliver(*other_, 1, kSize, mailboxes), "receipt");
+  const uint64_t body = other_->EntriesOf(mailboxes[0]).at(0).body();
+  ASSERT_EQ(Describe(other_->Expunge(mailboxes[1], 1)), "ok");
+  ASSERT_TRUE(child_->IsKilledAt(GetParam(), 1, absl::StrCat("expunge ", mailboxes[0], " 1")));
+  for (const uint64_t mailbox : mailboxes) stores_.Forget(1, mailbox);
+  EXPECT_EQ(DeliverWhenDecided(2, kSize, mailboxes), "receipt");
+  other_->ExpectGone(body);
+  stores_.ExpectExact(*other_);
+}
+
+INSTANTIATE_TEST_SUITE_P(Steps, RadosExpungeCrash,
+                         testing::Values("updated", "drop read", "drop decided", "dropped"),
+                         [](const auto& at) {
+                           return absl::StrReplaceAll(at.param, {{" ", "_"}});
+                         });
+
+}  // namespace
+}  // namespace restante::rados
