@@ -124,6 +124,20 @@ INSTANTIATE_TEST_SUITE_P(Steps, RadosDeliveryCrash,
                            return absl::StrCat(at.param.step, "With", at.param.recipients, "Recipients");
                          });
 
+TEST_F(RadosCrash, ReservationThatWasTakenFromASleeperIsNotCommitted) {
+  const std::vector<uint64_t> mailboxes = MailboxesFor(1, kSize);
+  ASSERT_EQ(child_->Ask(absl::StrCat("reserve 1 ", kSize, " ", mailboxes[0])), "confirmed");
+  ASSERT_TRUE(child_->StopsAt("seal", 1, absl::StrCat("commit 1 ", kSize, " ", mailboxes[0])));
+  // Nobody else can know that it was confirmed, and so it may be taken after a while.
+  EXPECT_EQ(stores_.Deliver(*other_, 2, kSize, mailboxes),
+            "mailbox: needs 1000 bytes, 0 used and 1000 reserved of 1000");
+  other_->clock().Advance(stores_.options.rules.soft_after_us);
+  EXPECT_EQ(stores_.Deliver(*other_, 2, kSize, mailboxes), "receipt");
+  child_->Continue();
+  EXPECT_EQ(child_->Hear(), "FAILED_PRECONDITION");
+  stores_.ExpectExact(*other_);
+}
+
 // --- expunging, copying, creating --------------------------------------------------
 
 class RadosChangeCrash : public RadosCrash, public testing::WithParamInterface<const char*> {};

@@ -22,6 +22,11 @@ absl::Status NoSuchMailbox(uint64_t mailbox) {
   return absl::NotFoundError(absl::StrCat("mailbox partition ", mailbox, ": no such mailbox"));
 }
 
+absl::Status TakenAway(const TransactionId& id) {
+  return absl::UnavailableError(
+      absl::StrCat("transaction ", id.ToString(), " was idle for too long: its room was given to another"));
+}
+
 bool IsAlive(const PartitionState& state) {
   return state.exists && state.head.has_mailbox() &&
          state.head.mailbox().state() != stored::MailboxHead::DELETED;
@@ -48,10 +53,13 @@ struct RadosEngine::Asking {
   absl::Status status;
   bool other_domain = false;
   std::optional<Raise> raise;
-  std::vector<TransactionId> taken;  // Of this or another store.
+  std::vector<TransactionId> taken;  // Of this store.
+  // Reservations of other stores that are being taken.
+  std::vector<std::pair<TransactionId, stored::Reservation>> taking;
   // Reservations of other stores that stand in the way.
   std::vector<std::pair<TransactionId, stored::Reservation>> foreign;
   uint64_t own_bytes = 0;
+  bool has_own = false;
   bool busy = false;  // The transaction is another store's, or another attempt's.
 };
 
@@ -70,6 +78,7 @@ bool RadosEngine::MayBeTaken(const TransactionId& id, const stored::Reservation&
            now - hold->second.made_us >= options_.rules.soft_after_us;
   }
   if (reservation.firm()) return false;
+  if (reservation.taken()) return true;
   // Another store's: as long as this one has seen it, by its own clock.
   Seen& seen = seen_[absl::StrCat(mailbox, "/", id.ToString())];
   const std::string value = reservation.SerializeAsString();
@@ -83,7 +92,9 @@ bool RadosEngine::RunAsking(Asking& asking, Draft& draft) {
   asking.other_domain = asking.busy = false;
   asking.raise.reset();
   asking.taken.clear();
+  asking.taking.clear();
   asking.foreign.clear();
+  asking.has_own = false;
   PartitionState& state = draft.state();
   if (!IsAlive(state)) {
     if (!draft.IsFresh()) return false;
@@ -116,7 +127,11 @@ bool RadosEngine::RunAsking(Asking& asking, Draft& draft) {
         asking.foreign.emplace_back(*asking.transaction, own);
         return true;
       }
-      has_own = true;
+      if (own.taken()) {
+        asking.status = TakenAway(*asking.transaction);
+        return true;
+      }
+      has_own = asking.has_own = true;
     }
   }
   if (asking.only_growing && (!has_own || own.bytes() >= asking.bytes)) {
@@ -188,6 +203,16 @@ bool RadosEngine::RunAsking(Asking& asking, Draft& draft) {
         if (!deliveries) asking.result = first->second;
         return true;
       }
+      // Another store may be committing what it holds here: its transaction is settled
+      // first, and before that it is told so that it confirms no more.
+      for (auto& [id, reservation] : takes) {
+        if (!asking.transaction || reservation.incarnation() == incarnation_) continue;
+        asking.taking.emplace_back(id, reservation);
+        if (reservation.taken()) continue;
+        reservation.set_taken(true);
+        draft.Put(ReservationKey(id), reservation.SerializeAsString());
+      }
+      if (!asking.taking.empty()) return true;
     }
     granted = std::min(
         granted,
@@ -251,6 +276,10 @@ Task<absl::StatusOr<ReserveResult>> RadosEngine::Ask(std::shared_ptr<Asking> ask
     CO_RETURN_IF_ERROR(co_await mailbox->Post(std::move(step)));
     for (const TransactionId& id : asking->taken) LoseHold(id, asking->mailbox);
     if (!asking->status.ok()) co_return asking->status;
+    for (const auto& [id, reservation] : asking->taking) {
+      CO_RETURN_IF_ERROR(co_await SettleReservation(id, reservation.attempt(), asking->mailbox));
+    }
+    if (!asking->taking.empty()) continue;
     if (asking->other_domain) continue;
     if (asking->raise) {
       CO_ASSIGN_OR_RETURN(std::optional<Shortage> shortage, co_await RaiseGrant(*asking->raise));
@@ -414,6 +443,11 @@ Task<absl::StatusOr<Confirmed>> RadosEngine::ConfirmTask(TransactionId id) {
   if (firm_later) WriteFirmLater(id);
   for (const std::shared_ptr<Asking>& asking : unsure) {
     absl::StatusOr<ReserveResult> result = co_await Ask(asking);
+    if (result.ok() && !asking->has_own) {
+      // Another store that has taken it has settled the transaction.
+      CO_ASSIGN_OR_RETURN(const std::optional<stored::Outcome> outcome, co_await ReadOutcome(id));
+      if (outcome) co_return TakenAway(id);
+    }
     std::optional<Shortage> lost;
     if (absl::IsNotFound(result.status())) {
       lost = Shortage{.scope = Shortage::Scope::kMailbox, .needed = asking->bytes};
