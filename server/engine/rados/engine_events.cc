@@ -299,7 +299,7 @@ Task<absl::Status> RadosEngine::CheckPool(uint64_t domain) {
         gauge->down = std::max<int64_t>(1, used - octets_at(left) + 1);
       }
     }
-    if (crossing.percent == crossing.previous_percent) return true;
+    if (crossing.percent == crossing.previous_percent) return draft.IsFresh();
     PutEvent(crossing.Apply(&draft.state().head), draft);
     *crossed = true;
     return true;

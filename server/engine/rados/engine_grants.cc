@@ -229,7 +229,7 @@ Task<absl::StatusOr<std::optional<bool>>> RadosEngine::TryRaise(Raise raise) {
       grant = found->grant;
     } else {
       *taken = grant.bytes() >= raise.least;
-      return true;
+      return *taken || draft.IsFresh();
     }
     draft.Touch();
     *taken = grant.bytes() >= raise.least;
@@ -273,6 +273,8 @@ Task<absl::StatusOr<uint64_t>> RadosEngine::CallIn(uint64_t domain, uint64_t mai
       grant.set_bytes(needed);
       grant.set_version(grant.version() + 1);
       draft.Touch();
+    } else if (!draft.IsFresh()) {
+      return false;
     }
     found->grant = grant;
     return true;

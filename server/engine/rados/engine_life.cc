@@ -101,6 +101,9 @@ void RadosEngine::BeatLater() {
             Log(LogLevel::kWarning, "no life sign could be written", {{"error", status.message()}});
           (co_await engine->SaveStoreTime()).IgnoreError();
           (co_await engine->LookForEvents()).IgnoreError();
+          // Another store may have got the first domain, or lost the last.
+          const auto domains = co_await engine->ListedNumbers(PartitionId::Kind::kDomain, 0, SIZE_MAX);
+          if (domains.ok()) engine->domains_ = domains->size();
           co_return status;
         }(this),
         [this](const absl::Status&) { BeatLater(); });

@@ -100,13 +100,15 @@ bool RadosEngine::RunUpdate(Updating& updating, Draft& draft) {
     const PartitionState& state = draft.state();
     absl::StatusOr<engine::Verdict> verdict =
         updating.fn({.head = state.exists ? &state.head : nullptr, .values = values});
+    // A change is proven by its guard; what changes nothing is decided on what is there now.
     if (!verdict.ok()) {
       updating.status = std::move(verdict).status();
-      return true;
+      return draft.IsFresh();
     }
-    if (std::holds_alternative<engine::NoChange>(*verdict)) return true;
+    if (std::holds_alternative<engine::NoChange>(*verdict)) return draft.IsFresh();
     if (const auto* change = std::get_if<Change>(&*verdict)) {
-      return change->erase_partition && !state.exists ? true : ApplyChange(updating, *change, draft);
+      return change->erase_partition && !state.exists ? draft.IsFresh()
+                                                      : ApplyChange(updating, *change, draft);
     }
     const size_t before = updating.keys.size();
     for (const std::string& key : std::get<engine::NeedKeys>(*verdict).keys) {
@@ -175,7 +177,12 @@ bool RadosEngine::ApplyChange(Updating& updating, const Change& change, Draft& d
       return true;
     }
     // Whoever holds a body says so until it has let it go.
-    if (!draft.All(kDroppedPrefix).empty() || !change.released_bodies.empty()) {
+    if (!change.released_bodies.empty()) {
+      updating.status = absl::FailedPreconditionError(
+          absl::StrCat("mailbox partition ", updating.id.number, " ends and lets bodies go in one change"));
+      return true;
+    }
+    if (!draft.All(kDroppedPrefix).empty()) {
       updating.must_drop = true;
       return true;
     }
