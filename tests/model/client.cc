@@ -168,6 +168,10 @@ std::string Client::Events(World& world) {
       engine::stored::QuotaEvent quota = event.quota();
       const std::string domain = quota.name().substr(quota.name().rfind('@') + 1);
       if (std::find(domains_.begin(), domains_.end(), domain) == domains_.end()) continue;
+      if (quota.domain() && worlds_.pools_told_later) {
+        pools_[world.which()][quota.name()] = quota.percent();
+        continue;
+      }
       judge_->Saw(quota.percent() > quota.previous_percent() ? "a threshold reached" : "a threshold left");
       quota.clear_number();
       absl::StrAppend(&by_name[quota.name()], quota.ShortDebugString(), "\n");
@@ -175,6 +179,9 @@ std::string Client::Events(World& world) {
   }
   std::string all;
   for (const auto& [name, lines] : by_name) absl::StrAppend(&all, lines);
+  for (const auto& [name, percent] : pools_[world.which()]) {
+    if (percent > 0) absl::StrAppend(&all, name, " is at ", percent, " percent\n");
+  }
   return all;
 }
 

@@ -126,7 +126,8 @@ class Client {
   Judge* const judge_;
   Dice dice_;
   const std::vector<std::string> domains_;
-  uint64_t heard_[2] = {0, 0};  // Up to which event, in each store.
+  std::map<std::string, uint32_t> pools_[2];  // Percent, as was told last, by name.
+  uint64_t heard_[2] = {0, 0};                // Up to which event, in each store.
 
   std::deque<Delivery> deliveries_;
   std::deque<Letter> past_;      // Oldest first.

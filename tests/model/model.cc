@@ -96,7 +96,12 @@ class Model {
 Model::Model(const ModelOptions& options) : options_(options), dice_(options.seed) {
   const auto open_embedded = [this]() -> absl::StatusOr<std::shared_ptr<engine::Engine>> {
     ASSIGN_OR_RETURN(std::unique_ptr<engine::Engine> opened,
-                     embedded::Open(SmallEngine(directory_.path.string(), rules_, &clock_, &judge_)));
+                     options_.open
+                         ? options_.open({.rules = rules_.rules,
+                                          .clock = &clock_,
+                                          .retry_window_seconds = kRetryWindowSeconds,
+                                          .event_retention_seconds = kEventRetentionSeconds})
+                         : embedded::Open(SmallEngine(directory_.path.string(), rules_, &clock_, &judge_)));
     if (options_.wrap) opened = options_.wrap(std::move(opened));
     return opened;
   };
@@ -116,7 +121,7 @@ Model::Model(const ModelOptions& options) : options_(options), dice_(options.see
     const auto made = Get(world->provisioning().CreateDomain("always.example", {}, ""));
     if (!made.ok()) judge_.Fail(made.status().ToString());
   }
-  const Worlds worlds{embedded_.get(), memory_.get()};
+  const Worlds worlds{embedded_.get(), memory_.get(), options_.open != nullptr};
   shared_ = std::make_unique<SharedMailboxes>(worlds, rules_.rules.grace_bytes, &judge_);
   if (const absl::Status made = shared_->Make(); !made.ok()) judge_.Fail(made.ToString());
   for (int i = 0; i < options_.clients; ++i) {
@@ -219,6 +224,7 @@ void Model::Reopen() {
 
 // What the engine did since it was opened.
 void Model::GatherFigures() {
+  if (options_.open) return;
   const std::map<std::string, uint64_t> now = embedded_->engine().Figures();
   for (const char* name : {"groups", "commits", "index_checkpoints", "failed_groups", "index_reopened"}) {
     figures_[name] += now.at(name);

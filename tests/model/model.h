@@ -10,9 +10,18 @@
 #include <memory>
 #include <string>
 
+#include "absl/status/statusor.h"
+#include "server/base/clock.h"
 #include "server/engine/engine.h"
 
 namespace restante::model {
+
+// What the engine under test is opened with.
+struct EngineRules {
+  engine::QuotaRules rules;
+  const Clock* clock = nullptr;
+  uint64_t retry_window_seconds = 0, event_retention_seconds = 0;
+};
 
 struct ModelOptions {
   uint64_t seed = 0;
@@ -20,7 +29,10 @@ struct ModelOptions {
   uint64_t steps = 20'000;
   int clients = 8;
   int steps_a_round = 60;
-  // Puts itself in front of the embedded engine, for tests of the test.
+  // Opens the engine that is compared with the one in memory, again and again on what the
+  // last one left; none: the embedded one.
+  std::function<absl::StatusOr<std::unique_ptr<engine::Engine>>(const EngineRules&)> open;
+  // Puts itself in front of it, for tests of the test.
   std::function<std::unique_ptr<engine::Engine>(std::unique_ptr<engine::Engine>)> wrap;
   // Is told the number of steps after each round.
   std::function<void(uint64_t steps)> progress;

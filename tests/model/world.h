@@ -82,6 +82,8 @@ class World {
 struct Worlds {
   World* embedded;
   World* memory;
+  // The first one sums pools now and then: it is compared where they are, not how they got there.
+  bool pools_told_later = false;
 
   World& operator[](Which which) const { return which == kEmbedded ? *embedded : *memory; }
 };

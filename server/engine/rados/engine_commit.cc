@@ -320,6 +320,47 @@ bool RadosEngine::RunRollForward(const TransactionId& id, const stored::Outcome&
   return true;
 }
 
+Task<absl::Status> RadosEngine::SavePlaced(uint64_t mailbox) {
+  CO_ASSIGN_OR_RETURN(const Rows rows,
+                      co_await AllRows(PartitionObject(PartitionId::Mailbox(mailbox)), kPlacedPrefix));
+  std::function<Task<absl::Status>(size_t)> save = [this, mailbox, &rows](size_t i) {
+    stored::Placed placed;
+    placed.ParseFromString(rows[i].second);
+    return SavePlaced(TransactionOfKey(rows[i].first).value_or(TransactionId()), mailbox, std::move(placed));
+  };
+  const std::vector<absl::Status> saved = co_await Gather<absl::Status>(rows.size(), kWidth, std::move(save));
+  for (const absl::Status& status : saved) CO_RETURN_IF_ERROR(status);
+  co_return absl::OkStatus();
+}
+
+Task<absl::Status> RadosEngine::SavePlaced(TransactionId id, uint64_t mailbox, stored::Placed placed) {
+  const std::string object = OutcomeObject(id);
+  while (true) {
+    ReadOp read_op = index_->NewRead();
+    const std::vector<std::string> keys(1, KeyOf(id));
+    read_op.Omap(keys);
+    const ObjectRead read = co_await index_->Read(object, std::move(read_op));
+    const auto before = read.omap.find(KeyOf(id));
+    stored::Outcome outcome;
+    // (Too old, or another one's: nobody asks for it.)
+    if (read.result == -ENOENT || before == read.omap.end() || !outcome.ParseFromString(before->second)) {
+      co_return absl::OkStatus();
+    }
+    if (read.result < 0) co_return ToStatus(read.result, object);
+    for (stored::ReceiptRecipient& recipient : *outcome.mutable_receipt()->mutable_recipients()) {
+      if (recipient.mailbox() != mailbox || recipient.outcome() != engine::kOutcomeOk) continue;
+      recipient.set_uid(placed.uid());
+      recipient.set_stored_by(placed.stored_by());
+    }
+    Rows after;
+    after.emplace_back(KeyOf(id), outcome.SerializeAsString());
+    WriteOp op = index_->NewWrite();
+    op.CompareOmap(KeyOf(id), before->second).SetOmap(after);
+    const int result = co_await index_->Write(object, std::move(op), /*frees=*/true);
+    if (result != -ECANCELED) co_return ToStatus(result, object);
+  }
+}
+
 // --- settling ----------------------------------------------------------------------
 
 Await<bool> RadosEngine::AwaitCommit(TransactionId id) {

@@ -9,6 +9,7 @@
 // takes it over; a crash in between leaves room that nobody uses, never room given twice.
 #include <algorithm>
 #include <cerrno>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "server/base/status_macros.h"
@@ -66,6 +67,13 @@ Task<absl::StatusOr<std::optional<stored::DomainHead>>> RadosEngine::DomainOf(ui
   }
   if (!state->exists) co_return std::nullopt;
   co_return state->head.domain();
+}
+
+bool RadosEngine::IsOvercommitted(uint64_t domain) {
+  if (domain == 0) return false;
+  int64_t since_us;
+  const std::optional<PartitionState> state = PartitionOf(PartitionId::Domain(domain))->Cached(&since_us);
+  return state && state->exists && state->tail.granted_bytes() > LimitOf(state->head.domain());
 }
 
 Task<absl::Status> RadosEngine::AddMember(uint64_t domain, uint64_t mailbox, uint64_t bytes) {
@@ -133,12 +141,16 @@ Task<absl::StatusOr<RadosEngine::DomainSums>> RadosEngine::SumsOf(uint64_t domai
 }
 
 Task<absl::StatusOr<std::optional<Shortage>>> RadosEngine::RaiseGrant(Raise raise) {
+  // All that is wanted first, if need be from the others; then what there is.
+  Raise wish = raise;
+  if (!raise.forced) wish.least = std::max(raise.least, raise.wanted);
   for (int round = 0; round < kRounds; ++round) {
-    CO_ASSIGN_OR_RETURN(const std::optional<bool> raised, co_await TryRaise(raise));
+    CO_ASSIGN_OR_RETURN(const std::optional<bool> raised, co_await TryRaise(wish));
     if (raised && *raised) co_return std::nullopt;
     if (raised) continue;  // Somebody else changed it meanwhile.
     CO_ASSIGN_OR_RETURN(const uint64_t called_in, co_await CallInAll(raise.domain, raise.mailbox));
     if (called_in > 0) continue;
+    if (std::exchange(wish.least, raise.least) != raise.least) continue;
     // Nobody has more than he needs: the sums say why it is refused.
     CO_ASSIGN_OR_RETURN(const DomainSums sums, co_await SumsOf(raise.domain));
     CO_ASSIGN_OR_RETURN(const auto head, co_await DomainOf(raise.domain));
@@ -184,9 +196,9 @@ Task<absl::StatusOr<std::optional<bool>>> RadosEngine::TryRaise(Raise raise) {
     if (grant.version() < believed->version()) grant = *believed;
     const uint64_t limit = LimitOf(state.head.domain());
     const uint64_t others = state.tail.granted_bytes() - std::min(state.tail.granted_bytes(), before.bytes());
-    if (grant.bytes() < raise.least) {
-      const uint64_t bound = Add(limit, raise.grace);
-      const uint64_t room = bound - std::min(bound, others);  // For this mailbox in all.
+    const uint64_t bound = Add(limit, raise.grace);
+    const uint64_t room = bound - std::min(bound, others);  // For this mailbox in all.
+    if (grant.bytes() < std::max(raise.least, std::min(raise.wanted, room))) {
       if (raise.least > room && !raise.forced) {
         // (A refusal is never founded on what may be old.)
         if (!draft.IsFresh()) return false;
@@ -323,6 +335,62 @@ Task<absl::StatusOr<uint64_t>> RadosEngine::CallInAll(uint64_t domain, uint64_t 
     freed = Add(freed, **one);
   }
   co_return freed;
+}
+
+Task<absl::StatusOr<bool>> RadosEngine::TakeFromPool(uint64_t domain, uint64_t octets,
+                                                     std::optional<TransactionId> but) {
+  CO_ASSIGN_OR_RETURN(const std::vector<uint64_t> members, co_await MembersOf(domain));
+  const std::set<uint64_t> pool(members.begin(), members.end());
+  struct Silent {
+    int64_t made_us;
+    uint64_t mailbox, octets;
+    TransactionId id;
+    bool operator<(const Silent& other) const { return made_us < other.made_us; }
+  };
+  std::vector<Silent> silent;
+  {
+    const int64_t before = clock_->MonotonicMicros() - options_.rules.soft_after_us;
+    absl::MutexLock lock(&mutex_);
+    for (const auto& [id, transaction] : transactions_) {
+      if (transaction.committing || id == but) continue;
+      for (const auto& [mailbox, hold] : transaction.holds) {
+        if (!hold.held || hold.firm || hold.made_us > before || hold.bytes == 0 || pool.count(mailbox) == 0)
+          continue;
+        silent.push_back({.made_us = hold.made_us, .mailbox = mailbox, .octets = hold.bytes, .id = id});
+      }
+    }
+  }
+  std::sort(silent.begin(), silent.end());
+  uint64_t sum = 0;
+  size_t count = 0;
+  while (count < silent.size() && sum < octets) sum = Add(sum, silent[count++].octets);
+  if (sum < octets) co_return false;
+  for (size_t i = 0; i < count; ++i) {
+    const Silent one = silent[i];
+    auto taken = std::make_shared<bool>(false);
+    Step step;
+    step.frees = true;
+    step.run = [this, one, taken](Draft& draft) {
+      *taken = false;
+      const std::string key = ReservationKey(one.id);
+      if (!draft.Has(key)) return false;
+      stored::Reservation reservation;
+      const std::string* const value = draft.Find(key);
+      if (value == nullptr || !reservation.ParseFromString(*value) ||
+          !MayBeTaken(one.id, reservation, one.mailbox)) {
+        return true;
+      }
+      stored::PartitionTail& tail = draft.state().tail;
+      tail.set_reserved_bytes(tail.reserved_bytes() - std::min(tail.reserved_bytes(), reservation.bytes()));
+      tail.set_reservations(tail.reservations() - std::min<uint64_t>(tail.reservations(), 1));
+      draft.Erase(key);
+      *taken = true;
+      return true;
+    };
+    CO_RETURN_IF_ERROR(co_await MailboxOf(one.mailbox)->Post(std::move(step)));
+    if (*taken) LoseHold(one.id, one.mailbox);
+  }
+  co_return true;
 }
 
 }  // namespace restante::rados

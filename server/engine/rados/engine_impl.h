@@ -184,6 +184,8 @@ class RadosEngine : public engine::Engine {
   Task<absl::StatusOr<std::vector<uint64_t>>> MembersOf(uint64_t domain);
   // The domain's head as it was 5 s ago at most; none: no such domain.
   Task<absl::StatusOr<std::optional<stored::DomainHead>>> DomainOf(uint64_t domain);
+  // Whether more is granted than the domain's limit, as far as this store knows.
+  bool IsOvercommitted(uint64_t domain);
   Task<absl::Status> AddMember(uint64_t domain, uint64_t mailbox, uint64_t bytes);
   Task<absl::Status> RemoveMember(uint64_t domain, uint64_t mailbox);
   struct Raise {
@@ -200,6 +202,10 @@ class RadosEngine : public engine::Engine {
   // Gives back to the domain what the mailbox does not need; how much that was.
   Task<absl::StatusOr<uint64_t>> CallIn(uint64_t domain, uint64_t mailbox);
   Task<absl::StatusOr<uint64_t>> CallInAll(uint64_t domain, uint64_t but);
+  // Takes so many octets of this store's silent reservations in a domain's mailboxes, the
+  // oldest first, if there are as many. Those of other stores go when they are dead, or
+  // somebody asks for their own mailbox.
+  Task<absl::StatusOr<bool>> TakeFromPool(uint64_t domain, uint64_t octets, std::optional<TransactionId> but);
 
   // --- room ------------------------------------------------------------------------
 
@@ -251,6 +257,9 @@ class RadosEngine : public engine::Engine {
                                                std::shared_ptr<const stored::Outcome> outcome);
   Task<absl::StatusOr<stored::Receipt>> SettleTask(TransactionId id);
   Task<absl::Status> HandedOverTask(TransactionId id);
+  // Writes into their outcomes what transactions have left in a mailbox that is going.
+  Task<absl::Status> SavePlaced(uint64_t mailbox);
+  Task<absl::Status> SavePlaced(TransactionId id, uint64_t mailbox, stored::Placed placed);
   Await<bool> AwaitCommit(TransactionId id);
   // Ends a reservation of a store that is dead.
   Task<absl::Status> SettleReservation(TransactionId id, uint64_t attempt, uint64_t mailbox);

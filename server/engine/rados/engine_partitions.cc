@@ -28,7 +28,7 @@ struct RadosEngine::Updating {
   engine::UpdateFn fn;
 
   // Done already.
-  bool enlisted = false;
+  bool enlisted = false, placed_saved = false;
   std::optional<uint64_t> joined;  // Domain that the mailbox was made a member of,
   uint64_t joined_bytes = 0;       // and what it was granted with that.
   uint64_t held_epoch = 0;         // The epoch in which `held` were made holders.
@@ -37,7 +37,7 @@ struct RadosEngine::Updating {
   // What the last run found.
   absl::Status status;
   bool changed = false;
-  bool must_enlist = false, must_drop = false;
+  bool must_enlist = false, must_drop = false, must_save = false;
   uint64_t epoch = 0;
   std::set<BodyId> must_hold;
   std::optional<uint64_t> must_join;
@@ -70,8 +70,9 @@ Task<absl::Status> RadosEngine::UpdateTask(PartitionId id, std::vector<std::stri
     if (!status.ok()) co_return status;
     if (!updating->status.ok()) co_return updating->status;
     if (updating->changed) co_return co_await AfterUpdate(updating);
-    const bool prepare = updating->must_enlist || updating->must_drop || !updating->must_hold.empty() ||
-                         updating->must_join.has_value() || updating->must_know != 0;
+    const bool prepare = updating->must_enlist || updating->must_drop || updating->must_save ||
+                         !updating->must_hold.empty() || updating->must_join.has_value() ||
+                         updating->must_know != 0;
     if (!prepare) co_return absl::OkStatus();
     const absl::Status prepared = co_await Prepare(updating);
     if (!prepared.ok()) co_return prepared;
@@ -80,8 +81,8 @@ Task<absl::Status> RadosEngine::UpdateTask(PartitionId id, std::vector<std::stri
 
 bool RadosEngine::RunUpdate(Updating& updating, Draft& draft) {
   updating.status = absl::OkStatus();
-  updating.changed = updating.must_enlist = updating.must_drop = updating.erased = updating.dropped_bodies =
-      updating.lowered = updating.crossed = updating.limits_changed = false;
+  updating.changed = updating.must_enlist = updating.must_drop = updating.must_save = updating.erased =
+      updating.dropped_bodies = updating.lowered = updating.crossed = updating.limits_changed = false;
   updating.must_know = updating.in_domain = 0;
   updating.octets = updating.left_octets = 0;
   updating.must_hold.clear();
@@ -180,6 +181,10 @@ bool RadosEngine::ApplyChange(Updating& updating, const Change& change, Draft& d
     if (!change.released_bodies.empty()) {
       updating.status = absl::FailedPreconditionError(
           absl::StrCat("mailbox partition ", updating.id.number, " ends and lets bodies go in one change"));
+      return true;
+    }
+    if (mailbox && !updating.placed_saved) {
+      updating.must_save = true;
       return true;
     }
     if (!draft.All(kDroppedPrefix).empty()) {
@@ -296,6 +301,10 @@ Task<absl::Status> RadosEngine::Prepare(std::shared_ptr<Updating> updating) {
     options_.at("held");
   }
   if (updating->must_know != 0) CO_RETURN_IF_ERROR((co_await DomainOf(updating->must_know)).status());
+  if (updating->must_save) {
+    CO_RETURN_IF_ERROR(co_await SavePlaced(updating->id.number));
+    updating->placed_saved = true;
+  }
   if (updating->must_drop) CO_RETURN_IF_ERROR(co_await DropBodies(updating->id.number));
   co_return absl::OkStatus();
 }

@@ -44,6 +44,7 @@ struct RadosEngine::Asking {
   bool exempt = false, firm = false;
   bool grace = false;
   bool another_message = true, another_delivery = true;
+  bool confirming = false;    // What is held stays as it is, and is firm.
   bool only_growing = false;  // Where nothing is held nothing is asked.
   std::optional<stored::DomainHead> domain;
   uint64_t domain_number = 0;
@@ -59,6 +60,7 @@ struct RadosEngine::Asking {
   // Reservations of other stores that stand in the way.
   std::vector<std::pair<TransactionId, stored::Reservation>> foreign;
   uint64_t own_bytes = 0;
+  bool takes_less = false;  // The domain has no more than it gave.
   bool has_own = false;
   bool busy = false;  // The transaction is another store's, or another attempt's.
 };
@@ -133,6 +135,13 @@ bool RadosEngine::RunAsking(Asking& asking, Draft& draft) {
       }
       has_own = asking.has_own = true;
     }
+  }
+  if (asking.confirming && has_own) {
+    // It is held: nobody asks for room again.
+    own.set_firm(true);
+    draft.Put(own_key, own.SerializeAsString());
+    asking.result = engine::Granted{own.bytes()};
+    return true;
   }
   if (asking.only_growing && (!has_own || own.bytes() >= asking.bytes)) {
     asking.result = engine::Granted{own.bytes()};
@@ -228,7 +237,7 @@ bool RadosEngine::RunAsking(Asking& asking, Draft& draft) {
     asking.own_bytes = has_own ? own.bytes() : 0;
     if (!bounded && !asking.transaction) {
       // Nothing is kept of a question.
-    } else if (grant < least || (!bounded && grant < Add(before, granted))) {
+    } else if (grant < least || (!asking.takes_less && grant < Add(before, granted))) {
       asking.raise = Raise{.domain = asking.domain_number,
                            .mailbox = asking.mailbox,
                            .least = least,
@@ -270,6 +279,11 @@ Task<absl::StatusOr<ReserveResult>> RadosEngine::Ask(std::shared_ptr<Asking> ask
       }
       asking->domain_number = state->head.mailbox().domain();
       CO_ASSIGN_OR_RETURN(asking->domain, co_await DomainOf(asking->domain_number));
+      // Where a limit was lowered below what was granted, nothing that is given back may be
+      // used again before the domain is asked.
+      if (IsOvercommitted(asking->domain_number)) {
+        CO_RETURN_IF_ERROR((co_await CallInAll(asking->domain_number, 0)).status());
+      }
     }
     Step step;
     step.run = [this, asking](Draft& draft) { return RunAsking(*asking, draft); };
@@ -283,12 +297,20 @@ Task<absl::StatusOr<ReserveResult>> RadosEngine::Ask(std::shared_ptr<Asking> ask
     if (asking->other_domain) continue;
     if (asking->raise) {
       CO_ASSIGN_OR_RETURN(std::optional<Shortage> shortage, co_await RaiseGrant(*asking->raise));
+      asking->takes_less = true;
       if (!shortage) continue;
       // (Its own reservation is not in its way.)
       shortage->reserved -= std::min(shortage->reserved, asking->own_bytes);
       shortage->needed = std::min(asking->at_least, asking->bytes);
       shortage->full_without_reservations =
           Add(shortage->used, shortage->needed) > Add(shortage->limit, asking->raise->grace);
+      if (!shortage->full_without_reservations) {
+        const uint64_t lacking = Add(Add(shortage->used, shortage->reserved), shortage->needed) -
+                                 Add(shortage->limit, asking->raise->grace);
+        CO_ASSIGN_OR_RETURN(const bool taken,
+                            co_await TakeFromPool(asking->domain_number, lacking, asking->transaction));
+        if (taken) continue;
+      }
       co_return ReserveResult(*shortage);
     }
     // Nobody is refused for what the dead hold.
@@ -434,7 +456,7 @@ Task<absl::StatusOr<Confirmed>> RadosEngine::ConfirmTask(TransactionId id) {
       asking->mailbox = mailbox;
       asking->bytes = asking->at_least = hold.bytes;
       asking->exempt = hold.exempt;
-      asking->firm = true;
+      asking->firm = asking->confirming = true;
       asking->another_delivery = false;
       unsure.push_back(std::move(asking));
     }
