@@ -9,7 +9,6 @@
 namespace restante::rados {
 namespace {
 
-using engine::Id;
 using engine::PartitionId;
 using engine::ValueOf;
 
@@ -64,6 +63,46 @@ TEST_F(RadosRace, APoolForTenTakesTenOfTwoStoresInAllItsMailboxes) {
   ExpectTen([&](uint64_t racer) { return mailboxes[racer % 7]; }, "domain: needs 1000 bytes");
   stores_.ExpectExact(one_);
   EXPECT_EQ(other_.Read(PartitionId::Domain(domain)).used_bytes, 10 * kSize);
+}
+
+TEST_F(RadosRace, RequestThatTwoStoresGetAtOnceIsStoredOnce) {
+  constexpr uint64_t kRequests = 20;
+  const std::vector<uint64_t> mailboxes = {one_.CreateMailboxAndDomain(), one_.CreateMailboxAndDomain(),
+                                           other_.CreateMailboxAndDomain()};
+  const auto deliver_all = [&] {
+    Race(2 * kRequests, [&](uint64_t racer) {
+      EXPECT_EQ(stores_.DeliverPatiently(StoreOf(racer), (racer + 1) / 2, kSize, mailboxes), "receipt");
+    });
+  };
+  deliver_all();
+  stores_.ExpectExact(one_);
+  // Nor is it when it comes again after all is expunged.
+  for (const uint64_t mailbox : mailboxes) {
+    for (const auto& entry : one_.EntriesOf(mailbox)) {
+      EXPECT_TRUE(StoreOf(entry.uid()).Expunge(mailbox, entry.uid()).ok());
+    }
+  }
+  deliver_all();
+  for (uint64_t tx = 1; tx <= kRequests; ++tx) {
+    for (const uint64_t mailbox : mailboxes) stores_.Forget(tx, mailbox);
+  }
+  stores_.ExpectExact(other_);
+}
+
+TEST_F(RadosRace, ClocksThatAreAnHourApartChangeNothing) {
+  constexpr int64_t kHour = int64_t{3600} * 1'000'000;
+  const uint64_t mailbox = one_.CreateMailboxAndDomain(ValueOf(11 * kSize));
+  // Held softly, and new.
+  ASSERT_EQ(one_.Open(kSenders + 1, kSize), "opened");
+  ASSERT_EQ(one_.Reserve(kSenders + 1, mailbox, kSize), "granted 1000");
+  other_.clock().Advance(kHour);
+  other_.clock().SetWall(one_.clock().WallMicros() - kHour);
+  ExpectTen([&](uint64_t) { return mailbox; }, "mailbox: needs 1000 bytes");
+  EXPECT_EQ(one_.Confirm(kSenders + 1), "confirmed");
+  EXPECT_TRUE(one_.Commit(kSenders + 1, engine::Noise(kSize, kSenders + 1), {mailbox}).ok());
+  stores_.Remember(kSenders + 1, kSize, {mailbox});
+  EXPECT_EQ(stores_.Deliver(other_, kSenders + 1, kSize, {mailbox}), "receipt");
+  stores_.ExpectExact(other_);
 }
 
 }  // namespace

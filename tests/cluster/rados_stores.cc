@@ -27,6 +27,7 @@ Options OptionsOf(const std::string& conf, const std::string& name_space) {
   options.pool_body = cluster::kBodyPool;
   options.name_space = name_space;
   options.create = true;
+  options.measured = false;
   return options;
 }
 
