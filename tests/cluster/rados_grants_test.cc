@@ -9,6 +9,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
 #include "tests/cluster/child_store.h"
 #include "tests/cluster/cluster_fixture.h"
 #include "tests/cluster/rados_stores.h"
@@ -64,6 +65,31 @@ TEST_F(RadosGrants, RoomThatIsLentOutIsCalledInByTwoStoresAtOnce) {
   });
   EXPECT_EQ(stored, 10);
   stores_.ExpectExact(one);
+}
+
+TEST_F(RadosGrants, RoomThatAnotherStoreHasCalledInMeanwhileIsHad) {
+  absl::Notification lowered, go_on;
+  std::atomic<bool> first = true;
+  stores_.options.at = [&](absl::string_view step) {
+    if (step != "lowered" || !first.exchange(false)) return;
+    lowered.Notify();
+    go_on.WaitForNotification();
+  };
+  Store& one = stores_.Open();
+  stores_.options.at = [](absl::string_view) {};
+  Store& other = stores_.Open();
+  MakeDomain(other, 2, 3);
+  for (const uint64_t tx : {11, 12}) ASSERT_EQ(stores_.Deliver(other, tx, kSize, {mailboxes_[0]}), "receipt");
+  for (const uint64_t tx : {11, 12}) ASSERT_EQ(Expunge(other, tx, mailboxes_[0]), "ok");
+  // Both find that the first mailbox does not need its grant; one says so, the other tells the domain.
+  std::string answer;
+  std::thread slow([&] { answer = stores_.Deliver(one, 1, kSize, {mailboxes_[1]}); });
+  lowered.WaitForNotification();
+  EXPECT_EQ(stores_.Deliver(other, 2, kSize, {mailboxes_[2]}), "receipt");
+  go_on.Notify();
+  slow.join();
+  EXPECT_EQ(answer, "receipt");
+  stores_.ExpectExact(other);
 }
 
 class RadosGrantCrash : public RadosGrants, public testing::WithParamInterface<const char*> {

@@ -145,11 +145,16 @@ Task<absl::StatusOr<std::optional<Shortage>>> RadosEngine::RaiseGrant(Raise rais
   Raise wish = raise;
   if (!raise.forced) wish.least = std::max(raise.least, raise.wanted);
   for (int round = 0; round < kRounds; ++round) {
-    CO_ASSIGN_OR_RETURN(const std::optional<bool> raised, co_await TryRaise(wish));
+    uint64_t granted = 0;
+    CO_ASSIGN_OR_RETURN(const std::optional<bool> raised, co_await TryRaise(wish, &granted));
     if (raised && *raised) co_return std::nullopt;
     if (raised) continue;  // Somebody else changed it meanwhile.
     CO_ASSIGN_OR_RETURN(const uint64_t called_in, co_await CallInAll(raise.domain, raise.mailbox));
     if (called_in > 0) continue;
+    // What another store has called in meanwhile may be had as well.
+    CO_ASSIGN_OR_RETURN(const PartitionState now,
+                        co_await PartitionOf(PartitionId::Domain(raise.domain))->Read({}, nullptr));
+    if (now.tail.granted_bytes() < granted) continue;
     if (std::exchange(wish.least, raise.least) != raise.least) continue;
     // Nobody has more than he needs: the sums say why it is refused.
     CO_ASSIGN_OR_RETURN(const DomainSums sums, co_await SumsOf(raise.domain));
@@ -163,7 +168,7 @@ Task<absl::StatusOr<std::optional<Shortage>>> RadosEngine::RaiseGrant(Raise rais
                                                 ": its room changes hands too fast, ", kRounds, " times"));
 }
 
-Task<absl::StatusOr<std::optional<bool>>> RadosEngine::TryRaise(Raise raise) {
+Task<absl::StatusOr<std::optional<bool>>> RadosEngine::TryRaise(Raise raise, uint64_t* granted) {
   // What the mailbox believes to have.
   auto believed = std::make_shared<stored::Grant>();
   Step look;
@@ -176,6 +181,7 @@ Task<absl::StatusOr<std::optional<bool>>> RadosEngine::TryRaise(Raise raise) {
 
   struct Found {
     bool short_of = false;
+    uint64_t granted = 0;
     bool none = false;  // No such domain.
     stored::Grant grant;
   };
@@ -203,6 +209,7 @@ Task<absl::StatusOr<std::optional<bool>>> RadosEngine::TryRaise(Raise raise) {
         // (A refusal is never founded on what may be old.)
         if (!draft.IsFresh()) return false;
         found->short_of = true;
+        found->granted = state.tail.granted_bytes();
         return true;
       }
       const uint64_t free = limit - std::min(limit, others);
@@ -222,6 +229,7 @@ Task<absl::StatusOr<std::optional<bool>>> RadosEngine::TryRaise(Raise raise) {
     return true;
   };
   CO_RETURN_IF_ERROR(co_await PartitionOf(PartitionId::Domain(raise.domain))->Post(std::move(give)));
+  *granted = found->granted;
   if (found->short_of) co_return std::nullopt;
   options_.at("granted");
 

@@ -197,8 +197,8 @@ class RadosEngine : public engine::Engine {
   // Has a domain grant more to a mailbox. A shortage has scope, limit and the sums; needed
   // is the caller's to say.
   Task<absl::StatusOr<std::optional<Shortage>>> RaiseGrant(Raise raise);
-  // One round of it; nullopt: there was not enough.
-  Task<absl::StatusOr<std::optional<bool>>> TryRaise(Raise raise);
+  // One round of it; nullopt: there was not enough, with so much granted in all.
+  Task<absl::StatusOr<std::optional<bool>>> TryRaise(Raise raise, uint64_t* granted);
   // Gives back to the domain what the mailbox does not need; how much that was.
   Task<absl::StatusOr<uint64_t>> CallIn(uint64_t domain, uint64_t mailbox);
   Task<absl::StatusOr<uint64_t>> CallInAll(uint64_t domain, uint64_t but);
