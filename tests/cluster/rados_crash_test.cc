@@ -161,5 +161,45 @@ INSTANTIATE_TEST_SUITE_P(Steps, RadosExpungeCrash,
                            return absl::StrReplaceAll(at.param, {{" ", "_"}});
                          });
 
+TEST_F(RadosCrash, CopyThatWasNotMadeHoldsNoBody) {
+  const std::vector<uint64_t> mailboxes = {other_->CreateMailbox(0), other_->CreateMailbox(0)};
+  ASSERT_EQ(stores_.Deliver(*other_, 1, kSize, {mailboxes[0]}), "receipt");
+  const uint64_t body = other_->EntriesOf(mailboxes[0]).at(0).body();
+  ASSERT_TRUE(child_->IsKilledAt("held", 1, absl::StrCat("copy ", mailboxes[0], " 1 ", mailboxes[1])));
+  EXPECT_TRUE(other_->Expunge(mailboxes[0], 1).ok());
+  stores_.Forget(1, mailboxes[0]);
+  other_->ExpectGone(body);
+  stores_.ExpectExact(*other_, {mailboxes[1]});
+}
+
+TEST_F(RadosCrash, SweepTakesNoBodyFromASlowCopy) {
+  const std::vector<uint64_t> mailboxes = {other_->CreateMailbox(0), other_->CreateMailbox(0)};
+  {
+    ChildStore sender(stores_.options);
+    ASSERT_EQ(sender.Ask(Delivery(1, kSize, {mailboxes[0]})), "receipt");
+  }
+  ASSERT_TRUE(child_->StopsAt("held", 1, absl::StrCat("copy ", mailboxes[0], " 1 ", mailboxes[1])));
+  // The sender's run, whose body it is, and that which copies.
+  ASSERT_TRUE(Becomes([&] { return other_->engine().Figures()["runs_swept"] == 2; }));
+  child_->Continue();
+  EXPECT_EQ(child_->Hear(), "ok");
+  EXPECT_TRUE(other_->Expunge(mailboxes[0], 1).ok());
+  stores_.ExpectExact(*other_, {mailboxes[0]});
+  const auto copies = other_->EntriesOf(mailboxes[1]);
+  ASSERT_EQ(copies.size(), 1u);
+  EXPECT_TRUE(other_->TextOf(copies[0]) == engine::Noise(kSize, 1));
+}
+
+TEST_F(RadosCrash, MailboxThatWasNotMadeTakesNothingOfItsDomain) {
+  for (const char* const step : {"enlisted", "joined", "updated"}) {
+    const uint64_t domain = other_->CreateDomain(ValueOf(kSize));
+    ChildStore child(stores_.options);
+    ASSERT_TRUE(child.IsKilledAt(step, 1, absl::StrCat("mailbox ", domain)));
+    const uint64_t mailbox = other_->CreateMailbox(domain);
+    EXPECT_EQ(stores_.DeliverPatiently(*other_, domain, kSize, {mailbox}), "receipt") << step;
+  }
+  stores_.ExpectExact(*other_);
+}
+
 }  // namespace
 }  // namespace restante::rados

@@ -156,6 +156,7 @@ class RadosEngine : public engine::Engine {
 
   struct Updating;
   Task<absl::Status> UpdateTask(PartitionId id, std::vector<std::string> keys, engine::UpdateFn fn);
+  Task<absl::Status> RunUpdates(std::shared_ptr<Updating> updating);
   bool RunUpdate(Updating& updating, Draft& draft);
   bool ApplyChange(Updating& updating, const Change& change, Draft& draft);
   static bool ApplyErase(Updating& updating, Draft& draft);
@@ -310,6 +311,8 @@ class RadosEngine : public engine::Engine {
   Task<absl::Status> SweepBody(BodyId body);
   // Whether the mailbox names a body, or is letting it go.
   Task<absl::StatusOr<bool>> Names(uint64_t mailbox, BodyId body);
+  // Has a mailbox let a body go that it does not name; false: there is no such mailbox.
+  Task<absl::StatusOr<bool>> LetGo(uint64_t mailbox, BodyId body);
   Task<absl::StatusOr<std::vector<std::string>>> ListBodyObjects();
   Task<absl::StatusOr<bool>> ClaimExpiry();
   Task<absl::Status> Expire();

@@ -33,12 +33,12 @@ struct RadosEngine::Updating {
   uint64_t joined_bytes = 0;       // and what it was granted with that.
   uint64_t held_epoch = 0;         // The epoch in which `held` were made holders.
   std::set<BodyId> held;
+  bool notes_held = false;  // And which the partition notes as such that it may let go.
 
   // What the last run found.
   absl::Status status;
   bool changed = false;
   bool must_enlist = false, must_drop = false, must_save = false;
-  uint64_t epoch = 0;
   std::set<BodyId> must_hold;
   std::optional<uint64_t> must_join;
   uint64_t must_join_bytes = 0;
@@ -62,7 +62,13 @@ Task<absl::Status> RadosEngine::UpdateTask(PartitionId id, std::vector<std::stri
   updating->id = id;
   updating->keys = std::move(keys);
   updating->fn = std::move(fn);
-  const std::shared_ptr<Partition> partition = PartitionOf(id);
+  const absl::Status status = co_await RunUpdates(updating);
+  if (updating->notes_held && !updating->changed) DropBodiesLater(id.number);
+  co_return status;
+}
+
+Task<absl::Status> RadosEngine::RunUpdates(std::shared_ptr<Updating> updating) {
+  const std::shared_ptr<Partition> partition = PartitionOf(updating->id);
   while (true) {
     Step step;
     step.run = [this, updating](Draft& draft) { return RunUpdate(*updating, draft); };
@@ -89,7 +95,6 @@ bool RadosEngine::RunUpdate(Updating& updating, Draft& draft) {
   updating.must_join.reset();
   updating.left_domain = 0;
   updating.lost.clear();
-  updating.epoch = draft.epoch();
   while (true) {
     bool known = true;
     for (const std::string& key : updating.keys) known &= draft.Has(PortKey(key));
@@ -215,6 +220,7 @@ bool RadosEngine::ApplyChange(Updating& updating, const Change& change, Draft& d
     const uint64_t before = CountOf(draft.Find(ReferenceKey(body)));
     const uint64_t count = before + static_cast<uint64_t>(difference);
     if (count > 0) draft.Put(ReferenceKey(body), Hex(count));
+    if (count > 0 && before == 0) draft.Erase(DroppedKey(body));
     if (count > 0) continue;
     draft.Erase(ReferenceKey(body));
     draft.Put(DroppedKey(body), state.seq);
@@ -292,8 +298,22 @@ Task<absl::Status> RadosEngine::Prepare(std::shared_ptr<Updating> updating) {
   }
   if (!updating->must_hold.empty()) {
     const std::set<BodyId> bodies = updating->must_hold;
-    // Should the epoch end while this is done, it is done again.
-    updating->held_epoch = updating->epoch;
+    // Should this store end before the entry is there, whoever finds the key lets the body go.
+    Step note;
+    note.run = [updating, bodies](Draft& draft) {
+      bool known = true;
+      for (const BodyId body : bodies) known &= draft.Has(ReferenceKey(body));
+      if (!known) return false;
+      // Should the epoch end while this is done, it is done again.
+      updating->held_epoch = draft.epoch();
+      for (const BodyId body : bodies) {
+        if (!draft.state().exists || draft.Find(ReferenceKey(body)) != nullptr) continue;
+        draft.Put(DroppedKey(body), draft.state().seq);
+        updating->notes_held = true;
+      }
+      return true;
+    };
+    CO_RETURN_IF_ERROR(co_await PartitionOf(updating->id)->Post(std::move(note)));
     for (const BodyId body : bodies) {
       CO_RETURN_IF_ERROR(co_await bodies_->AddHolder(body, updating->id.number));
     }

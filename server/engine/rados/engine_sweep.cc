@@ -138,6 +138,27 @@ Task<absl::StatusOr<bool>> RadosEngine::Names(uint64_t mailbox, BodyId body) {
   co_return state.exists && !values.empty();
 }
 
+// Through the mailbox, for it may be about to name the body: a copy on its way there is
+// told by the guard.
+Task<absl::StatusOr<bool>> RadosEngine::LetGo(uint64_t mailbox, BodyId body) {
+  auto exists = std::make_shared<bool>(false);
+  Step step;
+  step.frees = true;
+  step.run = [body, exists](Draft& draft) {
+    *exists = draft.state().exists;
+    if (!*exists) return draft.IsFresh();
+    // (Both are asked for at once.)
+    if (bool named = draft.Has(ReferenceKey(body)); !draft.Has(DroppedKey(body)) || !named) return false;
+    if (draft.Find(ReferenceKey(body)) == nullptr && draft.Find(DroppedKey(body)) == nullptr) {
+      draft.Put(DroppedKey(body), draft.state().seq);
+    }
+    return true;
+  };
+  CO_RETURN_IF_ERROR(co_await MailboxOf(mailbox)->Post(std::move(step)));
+  if (*exists) CO_RETURN_IF_ERROR(co_await DropBodies(mailbox));
+  co_return *exists;
+}
+
 Task<absl::Status> RadosEngine::SweepBody(BodyId body) {
   CO_ASSIGN_OR_RETURN(BodyState state, co_await bodies_->ReadState(body));
   if (!state.exists) co_return absl::OkStatus();
@@ -153,9 +174,10 @@ Task<absl::Status> RadosEngine::SweepBody(BodyId body) {
     if (id) {
       CO_ASSIGN_OR_RETURN(const stored::Receipt receipt, co_await SettleTask(*id));
     }
+    CO_ASSIGN_OR_RETURN(const bool let_go, co_await LetGo(holder, body));
     CO_ASSIGN_OR_RETURN(state, co_await bodies_->ReadState(body));
-    CO_ASSIGN_OR_RETURN(const bool names_now, co_await Names(holder, body));
-    if (names_now) continue;
+    if (!state.exists) co_return absl::OkStatus();
+    if (let_go) continue;
     const absl::Status removed = co_await bodies_->RemoveHolder(body, holder, state);
     // Somebody is busy with it: the next sweep looks again.
     if (!removed.ok() && !absl::IsAborted(removed)) co_return removed;
