@@ -37,7 +37,8 @@ absl::StatusOr<Room> RoomOf(const Value& df, const Value& osd_dump, const std::s
   const double total = NumberIn(MemberOf(df, "stats"), "total_bytes");
   const Value& stats = MemberOf(PoolIn(df, "name", pool), "stats");
   const double copies = NumberIn(PoolIn(osd_dump, "pool_name", pool), "size");
-  if (total <= 0 || copies <= 0) {
+  // A new pool is not in the report for some seconds: that is no pool without room.
+  if (total <= 0 || copies <= 0 || !stats.has_struct_value()) {
     return absl::UnavailableError(
         absl::StrCat("the cluster reports no room for pool `", pool, "`: does a manager (ceph-mgr) run?"));
   }
