@@ -151,6 +151,20 @@ std::pair<std::string, int> Program(const std::string& arguments) {
   return {text, WEXITSTATUS(::pclose(output))};
 }
 
+TEST_F(InitClusterTest, StoreEndsWithOneLineWhereThePoolsAreNotReady) {
+  const std::string options =
+      absl::StrCat("--engine rados --listen 127.0.0.1:0 --ops-listen none --ceph-user admin --ceph-conf ",
+                   conf_, " --pool-index ", index(), " --pool-body ", body());
+  const auto [missing, status] = Program(options);
+  EXPECT_EQ(status, 1);
+  EXPECT_THAT(missing, AllOf(StartsWith("restante-store: pool `" + index()), HasSubstr("there is none")));
+  EXPECT_EQ(std::count(missing.begin(), missing.end(), '\n'), 1);
+  MakePool(index());
+  MakePool(body());
+  EXPECT_THAT(Program(options).first,
+              HasSubstr("no store of Restante is in it; `restante-store init-cluster`"));
+}
+
 TEST_F(InitClusterTest, ProgramSaysWhatItDidAndWhyNotInOneLine) {
   const std::string options =
       absl::StrCat("init-cluster --ceph-conf ", conf_, " --ceph-user ", setup_.ceph.user, " --pool-index ",
