@@ -298,8 +298,10 @@ absl::StatusOr<std::unique_ptr<Cluster>> Cluster::Connect(const ClusterOptions& 
   const std::string seconds = absl::StrCat(options.connect_seconds);
   library->conf_set(handle, "client_mount_timeout", seconds.c_str());
   if (!options.keyring.empty()) library->conf_set(handle, "keyring", options.keyring.c_str());
-  // A time-out would not be a "no".
+  // A time-out would not be a "no". Monitors are asked, and told nothing but what may be
+  // told again.
   library->conf_set(handle, "rados_osd_op_timeout", "0");
+  library->conf_set(handle, "rados_mon_op_timeout", seconds.c_str());
   if (const int result = library->connect(handle); result < 0) {
     const absl::Status status =
         ToStatus(result, absl::StrCat("Ceph cluster of `", options.conf, "` as ", user));

@@ -129,11 +129,11 @@ class Pool {
 };
 
 struct ClusterOptions {
-  std::string conf;        // Path of ceph.conf.
-  std::string user;        // Without `client.`.
-  std::string keyring;     // Path; empty: as the conf says.
-  std::string name_space;  // Of objects in the pools.
-  uint32_t connect_seconds = 10;
+  std::string conf;               // Path of ceph.conf.
+  std::string user;               // Without `client.`.
+  std::string keyring;            // Path; empty: as the conf says.
+  std::string name_space;         // Of objects in the pools.
+  uint32_t connect_seconds = 10;  // How long is waited for a monitor, also later on.
 };
 
 class Cluster {

@@ -8,6 +8,12 @@
 
 namespace restante::rados {
 
+namespace {
+
+constexpr char kOsdTimeout[] = "rados_osd_op_timeout";
+
+}  // namespace
+
 using google::protobuf::Value;
 
 absl::StatusOr<Value> MonCommand(Cluster& cluster, absl::string_view prefix, absl::string_view arguments) {
@@ -48,15 +54,9 @@ const Value& MemberOf(const Value& object, const char* name) {
 }
 
 BoundedWaits::BoundedWaits(Cluster* cluster, uint32_t seconds) : cluster_(cluster) {
-  Set(absl::StrCat(seconds));
+  cluster_->library()->conf_set(cluster_->handle(), kOsdTimeout, absl::StrCat(seconds).c_str());
 }
 
-BoundedWaits::~BoundedWaits() { Set("0"); }
-
-void BoundedWaits::Set(const std::string& seconds) {
-  for (const char* const option : {"rados_osd_op_timeout", "rados_mon_op_timeout"}) {
-    cluster_->library()->conf_set(cluster_->handle(), option, seconds.c_str());
-  }
-}
+BoundedWaits::~BoundedWaits() { cluster_->library()->conf_set(cluster_->handle(), kOsdTimeout, "0"); }
 
 }  // namespace restante::rados

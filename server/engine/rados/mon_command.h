@@ -15,7 +15,8 @@ namespace restante::rados {
 
 // Sends {"prefix": `prefix`, `arguments`, "format": "json"} and returns the answer; null if
 // there is none. `arguments` are JSON members, with names and texts that need no escapes.
-// Blocks. The error is as ToStatus has it, with what the monitor says about it.
+// Blocks, for ClusterOptions::connect_seconds at most. The error is as ToStatus has it, with
+// what the monitor says about it.
 absl::StatusOr<google::protobuf::Value> MonCommand(Cluster& cluster, absl::string_view prefix,
                                                    absl::string_view arguments);
 
@@ -25,9 +26,9 @@ std::string JsonText(absl::string_view name, absl::string_view value);
 // Of a JSON object; null if it has no such member.
 const google::protobuf::Value& MemberOf(const google::protobuf::Value& object, const char* name);
 
-// While it lives no operation and no command of the cluster waits for longer: it is
-// answered ETIMEDOUT, which for a write is no "no". For the time before an engine works,
-// when nothing else is under way.
+// While it lives no operation on objects waits for longer: it is answered ETIMEDOUT, which
+// for a write is no "no". For the time before an engine works, when nothing else is under
+// way.
 class BoundedWaits {
  public:
   BoundedWaits(Cluster* cluster, uint32_t seconds);
@@ -36,8 +37,6 @@ class BoundedWaits {
   BoundedWaits& operator=(const BoundedWaits&) = delete;
 
  private:
-  void Set(const std::string& seconds);
-
   Cluster* const cluster_;
 };
 
