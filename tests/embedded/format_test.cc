@@ -2,8 +2,8 @@
 #include <gtest/gtest.h>
 
 #include "absl/strings/str_cat.h"
-#include "server/engine/embedded/body_codec.h"
 #include "server/base/crc32c.h"
+#include "server/engine/embedded/body_codec.h"
 #include "server/engine/embedded/index_keys.h"
 #include "server/engine/embedded/key_table.h"
 #include "server/engine/embedded/record.h"

@@ -8,8 +8,8 @@
 #include <set>
 
 #include "absl/strings/str_cat.h"
-#include "server/engine/embedded/body_codec.h"
 #include "server/base/crc32c.h"
+#include "server/engine/embedded/body_codec.h"
 #include "server/engine/embedded/group_record.h"
 #include "tests/embedded/small_store.h"
 

@@ -6,10 +6,10 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "server/base/crc32c.h"
 #include "server/base/status_macros.h"
 #include "server/engine/embedded/backup_check.h"
 #include "server/engine/embedded/backup_directory.h"
-#include "server/base/crc32c.h"
 
 namespace restante::embedded {
 namespace {

@@ -5,9 +5,9 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "server/base/crc32c.h"
 #include "server/base/status_macros.h"
 #include "server/engine/embedded/body_reader.h"
-#include "server/base/crc32c.h"
 #include "server/engine/embedded/record.h"
 #include "server/engine/embedded/segment_reader.h"
 #include "server/engine/embedded/segment_scan.h"

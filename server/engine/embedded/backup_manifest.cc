@@ -10,8 +10,8 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "absl/time/time.h"
-#include "server/base/status_macros.h"
 #include "server/base/crc32c.h"
+#include "server/base/status_macros.h"
 #include "server/engine/embedded/segment_reader.h"
 
 namespace restante::embedded {

@@ -4,8 +4,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "server/base/status_macros.h"
 #include "server/base/crc32c.h"
+#include "server/base/status_macros.h"
 #include "server/engine/embedded/zstd_block.h"
 
 namespace restante::embedded {

@@ -3,9 +3,9 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "server/base/crc32c.h"
 #include "server/base/status_macros.h"
 #include "server/engine/embedded/body_codec.h"
-#include "server/base/crc32c.h"
 #include "server/engine/embedded/zstd_block.h"
 
 namespace restante::embedded {

@@ -12,8 +12,8 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
-#include "server/base/status_macros.h"
 #include "server/base/crc32c.h"
+#include "server/base/status_macros.h"
 #include "server/engine/embedded/index_files.h"
 #include "server/engine/embedded/record.h"
 

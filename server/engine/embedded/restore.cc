@@ -7,9 +7,9 @@
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "server/base/crc32c.h"
 #include "server/base/status_macros.h"
 #include "server/engine/embedded/backup_directory.h"
-#include "server/base/crc32c.h"
 #include "server/engine/embedded/data_dir.h"
 
 namespace restante::embedded {

@@ -7,9 +7,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/strip.h"
+#include "server/base/crc32c.h"
 #include "server/base/status_macros.h"
 #include "server/engine/embedded/body_codec.h"
-#include "server/base/crc32c.h"
 #include "server/engine/embedded/group_record.h"
 
 namespace restante::embedded {
