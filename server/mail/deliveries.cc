@@ -142,6 +142,7 @@ v1::Capacity Deliveries::GetCapacity() const {
   out.set_read_only(disk.read_only);
   out.set_max_message_bytes(options_.max_message);
   out.set_max_recipients(options_.max_recipients);
+  out.set_draining(draining_);
   const int64_t now = clock_->WallMicros();
   out.mutable_time()->set_seconds(now / 1'000'000);
   out.mutable_time()->set_nanos(static_cast<int32_t>(now % 1'000'000 * 1000));
