@@ -19,7 +19,7 @@ namespace {
 // The largest answer is a page of 1000 entries with long names.
 constexpr int kMaxReceive = 16 * 1024 * 1024;
 
-std::shared_ptr<grpc::Channel> MakeChannel(const ClientOptions& options,
+std::shared_ptr<grpc::Channel> MakeChannel(const ClientOptions& options, const std::string& name,
                                            const std::shared_ptr<grpc::ChannelCredentials>& credentials) {
   using std::chrono::milliseconds;
   auto millis = [](milliseconds d) { return static_cast<int>(std::clamp<int64_t>(d.count(), 1, 3'600'000)); };
@@ -38,18 +38,21 @@ std::shared_ptr<grpc::Channel> MakeChannel(const ClientOptions& options,
   // A store is addressed directly: a proxy of the environment is for the web.
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   arguments.SetMaxReceiveMessageSize(kMaxReceive);
+  // TLS compares the certificate with it.
+  if (!name.empty()) arguments.SetString(GRPC_ARG_DEFAULT_AUTHORITY, name);
   return grpc::CreateCustomChannel(options.target, credentials, arguments);
 }
 
 }  // namespace
 
-Channels::Channels(const ClientOptions& options)
+Channels::Channels(const ClientOptions& options, const std::string& name)
     : options_(options),
+      name_(name),
       watch_(
           {options.credentials.ca_file, options.credentials.certificate_file, options.credentials.key_file}),
       token_watch_({options.credentials.token_file}) {
   absl::MutexLock lock(&mutex_);
-  why_ = CheckCombination(options_.credentials, options_.target);
+  why_ = CheckCombination(options_.credentials, name_.empty() ? options_.target : name_);
   if (!why_.ok()) return;
   Read();
   if (!options_.credentials.token_file.empty()) ReadToken();
@@ -81,14 +84,14 @@ void Channels::Read() {
   }
   why_ = absl::OkStatus();
   if (files.ca_file.empty()) {
-    channel_ = MakeChannel(options_, grpc::InsecureChannelCredentials());
+    channel_ = MakeChannel(options_, name_, grpc::InsecureChannelCredentials());
     return;
   }
   grpc::SslCredentialsOptions ssl;
   ssl.pem_root_certs = std::move(texts->authorities);
   ssl.pem_cert_chain = std::move(texts->certificate);
   ssl.pem_private_key = std::move(texts->key);
-  channel_ = MakeChannel(options_, grpc::SslCredentials(ssl));
+  channel_ = MakeChannel(options_, name_, grpc::SslCredentials(ssl));
 }
 
 void Channels::ReadToken() {

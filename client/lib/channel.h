@@ -22,7 +22,9 @@ namespace restante::client_internal {
 // not connect before its first. Any thread.
 class Channels {
  public:
-  explicit Channels(const ClientOptions& options);
+  // To `options.target`. `name`: as what it is known where that is not the target itself
+  // but an address of it: `HOST:PORT`, which its certificate has to be for.
+  explicit Channels(const ClientOptions& options, const std::string& name = "");
 
   // The channel for calls to come; the same until Renew finds other files. Null,
   // and `why` told, as long as none of the files was ever of use.
@@ -41,6 +43,7 @@ class Channels {
   void ReadToken() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const ClientOptions options_;
+  const std::string name_;
   mutable absl::Mutex mutex_;
   FileWatch watch_ ABSL_GUARDED_BY(mutex_);
   FileWatch token_watch_ ABSL_GUARDED_BY(mutex_);

@@ -10,7 +10,9 @@
 #include "absl/synchronization/mutex.h"
 #include "client/lib/channel.h"
 #include "client/lib/grpc_status.h"
+#include "client/lib/store_names.h"
 #include "client/lib/timer.h"
+#include "restante/errors.h"
 #include "restante/v1/delivery.grpc.pb.h"
 #include "restante/v1/mailbox.grpc.pb.h"
 #include "restante/v1/message.grpc.pb.h"
@@ -20,6 +22,7 @@
 namespace restante {
 namespace {
 
+using client_internal::StoreName;
 using client_internal::Timer;
 using client_internal::ToStatus;
 
@@ -77,34 +80,81 @@ class Patience {
   const std::shared_ptr<Timer> timer_ = std::make_shared<Timer>();
 };
 
+// How long one of several stores may take to be connected to.
+constexpr std::chrono::milliseconds kConnectPatience{1'000};
+
+// Whether calls would reach somebody; connects if need be.
+bool IsThere(grpc::Channel& channel) {
+  const auto deadline = std::chrono::system_clock::now() + kConnectPatience;
+  for (grpc_connectivity_state state = channel.GetState(/*try_to_connect=*/true); state != GRPC_CHANNEL_READY;
+       state = channel.GetState(true)) {
+    if (state == GRPC_CHANNEL_TRANSIENT_FAILURE || !channel.WaitForStateChange(state, deadline)) return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 struct Client::Stubs {
-  explicit Stubs(const ClientOptions& options)
-      : target(options.target), deadline(options.deadline), channels(options) {}
+  explicit Stubs(const ClientOptions& options) : deadline(options.deadline) {
+    const absl::StatusOr<std::vector<StoreName>> names = client_internal::ParseStoreNames(options.target);
+    none = names.status();
+    if (!names.ok()) return;
+    for (const StoreName& name : *names) {
+      ClientOptions one = options;
+      one.target = name.target;
+      stores.push_back(std::make_unique<Store>(one));
+    }
+  }
 
   // Of one channel.
   struct Set {
-    explicit Set(const std::shared_ptr<grpc::Channel>& c)
-        : channel(c), delivery(c), mailbox(c), message(c), store(c) {}
+    Set(client_internal::Channels* of, const std::shared_ptr<grpc::Channel>& c)
+        : channels(of), channel(c), delivery(c), mailbox(c), message(c), store(c) {}
 
+    client_internal::Channels* const channels;
     const std::shared_ptr<grpc::Channel> channel;
     v1::DeliveryService::Stub delivery;
     v1::MailboxService::Stub mailbox;
     v1::MessageService::Stub message;
     v1::StoreService::Stub store;
   };
+  struct Store {
+    explicit Store(const ClientOptions& options) : channels(options) {}
+    client_internal::Channels channels;
+    std::shared_ptr<Set> set;
+  };
 
   // Those for the next call: others than before once the credentials have changed.
   absl::StatusOr<std::shared_ptr<Set>> Current() {
-    channels.Look();
-    channels.Renew();
-    absl::Status why;
-    const std::shared_ptr<grpc::Channel> channel = channels.Current(&why);
-    if (channel == nullptr) return why;
     absl::MutexLock lock(&mutex);
-    if (set == nullptr || set->channel != channel) set = std::make_shared<Set>(channel);
-    return set;
+    if (stores.empty()) return none;
+    for (size_t i = 0; i < stores.size() && stores.size() > 1; ++i) {
+      const absl::StatusOr<std::shared_ptr<Set>> set = SetOf(*stores[preferred]);
+      if (set.ok() && IsThere(*(*set)->channel)) return set;
+      preferred = (preferred + 1) % stores.size();
+    }
+    return SetOf(*stores[preferred]);
+  }
+
+  absl::StatusOr<std::shared_ptr<Set>> SetOf(Store& store) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+    store.channels.Look();
+    store.channels.Renew();
+    absl::Status why;
+    const std::shared_ptr<grpc::Channel> channel = store.channels.Current(&why);
+    if (channel == nullptr) return why;
+    if (store.set == nullptr || store.set->channel != channel) {
+      store.set = std::make_shared<Set>(&store.channels, channel);
+    }
+    return store.set;
+  }
+
+  // The end of a call: with several stores, the next goes to another if nobody answered.
+  absl::Status Ended(const Set& set, absl::Status status) {
+    if (stores.size() < 2 || !IsUnreachable(status)) return status;
+    absl::MutexLock lock(&mutex);
+    if (&stores[preferred]->channels == set.channels) preferred = (preferred + 1) % stores.size();
+    return status;
   }
 
   template <typename Stub, typename Request, typename Response>
@@ -113,10 +163,10 @@ struct Client::Stubs {
                                 const Request& request) {
     ASSIGN_OR_RETURN(const std::shared_ptr<Set> stubs, Current());
     grpc::ClientContext context;
-    channels.Authenticate(&context);
+    stubs->channels->Authenticate(&context);
     context.set_deadline(std::chrono::system_clock::now() + deadline);
     Response response;
-    absl::Status status = ToStatus(((*stubs).*stub.*method)(&context, request, &response));
+    absl::Status status = Ended(*stubs, ToStatus(((*stubs).*stub.*method)(&context, request, &response)));
     if (!status.ok()) return status;
     return response;
   }
@@ -129,7 +179,7 @@ struct Client::Stubs {
                      const Request& request, const std::function<void(const Response&)>& progress) {
     ASSIGN_OR_RETURN(const std::shared_ptr<Set> stubs, Current());
     grpc::ClientContext context;
-    channels.Authenticate(&context);
+    stubs->channels->Authenticate(&context);
     Patience patience(deadline, &context);
     auto reader = ((*stubs).*stub.*method)(&context, request);
     Response response;
@@ -139,7 +189,7 @@ struct Client::Stubs {
       progress(response);
       done = response.done();
     }
-    absl::Status status = ToStatus(reader->Finish());
+    absl::Status status = Ended(*stubs, ToStatus(reader->Finish()));
     if (patience.Over()) return Idle();
     if (status.ok() && !done) return absl::DataLossError("the store ended the work before its end");
     return status;
@@ -149,11 +199,11 @@ struct Client::Stubs {
     return absl::DeadlineExceededError(absl::StrCat("nothing came for ", deadline.count(), " ms"));
   }
 
-  const std::string target;
   const std::chrono::milliseconds deadline;
-  client_internal::Channels channels;
-  absl::Mutex mutex;
-  std::shared_ptr<Set> set ABSL_GUARDED_BY(mutex);
+  absl::Status none;  // Why there are no stores.
+  std::vector<std::unique_ptr<Store>> stores;
+  absl::Mutex mutex;  // Also around the sets of `stores`.
+  size_t preferred ABSL_GUARDED_BY(mutex) = 0;
 };
 
 Client::Client(const ClientOptions& options) : stubs_(std::make_unique<Stubs>(options)) {}
@@ -234,7 +284,7 @@ absl::Status Client::ReadMessage(const v1::ReadMessageRequest& request,
                                  const std::function<absl::Status(absl::string_view)>& sink) {
   ASSIGN_OR_RETURN(const std::shared_ptr<Stubs::Set> stubs, stubs_->Current());
   grpc::ClientContext context;
-  stubs_->channels.Authenticate(&context);
+  stubs->channels->Authenticate(&context);
   Patience patience(stubs_->deadline, &context);
   auto reader = stubs->message.ReadMessage(&context, request);
   v1::ReadMessageResponse response;
@@ -246,7 +296,7 @@ absl::Status Client::ReadMessage(const v1::ReadMessageRequest& request,
       break;
     }
   }
-  absl::Status status = ToStatus(reader->Finish());
+  absl::Status status = stubs_->Ended(*stubs, ToStatus(reader->Finish()));
   if (patience.Over()) return stubs_->Idle();
   return sunk.ok() ? status : sunk;
 }
@@ -256,7 +306,7 @@ absl::StatusOr<v1::Message> Client::AppendMessage(const v1::AppendMessageRequest
   constexpr size_t kChunk = 256 * 1024;
   ASSIGN_OR_RETURN(const std::shared_ptr<Stubs::Set> stubs, stubs_->Current());
   grpc::ClientContext context;
-  stubs_->channels.Authenticate(&context);
+  stubs->channels->Authenticate(&context);
   Patience patience(stubs_->deadline, &context);
   v1::Message stored;
   // A small message leaves in one piece, from its metadata to its end.
@@ -273,7 +323,7 @@ absl::StatusOr<v1::Message> Client::AppendMessage(const v1::AppendMessageRequest
                          message.empty() ? grpc::WriteOptions().set_last_message() : grpc::WriteOptions());
     patience.Heard();
   }
-  absl::Status status = ToStatus(writer->Finish());
+  absl::Status status = stubs_->Ended(*stubs, ToStatus(writer->Finish()));
   if (patience.Over()) return stubs_->Idle();
   if (!status.ok()) return status;
   return stored;
@@ -308,7 +358,7 @@ absl::Status Client::WatchEvents(const v1::WatchEventsRequest& request,
                                  const std::function<bool(const v1::WatchEventsResponse&)>& sink) {
   ASSIGN_OR_RETURN(const std::shared_ptr<Stubs::Set> stubs, stubs_->Current());
   grpc::ClientContext context;
-  stubs_->channels.Authenticate(&context);
+  stubs->channels->Authenticate(&context);
   auto reader = stubs->store.WatchEvents(&context, request);
   v1::WatchEventsResponse response;
   while (reader->Read(&response)) {
@@ -317,7 +367,7 @@ absl::Status Client::WatchEvents(const v1::WatchEventsRequest& request,
     reader->Finish();
     return absl::OkStatus();
   }
-  return ToStatus(reader->Finish());
+  return stubs_->Ended(*stubs, ToStatus(reader->Finish()));
 }
 
 absl::StatusOr<v1::GetReceiptResponse> Client::GetReceipt(const v1::GetReceiptRequest& request) {

@@ -1,65 +1,80 @@
-// A DeliveryClient's inside: the channel, its streams, and whether the store is
-// there.
+// One store: the channel to it, its streams, and whether it is there.
 //
 // The link is *connecting* at first and after the loss of a stream that worked:
 // transactions then take a stream and share its fate. Once an attempt came to
-// nothing it is *away*, and transactions are lost at once; a GetCapacity that
-// waits until gRPC has connected again (by its own back-off) brings it back.
+// nothing it is *away*, and takes none; a GetCapacity that waits until gRPC has
+// connected again (by its own back-off) brings it back.
+//
+// A link that stands may be of no use all the same: the store drains, or is silent.
+// That ends nothing, but where there are other stores, these are better.
 #ifndef RESTANTE_CLIENT_LIB_CONNECTION_H_
 #define RESTANTE_CLIENT_LIB_CONNECTION_H_
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <deque>
-#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "absl/container/flat_hash_set.h"
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
+#include "client/lib/calls.h"
 #include "client/lib/channel.h"
+#include "client/lib/connection_owner.h"
 #include "client/lib/deliver_stream.h"
-#include "client/lib/gate.h"
+#include "client/lib/handlers.h"
 #include "client/lib/timer.h"
 #include "restante/delivery.h"
 #include "server/base/steady_condition.h"
-#include "server/base/strand.h"
 
 namespace restante::client_internal {
 
 // Any thread.
 class Connection : public StreamOwner, public std::enable_shared_from_this<Connection> {
  public:
-  using SettleDone = absl::AnyInvocable<void(absl::StatusOr<v1::GetReceiptResponse>)>;
-
-  using CheckDone = absl::AnyInvocable<void(absl::StatusOr<v1::CheckRecipientResponse>)>;
-
-  explicit Connection(ClientOptions options);
+  // To the store at `options.target`; `name` as of Channels.
+  Connection(ClientOptions options, const std::string& name, std::weak_ptr<ConnectionOwner> owner,
+             std::shared_ptr<Handlers> handlers, std::shared_ptr<Timer> timer);
   ~Connection() override;
+
+  const std::string& address() const { return options_.target; }
 
   // Begins to connect.
   void Start();
-  // Ends everything; no call of a handler or a `done` is running or follows,
-  // but for one that this is called from.
+  // Whether this is the only store there is; it then has more time to answer. At
+  // first it is.
+  void SetAlone(bool alone) { alone_ = alone; }
+  // Ends everything, and takes nothing any more.
   void Stop();
+  // Waits until gRPC has handed back what was cancelled; whether it has.
+  bool AwaitStopped(absl::Duration limit);
 
-  // Puts the transaction on a stream. Null if it is lost already.
-  std::shared_ptr<DeliverStream> Begin(const StatePtr& transaction, v1::Begin begin);
+  // Puts the transaction on a stream. Null, and `why` told: it is as it was.
+  std::shared_ptr<DeliverStream> Begin(const StatePtr& transaction, v1::Begin* begin, absl::Status* why);
+
+  // Sends it, now or when the store is there.
   void HandedOver(v1::HandedOver handed_over);
-  void Settle(v1::GetReceiptRequest request, std::chrono::milliseconds patience, SettleDone done);
-  void CheckRecipient(v1::CheckRecipientRequest request, std::chrono::milliseconds patience, CheckDone done);
+  // What HandedOver was given and has not been sent, oldest first.
+  std::deque<v1::HandedOver> TakeHandedOver();
+
+  // Ask once. `done` runs on any thread, from within too. With `wait` it is waited for
+  // until the store is there.
+  void GetReceipt(const v1::GetReceiptRequest& request, std::chrono::milliseconds deadline, bool wait,
+                  Calls::Done<v1::GetReceiptResponse> done);
+  void CheckRecipient(const v1::CheckRecipientRequest& request, std::chrono::milliseconds deadline,
+                      Calls::Done<v1::CheckRecipientResponse> done);
+
+  Condition condition() const;
   v1::Capacity capacity() const;
-  bool connected() const;
+  // Transactions that were begun here so far, and that are open.
+  uint64_t begun() const { return begun_; }
+  size_t load() const;
 
-  // Runs `fn` on the executor, unless stopped by then.
-  void Post(absl::AnyInvocable<void()> fn);
-  void PostLost(StatePtr transaction, absl::Status why, bool commit_sent);
-
-  void Soon(absl::AnyInvocable<void()> fn) override;
+  void Soon(absl::AnyInvocable<void()> fn) override { handlers_->Soon(std::move(fn)); }
   void OnAnswers(std::vector<std::pair<StatePtr, v1::Answer>> answers) override;
   void OnStreamDone(DeliverStream* stream, absl::Status why, bool answered, std::vector<Lost> lost,
                     std::vector<v1::HandedOver> unsent) override;
@@ -67,10 +82,6 @@ class Connection : public StreamOwner, public std::enable_shared_from_this<Conne
  private:
   enum class Link { kConnecting, kStanding, kAway };
   using Time = std::chrono::steady_clock::time_point;
-  struct Settling;
-  // A unary call under way.
-  template <typename Response>
-  struct Call;
 
   // The stream for a new transaction: one of its own, or the least loaded.
   std::shared_ptr<DeliverStream> Choose(bool solo) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -91,18 +102,21 @@ class Connection : public StreamOwner, public std::enable_shared_from_this<Conne
   void GoAway(absl::Status why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ProbeAfter(std::chrono::milliseconds delay, bool wait) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::chrono::milliseconds NextBackoff() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Condition LockedCondition() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Tells the owner if the condition has changed.
+  void TellCondition() ABSL_LOCKS_EXCLUDED(mutex_);
   void Sweep();
-  void AskReceipt(std::shared_ptr<Settling> settling);
-  void OnReceipt(std::shared_ptr<Settling> settling, absl::StatusOr<v1::GetReceiptResponse> result);
-  // Has `done` called with the end of a call that has begun and is in calls_.
-  template <typename Response>
-  void Ask(std::shared_ptr<Call<Response>> call, absl::AnyInvocable<void(absl::StatusOr<Response>)> done);
+  // The stub for a question; null, and `why` told, while nobody would answer.
+  std::shared_ptr<v1::DeliveryService::Stub> StubFor(bool wait, absl::Status* why) const;
 
   const ClientOptions options_;
   Channels channels_;
+  const std::weak_ptr<ConnectionOwner> owner_;
+  const std::shared_ptr<Handlers> handlers_;
   const std::shared_ptr<Timer> timer_;
-  Strand strand_;  // The default executor.
-  Gate gate_;
+  const std::shared_ptr<Calls> calls_ = std::make_shared<Calls>();
+  std::atomic<bool> alone_{true};
+  std::atomic<uint64_t> begun_{0};
 
   mutable absl::Mutex mutex_;
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
@@ -111,6 +125,10 @@ class Connection : public StreamOwner, public std::enable_shared_from_this<Conne
   std::shared_ptr<v1::DeliveryService::Stub> stub_ ABSL_GUARDED_BY(mutex_);
   Link link_ ABSL_GUARDED_BY(mutex_) = Link::kConnecting;
   absl::Status away_why_ ABSL_GUARDED_BY(mutex_);
+  // Of a link that stands: it says that it is about to end; it did not answer a probe.
+  bool draining_ ABSL_GUARDED_BY(mutex_) = false;
+  bool silent_ ABSL_GUARDED_BY(mutex_) = false;
+  Condition told_ ABSL_GUARDED_BY(mutex_) = Condition::kConnecting;
   v1::Capacity capacity_ ABSL_GUARDED_BY(mutex_);
   std::chrono::milliseconds backoff_ ABSL_GUARDED_BY(mutex_);
   bool probing_ ABSL_GUARDED_BY(mutex_) = false;
@@ -119,9 +137,7 @@ class Connection : public StreamOwner, public std::enable_shared_from_this<Conne
   std::vector<std::shared_ptr<DeliverStream>> streams_ ABSL_GUARDED_BY(mutex_);
   // Wait for a stream; oldest first.
   std::deque<v1::HandedOver> handed_over_ ABSL_GUARDED_BY(mutex_);
-  // Of unary calls under way.
-  absl::flat_hash_set<grpc::ClientContext*> calls_ ABSL_GUARDED_BY(mutex_);
-  SteadyCondition ended_;  // One of these is gone.
+  SteadyCondition ended_;  // A stream is gone.
 };
 
 }  // namespace restante::client_internal

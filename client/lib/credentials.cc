@@ -1,9 +1,12 @@
 #include "client/lib/credentials.h"
 
+#include <vector>
+
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
+#include "client/lib/store_names.h"
 #include "server/access/token.h"
 #include "server/base/status_macros.h"
 
@@ -59,7 +62,11 @@ absl::StatusOr<PemTexts> ReadCertificates(const StoreCredentials& credentials) {
 }  // namespace client_internal
 
 absl::Status CheckCredentials(const StoreCredentials& credentials, absl::string_view target) {
-  RETURN_IF_ERROR(client_internal::CheckCombination(credentials, target));
+  ASSIGN_OR_RETURN(const std::vector<client_internal::StoreName> names,
+                   client_internal::ParseStoreNames(target));
+  for (const client_internal::StoreName& name : names) {
+    RETURN_IF_ERROR(client_internal::CheckCombination(credentials, name.target));
+  }
   RETURN_IF_ERROR(client_internal::ReadCertificates(credentials).status());
   if (credentials.token_file.empty()) return absl::OkStatus();
   return access::ReadToken(credentials.token_file).status();

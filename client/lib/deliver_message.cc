@@ -150,7 +150,7 @@ absl::StatusOr<DeliveryResult> Deliver(DeliveryClient& client, const Envelope& e
   begin.set_sender(envelope.sender);
   if (size.has_value()) begin.set_declared_size(*size);
   Waiter waiter(envelope.recipients.size());
-  std::unique_ptr<Transaction> t = client.Begin(std::move(begin), &waiter);
+  std::unique_ptr<Transaction> t = client.Begin(std::move(begin), &waiter, envelope.recipients.front());
   for (const std::string& recipient : envelope.recipients) t->Recipient(recipient);
   if (waiter.AwaitDecisions()) {
     if (!waiter.AnyAccepted()) {

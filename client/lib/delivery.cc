@@ -6,20 +6,22 @@
 #include <cstdlib>
 #include <utility>
 
-#include "client/lib/connection.h"
+#include "client/lib/delivery_client.h"
+#include "client/lib/stores.h"
 
 namespace restante {
 namespace {
 
-using client_internal::Connection;
 using client_internal::DeliverStream;
+using client_internal::Handlers;
 using client_internal::StatePtr;
+using client_internal::Stores;
 using client_internal::TransactionState;
 
 class TransactionImpl : public Transaction {
  public:
-  TransactionImpl(std::weak_ptr<Connection> connection, StatePtr state, std::shared_ptr<DeliverStream> stream)
-      : connection_(std::move(connection)), state_(std::move(state)), stream_(std::move(stream)) {}
+  TransactionImpl(std::weak_ptr<Handlers> handlers, StatePtr state, std::shared_ptr<DeliverStream> stream)
+      : handlers_(std::move(handlers)), state_(std::move(state)), stream_(std::move(stream)) {}
 
   ~TransactionImpl() override {
     if (stream_ != nullptr) stream_->Drop(state_);
@@ -38,10 +40,10 @@ class TransactionImpl : public Transaction {
     v1::Answer answer;
     answer.mutable_refused()->set_outcome(v1::OUTCOME_CREDIT_EXCEEDED);
     answer.mutable_refused()->set_detail("more octets than were granted");
-    if (std::shared_ptr<Connection> connection = connection_.lock()) {
+    if (std::shared_ptr<Handlers> handlers = handlers_.lock()) {
       std::vector<std::pair<StatePtr, v1::Answer>> answers;
       answers.emplace_back(state_, std::move(answer));
-      connection->OnAnswers(std::move(answers));
+      handlers->Answers(std::move(answers));
     }
   }
   void Commit(std::string digest) override {
@@ -52,32 +54,32 @@ class TransactionImpl : public Transaction {
   }
 
  private:
-  const std::weak_ptr<Connection> connection_;
+  const std::weak_ptr<Handlers> handlers_;
   const StatePtr state_;
   const std::shared_ptr<DeliverStream> stream_;
 };
 
 class DeliveryClientImpl : public DeliveryClient {
  public:
-  explicit DeliveryClientImpl(ClientOptions options)
-      : connection_(std::make_shared<Connection>(std::move(options))) {
-    connection_->Start();
+  explicit DeliveryClientImpl(std::shared_ptr<Stores> stores) : stores_(std::move(stores)) {
+    stores_->Start();
   }
-  ~DeliveryClientImpl() override { connection_->Stop(); }
+  ~DeliveryClientImpl() override { stores_->Stop(); }
 
-  std::unique_ptr<Transaction> Begin(v1::Begin begin, TransactionHandler* handler) override {
+  std::unique_ptr<Transaction> Begin(v1::Begin begin, TransactionHandler* handler,
+                                     absl::string_view first_recipient) override {
     if (begin.request_id().empty()) begin.set_request_id(NewRequestId());
     auto state = std::make_shared<TransactionState>();
     state->handler = handler;
-    std::shared_ptr<DeliverStream> stream = connection_->Begin(state, std::move(begin));
-    return std::make_unique<TransactionImpl>(connection_, std::move(state), std::move(stream));
+    std::shared_ptr<DeliverStream> stream = stores_->Begin(state, std::move(begin), first_recipient);
+    return std::make_unique<TransactionImpl>(stores_->handlers(), std::move(state), std::move(stream));
   }
 
   void HandedOver(std::string transaction_id, std::vector<std::string> mailboxes) override {
     v1::HandedOver handed_over;
     handed_over.set_transaction_id(std::move(transaction_id));
     for (std::string& mailbox : mailboxes) handed_over.add_mailboxes(std::move(mailbox));
-    connection_->HandedOver(std::move(handed_over));
+    stores_->HandedOver(std::move(handed_over));
   }
 
   void Settle(std::string request_id, std::vector<std::string> mailboxes, std::chrono::milliseconds patience,
@@ -85,25 +87,33 @@ class DeliveryClientImpl : public DeliveryClient {
     v1::GetReceiptRequest request;
     request.set_request_id(std::move(request_id));
     for (std::string& mailbox : mailboxes) request.add_mailboxes(std::move(mailbox));
-    connection_->Settle(std::move(request), patience, std::move(done));
+    stores_->Settle(std::move(request), patience, std::move(done));
   }
 
   void CheckRecipient(v1::CheckRecipientRequest request, std::chrono::milliseconds patience,
                       absl::AnyInvocable<void(absl::StatusOr<v1::CheckRecipientResponse>)> done) override {
-    connection_->CheckRecipient(std::move(request), patience, std::move(done));
+    stores_->CheckRecipient(std::move(request), patience, std::move(done));
   }
 
-  v1::Capacity capacity() const override { return connection_->capacity(); }
-  bool connected() const override { return connection_->connected(); }
+  v1::Capacity capacity() const override { return stores_->capacity(); }
+  bool connected() const override { return stores_->connected(); }
+  std::vector<StoreState> stores() const override { return stores_->states(); }
 
  private:
-  const std::shared_ptr<Connection> connection_;
+  const std::shared_ptr<Stores> stores_;
 };
 
 }  // namespace
 
+std::shared_ptr<DeliveryClient> client_internal::MakeDeliveryClient(ClientOptions options,
+                                                                    std::shared_ptr<Resolver> resolver) {
+  return std::make_shared<DeliveryClientImpl>(
+      std::make_shared<Stores>(std::move(options), std::move(resolver)));
+}
+
 std::shared_ptr<DeliveryClient> DeliveryClient::Connect(ClientOptions options) {
-  return std::make_shared<DeliveryClientImpl>(std::move(options));
+  return client_internal::MakeDeliveryClient(std::move(options),
+                                             std::make_shared<client_internal::SystemResolver>());
 }
 
 std::string NewRequestId() {

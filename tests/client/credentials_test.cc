@@ -18,6 +18,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "client/lib/delivery_client.h"
 #include "restante/client.h"
 #include "restante/v1/delivery.grpc.pb.h"
 #include "server/access/listener_credentials.h"
@@ -177,6 +178,61 @@ TEST_F(CredentialsTest, BelieveNoStoreOfAnotherAuthorityOrNameOrTime) {
     target_store_.Start(StoreFiles());
     Client client(Options());
     EXPECT_EQ(Call(client), absl::StatusCode::kUnavailable) << expired;
+  }
+}
+
+// Says why the transaction was lost.
+class Loss : public TransactionHandler {
+ public:
+  void OnAnswer(const v1::Answer&) override {}
+  void OnLost(absl::Status why, bool) override {
+    absl::MutexLock lock(&mutex_);
+    why_ = std::string(why.message());
+  }
+  std::string why() {
+    absl::MutexLock lock(&mutex_);
+    return why_;
+  }
+
+ private:
+  absl::Mutex mutex_;
+  std::string why_;
+};
+
+// Each address of a name is a store, and has to be who the name says.
+TEST_F(CredentialsTest, BelieveAStoreByTheNameThatLedToIt) {
+  class ToTheStore : public client_internal::Resolver {
+   public:
+    explicit ToTheStore(std::string address) : address_(std::move(address)) {}
+    absl::StatusOr<std::vector<std::string>> Resolve(const std::string&, const std::string&) override {
+      return std::vector<std::string>{address_, "127.0.0.1:1"};
+    }
+
+   private:
+    const std::string address_;
+  };
+  for (const bool by_name : {true, false}) {
+    servers_.Sign("store", by_name ? "DNS:stores.invalid" : "IP:127.0.0.1");
+    target_store_.Start(StoreFiles());
+    Client by_address(Options());
+    EXPECT_EQ(Call(by_address), by_name ? absl::StatusCode::kUnavailable : absl::StatusCode::kOk);
+    ClientOptions options = Options();
+    options.target = "stores.invalid:8354";
+    const auto client =
+        client_internal::MakeDeliveryClient(options, std::make_shared<ToTheStore>(target_store_.target()));
+    if (by_name) {
+      Await([&] { return client->connected(); }, "the connection");
+    } else {
+      const auto not_believed = [&] {
+        Loss loss;
+        const auto transaction = client->Begin(v1::Begin(), &loss);
+        Await([&] { return !loss.why().empty(); }, "the loss");
+        return loss.why().find(target_store_.target()) != std::string::npos;
+      };
+      Await(not_believed, "the store not to be believed");
+      EXPECT_FALSE(client->connected());
+    }
+    target_store_.Stop();
   }
 }
 

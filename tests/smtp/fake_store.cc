@@ -179,7 +179,9 @@ v1::Receipts FakeStore::ReceiptsOf(const State& state) {
   return result;
 }
 
-std::unique_ptr<Transaction> FakeStore::Begin(v1::Begin request, TransactionHandler* handler) {
+std::unique_ptr<Transaction> FakeStore::Begin(v1::Begin request, TransactionHandler* handler,
+                                              absl::string_view first_recipient) {
+  foreseen.emplace_back(first_recipient);
   auto state = std::make_shared<State>();
   state->handler = handler;
   state->message.begin = request;

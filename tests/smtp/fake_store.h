@@ -59,6 +59,7 @@ class FakeStore : public DeliveryClient {
   // --- what happened ---
   std::vector<Stored> stored;
   std::vector<v1::Begin> begun;
+  std::vector<std::string> foreseen;  // The first recipient as Begin was told it.
   std::vector<v1::Recipient> asked;
   size_t open = 0;     // Transactions that have neither ended nor been given up.
   size_t aborted = 0;  // Given up before their end.
@@ -83,7 +84,8 @@ class FakeStore : public DeliveryClient {
   void LoseAll();
 
   // DeliveryClient.
-  std::unique_ptr<Transaction> Begin(v1::Begin request, TransactionHandler* handler) override;
+  std::unique_ptr<Transaction> Begin(v1::Begin request, TransactionHandler* handler,
+                                     absl::string_view first_recipient) override;
   void HandedOver(std::string transaction_id, std::vector<std::string> mailboxes) override;
   void Settle(std::string request_id, std::vector<std::string> mailboxes, std::chrono::milliseconds patience,
               absl::AnyInvocable<void(absl::StatusOr<v1::GetReceiptResponse>)> done) override;
@@ -91,6 +93,7 @@ class FakeStore : public DeliveryClient {
                       absl::AnyInvocable<void(absl::StatusOr<v1::CheckRecipientResponse>)> done) override;
   v1::Capacity capacity() const override { return capacity_answer; }
   bool connected() const override { return !away; }
+  std::vector<StoreState> stores() const override { return {}; }
 
  private:
   class FakeTransaction;

@@ -68,7 +68,8 @@ absl::StatusOr<DeliveryResult> DeliverMessage(DeliveryClient& client, const Enve
 // The calls of MailboxService, MessageService, StoreService and the unary ones
 // of DeliveryService. Any number of threads may call. A call ends within
 // `options.deadline` (streams of data: when nothing came for so long); nothing is
-// repeated.
+// repeated. Of several stores in a list all calls go to the first that is there, until
+// one is not answered.
 class Client {
  public:
   explicit Client(const ClientOptions& options);

@@ -24,11 +24,13 @@ struct StoreCredentials {
   std::string token_file = {};
 };
 
-// Whether a client of `target` can use them now; for programs that want to say so
-// at the start. A token that would go in the clear to another host is refused.
+// Whether a client of `target` (as ClientOptions has it) can use them now; for programs
+// that want to say so at the start. A token that would go in the clear to another host
+// is refused.
 //
-// kInvalidArgument: they do not go together. kFailedPrecondition: `FILE`: what is
-// wrong with it; a certificate that has expired among that.
+// kInvalidArgument: they do not go together, or the list has a store too few.
+// kFailedPrecondition: `FILE`: what is wrong with it; a certificate that has expired
+// among that.
 absl::Status CheckCredentials(const StoreCredentials& credentials, absl::string_view target);
 
 }  // namespace restante

@@ -28,32 +28,11 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "restante/credentials.h"
+#include "absl/strings/string_view.h"
+#include "restante/client_options.h"
 #include "restante/v1/delivery.pb.h"
 
 namespace restante {
-
-struct ClientOptions {
-  // `host:port` or any gRPC target.
-  std::string target = "127.0.0.1:8354";
-  StoreCredentials credentials = {};
-  // For unary calls, and for an answer within a transaction (not for Receipts).
-  std::chrono::milliseconds deadline{30'000};
-  std::chrono::milliseconds keepalive{20'000};
-  std::chrono::milliseconds keepalive_timeout{10'000};
-  // Between attempts to connect: from the first to the second, doubling.
-  std::chrono::milliseconds min_backoff{100};
-  std::chrono::milliseconds max_backoff{2'000};
-  // Streams that transactions are spread over. Bodies declared above 256 KiB
-  // take a stream of their own beside these.
-  int streams = 1;
-  // Runs the handlers' calls, a whole batch as one closure: an event loop posts
-  // it to itself. Closures must run one after another, in order, and what is sent
-  // leaves behind those that wait already. Default: the one thread of all clients
-  // in the process, one call at a time; a handler must not block there, and may
-  // be called before Begin has returned.
-  std::function<void(absl::AnyInvocable<void()>)> executor = {};
-};
 
 // Hears of one transaction; all calls come from the executor, in order.
 class TransactionHandler {
@@ -112,7 +91,15 @@ class DeliveryClient {
   // Opens a transaction. An empty `begin.request_id` is filled with 16 random
   // octets (see NewRequestId); keep one's own to Settle. With the store away,
   // OnLost follows at once or as soon as that is known.
-  virtual std::unique_ptr<Transaction> Begin(v1::Begin begin, TransactionHandler* handler) = 0;
+  //
+  // `first_recipient`, if it is known already, is what one of several stores is chosen
+  // by: the same for the same mailbox, as long as it is there. That is faster; any of
+  // them would do.
+  virtual std::unique_ptr<Transaction> Begin(v1::Begin begin, TransactionHandler* handler,
+                                             absl::string_view first_recipient) = 0;
+  std::unique_ptr<Transaction> Begin(v1::Begin begin, TransactionHandler* handler) {
+    return Begin(std::move(begin), handler, "");
+  }
 
   // Says that the sender knows of what the Receipts of `transaction_id` said; due
   // for each delivery with a digest. Has no answer, and is best effort: what cannot
@@ -122,15 +109,15 @@ class DeliveryClient {
   virtual void HandedOver(std::string transaction_id, std::vector<std::string> mailboxes) = 0;
 
   // Asks GetReceipt, again and again with back-off, until it is answered or
-  // `patience` ends (kDeadlineExceeded: the outcome is still unknown). `done`
-  // runs on the executor.
+  // `patience` ends (kDeadlineExceeded: the outcome is still unknown). Any of several
+  // stores can tell; they are asked in turn. `done` runs on the executor.
   virtual void Settle(std::string request_id, std::vector<std::string> mailboxes,
                       std::chrono::milliseconds patience,
                       absl::AnyInvocable<void(absl::StatusOr<v1::GetReceiptResponse>)> done) = 0;
 
   // Asks what Recipient would be answered now; nothing is reserved. `done` runs on
-  // the executor, after this has returned. kUnavailable with the store away,
-  // kDeadlineExceeded after `patience`.
+  // the executor, after this has returned. kUnavailable with the store, or all of
+  // several, away, kDeadlineExceeded after `patience`.
   virtual void CheckRecipient(v1::CheckRecipientRequest request, std::chrono::milliseconds patience,
                               absl::AnyInvocable<void(absl::StatusOr<v1::CheckRecipientResponse>)> done) = 0;
 
@@ -138,9 +125,12 @@ class DeliveryClient {
   // seconds; an empty one before the first.
   virtual v1::Capacity capacity() const = 0;
 
-  // Whether the store answers: false before the first answer, and from the loss
-  // of the connection until it stands again.
+  // Whether the store, or one of several, answers: false before the first answer, and
+  // from the loss of the connection until it stands again.
   virtual bool connected() const = 0;
+
+  // The stores, as they are known now.
+  virtual std::vector<StoreState> stores() const = 0;
 };
 
 // 16 random octets from the system's generator.
