@@ -57,7 +57,8 @@ void Settings::AddTo(CLI::App& app) {
     values_.push_back({key, target, option, absl::string_view(unit) == "FILE"});
     return option;
   };
-  add("store", &store, "ADDR", "Address of the store.")->capture_default_str();
+  add("store", &store, "ADDR[,ADDR...]", "Address of the store, or of several of the same mail.")
+      ->capture_default_str();
   add("store-ca", &credentials.ca_file, "FILE",
       "The authorities that the store's certificate is believed by, PEM: speak TLS.");
   add("store-cert", &credentials.certificate_file, "FILE",

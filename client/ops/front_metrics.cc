@@ -20,10 +20,26 @@ prometheus::Family<prometheus::Counter>& Counters(prometheus::Registry* registry
   return prometheus::BuildCounter().Name(name).Help(help).Register(*registry);
 }
 
+prometheus::MetricFamily StoreFamily(const char* name, prometheus::MetricType type, const char* help,
+                                     const std::vector<StoreState>& stores,
+                                     double (*figure)(const StoreState&)) {
+  prometheus::MetricFamily family;
+  family.name = name;
+  family.help = help;
+  family.type = type;
+  for (const StoreState& store : stores) {
+    prometheus::ClientMetric& metric = family.metric.emplace_back();
+    metric.label = {{"store", store.address}};
+    metric.gauge.value = metric.counter.value = figure(store);
+  }
+  return family;
+}
+
 }  // namespace
 
-FrontMetrics::FrontMetrics()
-    : transactions_(Counters(&registry_, "restante_smtp_transactions_total",
+FrontMetrics::FrontMetrics(std::function<std::vector<StoreState>()> stores)
+    : stores_(std::move(stores)),
+      transactions_(Counters(&registry_, "restante_smtp_transactions_total",
                              "Transactions that ended, by protocol and outcome.")),
       seconds_(prometheus::BuildHistogram()
                    .Name("restante_smtp_transaction_seconds")
@@ -87,5 +103,22 @@ void FrontMetrics::Count(const policy::Refusal& refusal) {
 void FrontMetrics::CountUnanswered() { unanswered_.Increment(); }
 
 void FrontMetrics::SetConnections(size_t connections) { connections_.Set(static_cast<double>(connections)); }
+
+std::vector<prometheus::MetricFamily> FrontMetrics::Collect() const {
+  using Type = prometheus::MetricType;
+  std::vector<prometheus::MetricFamily> families = registry_.Collect();
+  if (stores_ == nullptr) return families;
+  const std::vector<StoreState> stores = stores_();
+  families.push_back(StoreFamily("restante_smtp_store_up", Type::Gauge,
+                                 "Whether new transactions go to this store.", stores,
+                                 [](const StoreState& store) { return store.up ? 1.0 : 0.0; }));
+  families.push_back(StoreFamily(
+      "restante_smtp_store_transactions_total", Type::Counter, "Transactions that were begun in this store.",
+      stores, [](const StoreState& store) { return static_cast<double>(store.transactions); }));
+  families.push_back(StoreFamily("restante_smtp_store_open_transactions", Type::Gauge,
+                                 "Transactions that are open in this store.", stores,
+                                 [](const StoreState& store) { return static_cast<double>(store.open); }));
+  return families;
+}
 
 }  // namespace restante

@@ -1,8 +1,8 @@
 // What the front end counts, as Prometheus metrics.
 //
-// Names follow https://prometheus.io/docs/practices/naming/. No label has an
-// address in it, and each has few values: reply codes are those of reply.h and
-// of the store's outcomes.
+// Names follow https://prometheus.io/docs/practices/naming/. No label has an address of
+// mail or of a client in it, and each has few values: reply codes are those of reply.h
+// and of the store's outcomes, stores those that there are.
 #ifndef RESTANTE_CLIENT_OPS_FRONT_METRICS_H_
 #define RESTANTE_CLIENT_OPS_FRONT_METRICS_H_
 
@@ -12,6 +12,7 @@
 #include <prometheus/histogram.h>
 #include <prometheus/registry.h>
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -19,13 +20,15 @@
 #include "client/policy/responder.h"
 #include "client/smtp/reply.h"
 #include "client/smtp/transaction_record.h"
+#include "restante/client_options.h"
 
 namespace restante {
 
 // Any thread.
 class FrontMetrics final : public prometheus::Collectable {
  public:
-  FrontMetrics();
+  // `stores` is asked for the stores whenever the metrics are read. May be absent.
+  explicit FrontMetrics(std::function<std::vector<StoreState>()> stores = nullptr);
 
   // A transaction has ended: its outcome, its size if it was stored, its duration,
   // and the last reply to each recipient.
@@ -47,9 +50,10 @@ class FrontMetrics final : public prometheus::Collectable {
   // Peers connected now.
   void SetConnections(size_t connections);
 
-  std::vector<prometheus::MetricFamily> Collect() const override { return registry_.Collect(); }
+  std::vector<prometheus::MetricFamily> Collect() const override;
 
  private:
+  const std::function<std::vector<StoreState>()> stores_;
   prometheus::Registry registry_;
   prometheus::Family<prometheus::Counter>& transactions_;
   prometheus::Family<prometheus::Histogram>& seconds_;

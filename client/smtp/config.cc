@@ -23,7 +23,10 @@ std::string OwnHostname() {
 FrontConfig::FrontConfig() : hostname(OwnHostname()) {}
 
 void FrontConfig::Register(OptionTable& options) {
-  options.String("store", &store, "ADDR", "The store's gRPC address.");
+  options.String(
+      "store", &store, "ADDR[,ADDR...]",
+      "The store's gRPC address. Several stores of the same mail: all of their addresses, or a name "
+      "that leads to them, as `dns:///stores.example.org:8354`.");
   options.String("store-ca", &store_ca, "FILE",
                  "The authorities that the store's certificate is believed by, PEM: speak TLS. This and the "
                  "next three are read again when they change.");

@@ -20,6 +20,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "client/ops/front_metrics.h"
+#include "client/ops/stores_page.h"
 #include "client/policy/refusal_log.h"
 #include "client/policy/server.h"
 #include "client/smtp/config.h"
@@ -177,7 +178,7 @@ int main(int argc, char** argv) {
       .executor =
           [&io](absl::AnyInvocable<void()> fn) { asio::post(io, [fn = std::move(fn)]() mutable { fn(); }); },
   });
-  restante::FrontMetrics metrics;
+  restante::FrontMetrics metrics([&store] { return store->stores(); });
   const restante::smtp::SessionHost host = {
       .store = store.get(),
       .clock = restante::Clock::System(),
@@ -259,8 +260,10 @@ int main(int argc, char** argv) {
       {.metrics = [&metrics] { return restante::ops::MetricsText(metrics); },
        .may_scrape = restante::ops::MetricsToken::Check(metrics_token.get()),
        .ready = [&store] { return store->connected(); },
-       .pages = {},
-       .authorize = nullptr});
+       .pages = {{"/", "text/plain; charset=utf-8",
+                  [&store] { return restante::StoresPage(store->stores()); }}},
+       .authorize = nullptr,
+       .pages_stay_here = true});
   if (!operations.ok()) return Fail(operations.status());
   if (*operations) absl::StrAppend(&listening, "listening ops ", (*operations)->address(), "\n");
   if (!config.user.empty()) {

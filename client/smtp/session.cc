@@ -179,7 +179,10 @@ size_t Session::ConsumeLine(absl::string_view in) {
     return length;
   }
   line.remove_suffix(2);
-  if (!Execute(line)) return 0;
+  behind_ = in.substr(length);
+  const bool done = Execute(line);
+  behind_ = {};
+  if (!done) return 0;
   ++progress_;
   return length;
 }

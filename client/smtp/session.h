@@ -220,6 +220,9 @@ class Session : private TransactionHandler {
   // session_commands.cc: one for each verb. False: the command has to wait for
   // the replies before it.
   bool Execute(absl::string_view line);
+  // The recipient that a pipelining client names right behind MAIL (RFC 2920), to choose
+  // a store by; empty if none has come.
+  std::string NextRecipient() const;
   void Hello(Verb verb, absl::string_view argument);
   void Mail(absl::string_view argument);
   void Recipient(absl::string_view argument);
@@ -279,6 +282,8 @@ class Session : private TransactionHandler {
   // Input that waits, from pending_begin_ on.
   std::string pending_;
   size_t pending_begin_ = 0;
+  // What has come behind the line that is carried out.
+  absl::string_view behind_;
   // Within a line that is too long: its octets are dropped up to the LF.
   bool skipping_line_ = false;
 

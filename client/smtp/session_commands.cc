@@ -216,7 +216,17 @@ void Session::Mail(absl::string_view argument) {
   }
   mail_refused_ = false;
   slots_.push_back({Slot::Kind::kMail, "", {}});
-  transaction_ = host_->store->Begin(std::move(begin), this);
+  // The store's word on MAIL is due now. Of a client that waits for it before it says
+  // RCPT nothing is known that could tell which mailbox it is about.
+  transaction_ = host_->store->Begin(std::move(begin), this, NextRecipient());
+}
+
+std::string Session::NextRecipient() const {
+  const size_t end = behind_.find("\r\n");
+  if (end == absl::string_view::npos) return "";
+  const Command command = ParseCommand(behind_.substr(0, end));
+  if (command.verb != Verb::kRcpt) return "";
+  return ParseEnvelope(command.argument, PathKind::kForward, {smtputf8_, offers_ignore_quota()}).address;
 }
 
 void Session::Recipient(absl::string_view argument) {

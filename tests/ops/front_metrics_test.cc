@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "client/ops/stores_page.h"
 #include "server/ops/metrics_text.h"
 
 namespace restante {
@@ -60,6 +61,24 @@ TEST(FrontMetrics, RefusalsAreCountedByTheirKind) {
   EXPECT_THAT(text, HasSubstr("restante_policy_refusals_total{reply=\"452 4.2.2\"} 1\n"));
   EXPECT_THAT(text, HasSubstr("restante_policy_unanswered_total 1\n"));
   EXPECT_THAT(text, HasSubstr("restante_smtp_connections 3\n"));
+}
+
+TEST(FrontMetrics, EachStoreIsShown) {
+  std::vector<StoreState> stores = {{"192.0.2.1:8354", true, 17, 3}, {"192.0.2.2:8354", false, 4, 0}};
+  FrontMetrics metrics([&stores] { return stores; });
+  const std::string text = ops::MetricsText(metrics);
+  EXPECT_THAT(text, HasSubstr("restante_smtp_store_up{store=\"192.0.2.1:8354\"} 1\n"));
+  EXPECT_THAT(text, HasSubstr("restante_smtp_store_up{store=\"192.0.2.2:8354\"} 0\n"));
+  EXPECT_THAT(text, HasSubstr("restante_smtp_store_transactions_total{store=\"192.0.2.1:8354\"} 17\n"));
+  EXPECT_THAT(text, HasSubstr("restante_smtp_store_open_transactions{store=\"192.0.2.1:8354\"} 3\n"));
+  stores.pop_back();
+  EXPECT_THAT(ops::MetricsText(metrics), Not(HasSubstr("192.0.2.2")));
+}
+
+TEST(FrontMetrics, StoresStandOnThePageForPeople) {
+  const std::string page = StoresPage({{"192.0.2.1:8354", true, 17, 3}, {"store:8354", false, 4, 0}});
+  EXPECT_THAT(page, HasSubstr("yes           3           17  192.0.2.1:8354\n"));
+  EXPECT_THAT(page, HasSubstr("no            0            4  store:8354\n"));
 }
 
 TEST(FrontMetrics, NoAddressStandsInALabel) {

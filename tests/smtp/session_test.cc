@@ -70,6 +70,26 @@ TEST(Session, BeginSaysWhoAsks) {
   EXPECT_EQ(begin.request_id().size(), 16u);
 }
 
+TEST(Session, BeginKnowsTheRecipientThatCameWithMail) {
+  const struct {
+    const char* input;
+    const char* foreseen;
+  } cases[] = {
+      {"MAIL FROM:<a@b.c>\r\nRCPT TO:<alice@example.org>\r\nRCPT TO:<bob@example.org>\r\n",
+       "alice@example.org"},
+      {"MAIL FROM:<a@b.c>\r\nrcpt to: <\"al ice\"@example.org> NOTIFY=NEVER\r\n", "\"al ice\"@example.org"},
+      {"MAIL FROM:<a@b.c>\r\n", ""},
+      {"MAIL FROM:<a@b.c>\r\nRCPT TO:<alice@exam", ""},
+      {"MAIL FROM:<a@b.c>\r\nRSET\r\nRCPT TO:<alice@example.org>\r\n", ""},
+  };
+  for (const auto& [input, foreseen] : cases) {
+    Machine machine({});
+    machine.Send("EHLO client.example\r\n");
+    machine.Send(input);
+    EXPECT_THAT(machine.store().foreseen, ElementsAre(foreseen)) << input;
+  }
+}
+
 TEST(Session, AdvertisedSizeIsTakenWhole) {
   Machine machine({});
   machine.store().capacity_answer.set_max_message_bytes(10'000);
