@@ -137,12 +137,12 @@ absl::StatusOr<v1::GetReceiptResponse> AwaitSettled(DeliveryClient& client, std:
   return *settled->result;
 }
 
-// `next` gives the text's next octets, at most as many as asked for; none at the
-// end.
-absl::StatusOr<DeliveryResult> Deliver(DeliveryClient& client, const Envelope& envelope,
-                                       std::optional<uint64_t> size, const DeliverOptions& options,
-                                       const std::function<absl::StatusOr<std::string>(size_t)>& next) {
-  if (envelope.recipients.empty()) return absl::InvalidArgumentError("a message without recipients");
+// Gives the text's next octets, at most as many as asked for; none at the end.
+using NextOctets = std::function<absl::StatusOr<std::string>(size_t)>;
+
+absl::StatusOr<DeliveryResult> DeliverOnce(DeliveryClient& client, const Envelope& envelope,
+                                           std::optional<uint64_t> size, const DeliverOptions& options,
+                                           const NextOctets& next) {
   v1::Begin begin;
   std::string request_id = NewRequestId();
   begin.set_request_id(request_id);
@@ -192,6 +192,22 @@ absl::StatusOr<DeliveryResult> Deliver(DeliveryClient& client, const Envelope& e
   }
   waiter.Take(settled->receipts());
   return waiter.result();
+}
+
+absl::StatusOr<DeliveryResult> Deliver(DeliveryClient& client, const Envelope& envelope,
+                                       std::optional<uint64_t> size, const DeliverOptions& options,
+                                       const NextOctets& next) {
+  if (envelope.recipients.empty()) return absl::InvalidArgumentError("a message without recipients");
+  // Of several stores one may be found missing by this very delivery.
+  for (size_t stores = client.stores().size();; --stores) {
+    bool begun_to_read = false;
+    absl::StatusOr<DeliveryResult> result =
+        DeliverOnce(client, envelope, size, options, [&](size_t most) -> absl::StatusOr<std::string> {
+          begun_to_read = true;
+          return next(most);
+        });
+    if (stores <= 1 || begun_to_read || !absl::IsUnavailable(result.status())) return result;
+  }
 }
 
 }  // namespace

@@ -337,6 +337,23 @@ TEST_F(StoresTest, CallsGoToTheFirstStoreThatIsThere) {
   }
 }
 
+TEST_F(StoresTest, AWholeMessageIsDeliveredToWhoIsThere) {
+  const std::vector<size_t> order = Preference(kAlice);
+  stores[order[0]].proxy().Cut();
+  stores[order[1]].proxy().Cut();
+  ClientOptions options = Options();
+  options.executor = nullptr;
+  for (int i = 0; i < 10; ++i) {
+    // It knows of none yet whether it is there.
+    const std::shared_ptr<DeliveryClient> fresh = DeliveryClient::Connect(options);
+    const absl::StatusOr<DeliveryResult> result =
+        DeliverMessage(*fresh, {.sender = "bob@example.net", .recipients = {kAlice}}, "text\r\n");
+    ASSERT_TRUE(result.ok()) << result.status();
+    EXPECT_TRUE(result->committed);
+  }
+  EXPECT_EQ(Messages(alice_), 10u);
+}
+
 TEST_F(StoresTest, CallsSayWhatIsWrongWithTheList) {
   ClientOptions options = Options();
   options.target += ",";

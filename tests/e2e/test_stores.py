@@ -4,7 +4,11 @@ RESTANTE_KILL_SEED in the environment: the seed of a run that failed.
 """
 
 import os
+import pathlib
 import random
+import signal
+import subprocess
+import sys
 import time
 import urllib.error
 
@@ -15,9 +19,37 @@ from hand_over import ALICE, FULL, create_mailboxes
 from letters import Load, assert_arrived
 from peer import Peer
 from smtp_client import Smtp, message, stuffed
-from way import Way
 
 LETTERS = 1_000
+
+
+class Way:
+    """A process on the way to the store: to a front end a store of its own, that can be killed and stopped."""
+
+    def __init__(self, store_address):
+        self.address = f"127.0.0.1:{harness.free_port()}"
+        self._store_address = store_address
+        self.start()
+
+    def start(self):
+        program = pathlib.Path(__file__).with_name("way.py")
+        self._process = subprocess.Popen([sys.executable, program, self.address, self._store_address],
+                                         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        assert self._process.stdout.readline() == b"ready\n"
+
+    def kill(self):
+        self._process.kill()
+        self._process.wait()
+        self._process.stdout.close()
+
+    def freeze(self):
+        """Its connections stand, and new ones are taken, and nothing is answered."""
+        self._process.send_signal(signal.SIGSTOP)
+        state = pathlib.Path(f"/proc/{self._process.pid}/stat")
+        harness.poll(lambda: state.read_text().rsplit(")", 1)[1].split()[0] == "T", "the way to stand still")
+
+    def thaw(self):
+        self._process.send_signal(signal.SIGCONT)
 
 
 @pytest.fixture

@@ -1,43 +1,8 @@
-"""Ways to one store: processes that pass octets on. To a front end each is a store with the
-same mail, and it can be killed or stopped like one.
-
-As a program: way.py LISTEN_ADDRESS STORE_ADDRESS
-"""
+"""A way to a store: way.py LISTEN_ADDRESS STORE_ADDRESS passes octets on, in both directions."""
 
 import asyncio
-import pathlib
 import socket
-import subprocess
 import sys
-
-
-class Way:
-    def __init__(self, store_address):
-        import harness
-        self.address = f"127.0.0.1:{harness.free_port()}"
-        self._store_address = store_address
-        self.start()
-
-    def start(self):
-        self.process = subprocess.Popen([sys.executable, __file__, self.address, self._store_address],
-                                        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
-        assert self.process.stdout.readline() == b"ready\n"
-
-    def kill(self):
-        self.process.kill()
-        self.process.wait()
-        self.process.stdout.close()
-
-    def freeze(self):
-        """Stops it: its connections stand, and new ones are taken, and nothing is answered."""
-        import harness
-        self.process.send_signal(harness.signal.SIGSTOP)
-        state = pathlib.Path(f"/proc/{self.process.pid}/stat")
-        harness.poll(lambda: state.read_text().rsplit(")", 1)[1].split()[0] == "T", "the way to stand still")
-
-    def thaw(self):
-        import harness
-        self.process.send_signal(harness.signal.SIGCONT)
 
 
 async def pass_on(reader, writer):

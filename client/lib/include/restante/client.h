@@ -55,7 +55,8 @@ struct DeliverOptions {
 // settled before it returns. Without an accepted recipient nothing is sent.
 // `client` must have the default executor, or one that another thread runs.
 //
-// kUnavailable, kDeadlineExceeded before Commit: nothing was stored, try again.
+// kUnavailable (of several stores each has been tried), kDeadlineExceeded before
+// Commit: nothing was stored, try again.
 // kUnknown: the outcome could not be settled in time; trying again may store the
 // message twice. kInvalidArgument: no recipients.
 absl::StatusOr<DeliveryResult> DeliverMessage(DeliveryClient& client, const Envelope& envelope,
