@@ -190,19 +190,17 @@ std::vector<Stores::ConnectionPtr> Stores::Order(absl::string_view mailbox,
     for (const Store& store : stores_) order.push_back(store.connection);
     return order;
   }
-  using Rank = std::tuple<Condition, int64_t, uint64_t>;
-  std::vector<std::pair<Rank, size_t>> ranks;
+  std::vector<std::tuple<Condition, uint64_t, size_t>> ranks;
   const uint64_t key = mailbox.empty() ? PreferenceKey(request_id) : MailboxKey(mailbox);
   for (size_t i = 0; i < stores_.size(); ++i) {
     const Store& store = stores_[i];
     Condition condition = store.connection->condition();
     // Good enough while those that take its place are not there yet.
     if (store.leaving) condition = std::min(condition, Condition::kSilent);
-    const auto load = mailbox.empty() ? static_cast<int64_t>(store.connection->load()) : 0;
-    ranks.push_back({{condition, -load, Weight(key, store.key)}, i});
+    ranks.emplace_back(condition, Weight(key, store.key), i);
   }
   std::sort(ranks.rbegin(), ranks.rend());
-  for (const auto& [rank, i] : ranks) order.push_back(stores_[i].connection);
+  for (const auto& [condition, weight, i] : ranks) order.push_back(stores_[i].connection);
   return order;
 }
 

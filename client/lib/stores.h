@@ -78,8 +78,8 @@ class Stores : public ConnectionOwner, public std::enable_shared_from_this<Store
   struct Settling;
   struct Checking;
 
-  // All stores, the best for `mailbox` first. Without one: for `request_id`, where the
-  // fewest transactions are open.
+  // All stores, the best for `mailbox` first. Without one, for `request_id`: that is at
+  // random, for where the fewest transactions are open may be where all fail at once.
   std::vector<ConnectionPtr> Order(absl::string_view mailbox, absl::string_view request_id = "") const;
   // The first of Order that was not asked before; null if all were, or only they are there.
   static ConnectionPtr Next(const std::vector<ConnectionPtr>& order, const std::vector<ConnectionPtr>& asked);

@@ -30,11 +30,12 @@ TEST_F(StoresTest, AMailboxGoesToTheStoreThatItPrefers) {
   for (size_t i = 0; i < stores.size(); ++i) EXPECT_GT(State(i).transactions, 0u);
 }
 
-TEST_F(StoresTest, WithoutARecipientATransactionGoesWhereFewestAreOpen) {
+TEST_F(StoresTest, WithoutARecipientTransactionsAreSpreadOut) {
   Connect(Options());
-  std::deque<Delivery> open(30);
+  std::deque<Delivery> open(300);
   for (Delivery& d : open) Begin(&d, /*recipient=*/"");
-  for (size_t i = 0; i < stores.size(); ++i) EXPECT_EQ(State(i).open, 10u);
+  // A fair draw is off by 8 (one standard deviation).
+  for (size_t i = 0; i < stores.size(); ++i) EXPECT_NEAR(State(i).open, 100, 60);
 }
 
 // --- one is lost ------------------------------------------------------------------
