@@ -1,5 +1,6 @@
 // Stores that are killed, or sleep, at each step of what they do: what was acknowledged
 // stays, what was not is not there, and what they held can be had again.
+#include <cstdlib>
 #include <optional>
 #include <string>
 #include <tuple>
@@ -9,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
+#include "server/engine/rados/keys.h"
 #include "tests/cluster/child_store.h"
 #include "tests/cluster/cluster_fixture.h"
 #include "tests/cluster/rados_stores.h"
@@ -188,6 +190,24 @@ TEST_F(RadosCrash, SweepTakesNoBodyFromASlowCopy) {
   const auto copies = other_->EntriesOf(mailboxes[1]);
   ASSERT_EQ(copies.size(), 1u);
   EXPECT_TRUE(other_->TextOf(copies[0]) == engine::Noise(kSize, 1));
+}
+
+TEST_F(RadosCrash, DamagedBodyStopsNeitherItsStoreNorASweep) {
+  const uint64_t mailbox = other_->CreateMailbox(0), full = MailboxesFor(1, kSize)[0];
+  for (const uint64_t tx : {1, 2}) ASSERT_EQ(TryToDeliver(*other_, tx, kSize, {mailbox}), "receipt");
+  const auto entries = other_->EntriesOf(mailbox);
+  const std::string object = BodyObject(engine::BodyId{entries.at(0).body()});
+  ASSERT_EQ(std::system(absl::StrCat("rados -c ", conf_, " -p ", cluster::kBodyPool, " -N ", namespace_,
+                                     " setxattr ", object, " meta damaged")
+                            .c_str()),
+            0);
+  for (const auto& entry : entries) EXPECT_TRUE(other_->Expunge(mailbox, entry.uid()).ok());
+  other_->ExpectGone(entries.at(1).body());
+  ASSERT_TRUE(child_->IsKilledAt("sealed", 1, Delivery(3, kSize, {full})));
+  EXPECT_TRUE(Becomes([&] { return other_->engine().Figures()["runs_swept"] == 1; }));
+  EXPECT_EQ(DeliverWhenDecided(4, kSize, {full}), "receipt");
+  // It can be closed.
+  stores_.Close(*other_);
 }
 
 TEST_F(RadosCrash, MailboxThatWasNotMadeTakesNothingOfItsDomain) {

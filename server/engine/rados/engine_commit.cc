@@ -462,23 +462,19 @@ void RadosEngine::DropBodiesLater(uint64_t mailbox) {
     if (!is_new) return;
   }
   RunAlone([](RadosEngine* engine, uint64_t of) -> Task<absl::Status> {
+    absl::Status status;
     while (true) {
       {
         absl::MutexLock lock(&engine->mutex_);
         const auto it = engine->dropping_.find(of);
         if (!it->second) {
           engine->dropping_.erase(it);
-          co_return absl::OkStatus();
+          co_return status;
         }
         it->second = false;
       }
       // What could not be done now the next one does, or a sweep.
-      const absl::Status status = co_await engine->DropBodies(of);
-      if (!status.ok()) {
-        absl::MutexLock lock(&engine->mutex_);
-        engine->dropping_.erase(of);
-        co_return status;
-      }
+      status = co_await engine->DropBodies(of);
     }
   }(this, mailbox));
 }
@@ -517,6 +513,8 @@ Task<absl::Status> RadosEngine::DropBodies(uint64_t mailbox) {
     std::vector<std::optional<Read>> states =
         co_await Gather<std::optional<Read>>(bodies.size(), kWidth, std::move(read));
 
+    absl::Status unread;  // Of bodies that are damaged.
+    for (const std::optional<Read>& state : states) unread.Update(state->status());
     options_.at("drop read");
     auto named = std::make_shared<std::set<BodyId>>();
     Step bump;
@@ -552,6 +550,7 @@ Task<absl::Status> RadosEngine::DropBodies(uint64_t mailbox) {
       if (removed[i] || named->count(bodies[i]) > 0) done->push_back((*dropped)[i]);
     }
     options_.at("dropped");
+    if (done->empty() && !unread.ok()) co_return unread;
     if (done->empty()) continue;
 
     Step forget;
