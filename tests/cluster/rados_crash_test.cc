@@ -140,6 +140,22 @@ TEST_F(RadosCrash, ReservationThatWasTakenFromASleeperIsNotCommitted) {
   stores_.ExpectExact(*other_);
 }
 
+TEST_F(RadosCrash, StoreThatSleptAndThenDiesIsSweptAfterOnceMore) {
+  const std::vector<uint64_t> first = MailboxesFor(1, kSize), second = MailboxesFor(1, kSize);
+  const auto swept = [&] { return other_->engine().Figures()["runs_swept"]; };
+  ASSERT_TRUE(child_->StopsAt("reserved", 1, Delivery(1, kSize, first)));
+  ASSERT_TRUE(Becomes([&] { return swept() == 1; }));
+  child_->Continue();
+  EXPECT_NE(child_->Hear(), "receipt");
+  // (Until its next life sign it may be settled once more.)
+  uint64_t tx = 1;
+  ASSERT_TRUE(Becomes([&] { return child_->Ask(Delivery(++tx, kSize, first)) == "receipt"; }));
+  stores_.Remember(tx, kSize, first);
+  ASSERT_TRUE(child_->IsKilledAt("sealed", 1, Delivery(++tx, kSize, second)));
+  ASSERT_TRUE(Becomes([&] { return swept() == 2; }));
+  stores_.ExpectExact(*other_, {second[0]});
+}
+
 // --- expunging, copying, creating --------------------------------------------------
 
 class RadosChangeCrash : public RadosCrash, public testing::WithParamInterface<const char*> {};

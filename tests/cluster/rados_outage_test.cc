@@ -118,6 +118,26 @@ TEST_F(RadosOutage, LastWriteOfAKilledStoreIsFoundWhenTheOsdsThaw) {
   stores_.ExpectExact(other);
 }
 
+TEST_F(RadosOutage, NobodyIsTakenForDeadWhileTheClusterDidNotAnswer) {
+  // Dead after 4.8 seconds, and nobody is waited for longer than 5.
+  stores_.options.life_interval = absl::Milliseconds(800);
+  Store &one = stores_.Open(), &other = stores_.Open();
+  const uint64_t mailbox = one.CreateMailboxAndDomain(engine::ValueOf(kSize));
+  MakeReady(one, 1, {mailbox});
+  const std::string held =
+      absl::StrCat("mailbox: needs ", kSize, " bytes, 0 used and ", kSize, " reserved of ", kSize);
+  EXPECT_EQ(stores_.DeliverPatiently(other, 2, kSize, {mailbox}), held);
+  FreezeAll();
+  EXPECT_EQ(other.Open(3, kSize), "UNAVAILABLE");
+  ThawAll();
+  EXPECT_EQ(stores_.DeliverPatiently(other, 4, kSize, {mailbox}), held);
+  std::string answer;
+  CommitBeside(one, 1, {mailbox}, &answer).join();
+  EXPECT_EQ(answer, "receipt");
+  stores_.Remember(1, kSize, {mailbox});
+  stores_.ExpectExact(other);
+}
+
 TEST_F(RadosOutage, NoSenderHearsOfOsdsThatDieOneByOne) {
   constexpr int kSenders = 8, kMailboxes = 6;
   stores_.options.patience = absl::Minutes(1);

@@ -298,6 +298,8 @@ class RadosEngine : public engine::Engine {
   uint64_t StoreTime() const;
   Task<absl::Status> Beat();
   void BeatLater();
+  // Takes up what others have done; beside the life sign, which waits for nothing.
+  void LookAroundLater();
   Task<absl::StatusOr<bool>> IsDead(uint64_t incarnation);
   Task<absl::Status> SaveStoreTime();
   void EndLife();
@@ -337,6 +339,8 @@ class RadosEngine : public engine::Engine {
   uint64_t store_time_base_ = 0;
   std::atomic<uint64_t> next_number_{1};
   std::atomic<int64_t> last_beat_us_{0};  // When one that succeeded began; steady.
+  // Since when life signs have succeeded without a pause; steady.
+  std::atomic<int64_t> answered_since_us_{0};
   uint64_t beat_ = 0;
   std::atomic<bool> closing_{false};
   std::atomic<uint64_t> domains_{0};

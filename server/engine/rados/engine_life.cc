@@ -70,6 +70,7 @@ absl::Status RadosEngine::Begin() {
   };
   RETURN_IF_ERROR(Wait<absl::Status>(begin(this)));
   BeatLater();
+  LookAroundLater();
   SweepLater();
   LookAtDeadlines();
   return absl::OkStatus();
@@ -82,31 +83,59 @@ uint64_t RadosEngine::StoreTime() const {
 }
 
 Task<absl::Status> RadosEngine::Beat() {
+  const std::string object = LifeObject(incarnation_);
   const int64_t now = Clock::System()->MonotonicMicros();
   WriteOp op = index_->NewWrite();
-  op.SetXattr(kBeat, Hex(++beat_));
-  const int result = co_await index_->Write(LifeObject(incarnation_), std::move(op), /*frees=*/true);
-  if (result == 0) last_beat_us_ = now;
-  co_return ToStatus(result, LifeObject(incarnation_));
+  op.AssertExists().SetXattr(kBeat, Hex(++beat_));
+  int result = co_await index_->Write(object, std::move(op), /*frees=*/true);
+  if (result == -ENOENT) {
+    // It is the first; or others took this run for dead, and have swept after it. What it
+    // does from now on has to be swept again, should it end without a word.
+    if (beat_ > 1) Log(LogLevel::kWarning, "other stores took this one for dead", {{"run", incarnation_}});
+    WriteOp enroll = index_->NewWrite();
+    enroll.SetOmap({{absl::StrCat(kRunPrefix, Hex(incarnation_)), ""}});
+    result = co_await index_->Write(kStoreObject, std::move(enroll), /*frees=*/true);
+    if (result < 0) co_return ToStatus(result, kStoreObject);
+    WriteOp live = index_->NewWrite();
+    live.Create(/*exclusive=*/false).SetXattr(kBeat, Hex(beat_));
+    result = co_await index_->Write(object, std::move(live), /*frees=*/true);
+  }
+  if (result < 0) co_return ToStatus(result, object);
+  const int64_t interval = absl::ToInt64Microseconds(options_.life_interval);
+  if (Clock::System()->MonotonicMicros() - last_beat_us_ > kSilentIntervals * interval) {
+    answered_since_us_ = Clock::System()->MonotonicMicros();
+  }
+  last_beat_us_ = now;
+  co_return absl::OkStatus();
 }
 
 void RadosEngine::BeatLater() {
   BeginTask();
   later_->After(options_.life_interval, [this] {
     if (closing_) return EndTask();
+    Run<absl::Status>(Beat(), [this](const absl::Status& status) {
+      if (!status.ok())
+        Log(LogLevel::kWarning, "no life sign could be written", {{"error", status.message()}});
+      BeatLater();
+    });
+    EndTask();
+  });
+}
+
+void RadosEngine::LookAroundLater() {
+  BeginTask();
+  later_->After(options_.life_interval, [this] {
+    if (closing_) return EndTask();
     Run<absl::Status>(
         [](RadosEngine* engine) -> Task<absl::Status> {
-          const absl::Status status = co_await engine->Beat();
-          if (!status.ok())
-            Log(LogLevel::kWarning, "no life sign could be written", {{"error", status.message()}});
           (co_await engine->SaveStoreTime()).IgnoreError();
           (co_await engine->LookForEvents()).IgnoreError();
           // Another store may have got the first domain, or lost the last.
           const auto domains = co_await engine->ListedNumbers(PartitionId::Kind::kDomain, 0, SIZE_MAX);
           if (domains.ok()) engine->domains_ = domains->size();
-          co_return status;
+          co_return domains.status();
         }(this),
-        [this](const absl::Status&) { BeatLater(); });
+        [this](const absl::Status&) { LookAroundLater(); });
     EndTask();
   });
 }
@@ -139,6 +168,7 @@ absl::Status RadosEngine::Promising() const {
 
 Task<absl::StatusOr<bool>> RadosEngine::IsDead(uint64_t incarnation) {
   if (incarnation == incarnation_) co_return false;
+  const int64_t asked = Clock::System()->MonotonicMicros();
   const std::string object = LifeObject(incarnation);
   ReadOp op = index_->NewRead();
   op.Xattrs();
@@ -146,12 +176,15 @@ Task<absl::StatusOr<bool>> RadosEngine::IsDead(uint64_t incarnation) {
   if (read.result == -ENOENT) co_return true;
   if (read.result < 0) co_return ToStatus(read.result, object);
   const int64_t now = Clock::System()->MonotonicMicros();
-  const int64_t dead = absl::ToInt64Microseconds(options_.life_interval) * kDeadIntervals;
+  const int64_t interval = absl::ToInt64Microseconds(options_.life_interval);
   absl::MutexLock lock(&mutex_);
   Seen& seen = seen_[object];
   const std::string beat = Hex(NumberIn(read, kBeat));
   if (seen.value != beat) seen = {.value = beat, .since_us = now};
-  co_return now - seen.since_us >= dead;
+  // While the cluster did not answer, nobody could say that he lives.
+  if (now - asked > interval) seen.since_us = now;
+  seen.since_us = std::max<int64_t>(seen.since_us, answered_since_us_);
+  co_return now - seen.since_us >= kDeadIntervals* interval;
 }
 
 void RadosEngine::EndLife() {

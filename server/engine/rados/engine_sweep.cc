@@ -57,14 +57,15 @@ Task<absl::Status> RadosEngine::SweepTask() {
     CO_RETURN_IF_ERROR(co_await SweepMailboxes(dead));
     CO_RETURN_IF_ERROR(co_await SweepBodies());
     for (const uint64_t run : dead) {
-      WriteOp op = index_->NewWrite();
-      op.Remove();
-      co_await index_->Write(LifeObject(run), std::move(op), /*frees=*/true);
+      // A store that only slept finds the second gone, and puts both back.
       const std::vector<std::string> keys(1, absl::StrCat(kRunPrefix, Hex(run)));
       WriteOp forget = index_->NewWrite();
       forget.EraseOmap(keys);
       const int result = co_await index_->Write(kStoreObject, std::move(forget), /*frees=*/true);
       if (result < 0) co_return ToStatus(result, kStoreObject);
+      WriteOp op = index_->NewWrite();
+      op.Remove();
+      co_await index_->Write(LifeObject(run), std::move(op), /*frees=*/true);
       ++runs_swept_;
       Log(LogLevel::kInfo, "swept after a store that ended without a word", {{"run", run}});
     }
