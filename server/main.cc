@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <functional>
 #include <memory>
 #include <string>
@@ -113,6 +114,11 @@ rados::Options RadosOptions(const StoreConfig& config) {
   if (config.max_disk != StoreConfig::kUnset) options.max_disk = config.max_disk;
   options.retry_window_seconds = RetryWindowSeconds(config);
   options.event_retention_seconds = EventRetentionSeconds(config);
+  options.give_up = [] {
+    Log(LogLevel::kWarning,
+        "the cluster does not answer: what is under way is left to other stores to settle");
+    std::_Exit(0);
+  };
   return options;
 }
 
@@ -328,7 +334,8 @@ int Run(const StoreConfig& config) {
       config.ops_listen, kDefaultOpsAddress,
       {.metrics = [&metrics] { return ops::MetricsText(metrics); },
        .may_scrape = ops::MetricsToken::Check(metrics_token.get()),
-       .ready = nullptr,
+       // A cluster that does not answer, or whose room nobody knows: others may be better off.
+       .ready = [&engine] { return engine->name() != "rados" || !engine->GetCapacity().read_only; },
        .pages = {{"/", "text/html; charset=utf-8", [&status] { return ops::StatusHtml(status.Read()); }},
                  {"/status.css", "text/css; charset=utf-8", [] { return ops::kStatusCss; }},
                  {"/status.js", "text/javascript; charset=utf-8", [] { return ops::kStatusJs; }}},

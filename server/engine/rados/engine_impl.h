@@ -30,6 +30,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/functional/function_ref.h"
 #include "absl/synchronization/mutex.h"
+#include "server/base/steady_condition.h"
 #include "server/engine/ledger.h"
 #include "server/engine/rados/bodies.h"
 #include "server/engine/rados/cluster.h"
@@ -145,6 +146,7 @@ class RadosEngine : public engine::Engine {
   absl::Status MeasureDisk() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void BeginTask();
   void EndTask();
+  void AwaitTasks();
 
   std::shared_ptr<Partition> PartitionOf(PartitionId id);
   std::shared_ptr<Partition> MailboxOf(uint64_t number) { return PartitionOf(PartitionId::Mailbox(number)); }
@@ -316,6 +318,7 @@ class RadosEngine : public engine::Engine {
   // Has a mailbox let a body go that it does not name; false: there is no such mailbox.
   Task<absl::StatusOr<bool>> LetGo(uint64_t mailbox, BodyId body);
   Task<absl::StatusOr<std::vector<std::string>>> ListBodyObjects();
+  void ExpireLater();
   Task<absl::StatusOr<bool>> ClaimExpiry();
   Task<absl::Status> Expire();
   Task<absl::Status> ExpireOutcomes(std::string object);
@@ -349,6 +352,7 @@ class RadosEngine : public engine::Engine {
 
   absl::Mutex tasks_mutex_;
   int64_t tasks_ ABSL_GUARDED_BY(tasks_mutex_) = 0;
+  SteadyCondition tasks_ended_;
 
   absl::Mutex partitions_mutex_;
   absl::flat_hash_map<PartitionId, std::shared_ptr<Partition>> partitions_ ABSL_GUARDED_BY(partitions_mutex_);

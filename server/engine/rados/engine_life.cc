@@ -72,6 +72,7 @@ absl::Status RadosEngine::Begin() {
   BeatLater();
   LookAroundLater();
   SweepLater();
+  ExpireLater();
   LookAtDeadlines();
   return absl::OkStatus();
 }
@@ -200,7 +201,7 @@ void RadosEngine::EndLife() {
     result = co_await engine->index_->Write(kStoreObject, std::move(forget), /*frees=*/true);
     co_return ToStatus(result, kStoreObject);
   };
-  Wait<absl::Status>(end(this)).IgnoreError();
+  RunAlone(end(this));
 }
 
 }  // namespace restante::rados

@@ -70,9 +70,22 @@ Task<absl::Status> RadosEngine::SweepTask() {
       Log(LogLevel::kInfo, "swept after a store that ended without a word", {{"run", run}});
     }
   }
-  CO_ASSIGN_OR_RETURN(const bool due, co_await ClaimExpiry());
-  if (due) CO_RETURN_IF_ERROR(co_await Expire());
   co_return absl::OkStatus();
+}
+
+void RadosEngine::ExpireLater() {
+  BeginTask();
+  later_->After(options_.life_interval, [this] {
+    if (closing_) return EndTask();
+    const auto expire = [](RadosEngine* engine) -> Task<absl::Status> {
+      CO_ASSIGN_OR_RETURN(const bool due, co_await engine->ClaimExpiry());
+      if (due) co_return co_await engine->Expire();
+      co_return absl::OkStatus();
+    };
+    // What could not be done now is done within the next hour.
+    Run<absl::Status>(expire(this), [this](const absl::Status&) { ExpireLater(); });
+    EndTask();
+  });
 }
 
 // Settles the reservations of the dead, and finishes what they were letting go.
@@ -214,6 +227,8 @@ Task<absl::StatusOr<bool>> RadosEngine::ClaimExpiry() {
 
 Task<absl::Status> RadosEngine::Expire() {
   CO_RETURN_IF_ERROR(co_await ExpireEvents());
+  // In a young store nothing is old.
+  if (StoreTime() < engine::kReceiptLifetimeSeconds) co_return absl::OkStatus();
   // An outcome goes before what it has left in mailboxes, or that would be placed again.
   for (int i = 0; i < kOutcomeObjects; ++i) {
     if (closing_) co_return absl::OkStatus();

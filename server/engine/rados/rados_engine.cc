@@ -48,13 +48,18 @@ RadosEngine::~RadosEngine() {
   }
   for (const TransactionId& id : open) Close(id);
   later_->Stop();
-  {
-    absl::MutexLock lock(&tasks_mutex_);
-    const auto none = [this]() ABSL_SHARED_LOCKS_REQUIRED(tasks_mutex_) { return tasks_ == 0; };
-    tasks_mutex_.Await(absl::Condition(&none));
-  }
+  AwaitTasks();
   if (incarnation_ != 0) EndLife();
+  AwaitTasks();
   cluster_->AwaitIdle();
+}
+
+void RadosEngine::AwaitTasks() {
+  absl::MutexLock lock(&tasks_mutex_);
+  const auto none = [this]() ABSL_NO_THREAD_SAFETY_ANALYSIS { return tasks_ == 0; };
+  if (tasks_ended_.AwaitFor(&tasks_mutex_, options_.end_patience, none)) return;
+  if (options_.give_up) options_.give_up();
+  tasks_ended_.AwaitFor(&tasks_mutex_, absl::InfiniteDuration(), none);
 }
 
 void RadosEngine::LookAtDeadlines() {
@@ -75,7 +80,7 @@ void RadosEngine::BeginTask() {
 
 void RadosEngine::EndTask() {
   absl::MutexLock lock(&tasks_mutex_);
-  --tasks_;
+  if (--tasks_ == 0) tasks_ended_.Changed();
 }
 
 std::shared_ptr<Partition> RadosEngine::PartitionOf(PartitionId id) {

@@ -46,6 +46,12 @@ struct Options {
   // as it takes.
   absl::Duration patience = absl::Seconds(5);
 
+  // The end of an engine waits for what is under way. After `end_patience`, if the cluster
+  // does not answer, this is called instead, for a process that would rather end as in a
+  // crash: what it leaves is settled by others. None: it waits.
+  absl::Duration end_patience = absl::Seconds(10);
+  std::function<void()> give_up;
+
   // For tests: called where a crash would leave something, with the step's name. Any
   // thread, also in parallel.
   std::function<void(absl::string_view step)> at = [](absl::string_view) {};
