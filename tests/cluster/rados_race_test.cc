@@ -1,8 +1,11 @@
 // Stores that race for the same room, and for the same transactions.
 #include <atomic>
+#include <cstdio>
+#include <random>
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "server/base/crc32c.h"
 #include "tests/cluster/cluster_fixture.h"
 #include "tests/cluster/rados_stores.h"
 
@@ -103,6 +106,41 @@ TEST_F(RadosRace, ClocksThatAreAnHourApartChangeNothing) {
   stores_.Remember(kSenders + 1, kSize, {mailbox});
   EXPECT_EQ(stores_.Deliver(other_, kSenders + 1, kSize, {mailbox}), "receipt");
   stores_.ExpectExact(other_);
+}
+
+TEST_F(RadosRace, BodiesStayAsLongAsAnyMailboxOfTwoStoresNamesThem) {
+  constexpr int kWorkers = 8, kRounds = 40, kMailboxes = 4;
+  std::vector<uint64_t> mailboxes;
+  for (int i = 0; i < kMailboxes; ++i) mailboxes.push_back(one_.CreateMailbox(0));
+  const uint64_t seed = std::random_device()();
+  std::printf("seed %llu\n", static_cast<unsigned long long>(seed));
+  std::atomic<uint64_t> next = 1;
+  std::atomic<int> copied = 0, expunged = 0;
+  Race(kWorkers, [&](uint64_t worker) {
+    std::mt19937_64 random(seed + worker);
+    Store& store = StoreOf(worker);
+    for (int round = 0; round < kRounds; ++round) {
+      const uint64_t from = mailboxes[random() % kMailboxes], to = mailboxes[random() % kMailboxes];
+      const auto entries = store.EntriesOf(from);
+      if (entries.empty() || random() % 3 == 0) {
+        EXPECT_EQ(TryToDeliver(store, next++, kSize, from == to ? std::vector{to} : std::vector{from, to}),
+                  "receipt");
+        continue;
+      }
+      // Others may expunge it at the same time, and its body may go with it.
+      const auto& entry = entries[random() % entries.size()];
+      const bool copy = random() % 2 == 0;
+      const absl::Status done = copy ? store.Copy(entry, to) : store.Expunge(from, entry.uid());
+      EXPECT_TRUE(done.ok() || absl::IsNotFound(done)) << done;
+      if (done.ok()) ++(copy ? copied : expunged);
+    }
+  });
+  EXPECT_GT(copied, 0);
+  EXPECT_GT(expunged, 0);
+  stores_.ExpectExact(other_);
+  for (const uint64_t mailbox : mailboxes) {
+    for (const auto& entry : one_.EntriesOf(mailbox)) EXPECT_EQ(Crc32c(other_.TextOf(entry)), entry.crc32c());
+  }
 }
 
 }  // namespace
