@@ -1,7 +1,11 @@
 // Stores that are killed, or sleep, at each step of what they do: what was acknowledged
 // stays, what was not is not there, and what they held can be had again.
+#include <algorithm>
+#include <atomic>
+#include <cstdio>
 #include <cstdlib>
 #include <optional>
+#include <random>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -10,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
+#include "absl/time/clock.h"
 #include "server/engine/rados/keys.h"
 #include "tests/cluster/child_store.h"
 #include "tests/cluster/cluster_fixture.h"
@@ -154,6 +159,44 @@ TEST_F(RadosCrash, StoreThatSleptAndThenDiesIsSweptAfterOnceMore) {
   ASSERT_TRUE(child_->IsKilledAt("sealed", 1, Delivery(++tx, kSize, second)));
   ASSERT_TRUE(Becomes([&] { return swept() == 2; }));
   stores_.ExpectExact(*other_, {second[0]});
+}
+
+TEST_F(RadosCrash, StoresThatAreKilledAnywhereLoseNothingAndStoreNothingTwice) {
+  constexpr uint64_t kDrivers = 3, kKills = 10, kMailboxes = 4, kLargest = 1'500'000;
+  const std::vector<uint64_t> mailboxes = MailboxesFor(kMailboxes, 8 * kLargest);
+  const uint64_t seed = std::random_device()();
+  std::printf("seed %llu\n", static_cast<unsigned long long>(seed));
+  std::atomic<uint64_t> next = 1, stored = 0;
+  Race(kDrivers, [&](uint64_t driver) {
+    std::mt19937_64 random(seed + driver);
+    for (uint64_t kill = 0; kill < kKills; ++kill) {
+      ChildStore child(stores_.options);
+      bool killed = false;
+      while (!killed) {
+        const uint64_t tx = next++, size = 1 + random() % (random() % 4 == 0 ? kLargest : kSize);
+        std::vector<uint64_t> to = mailboxes;
+        std::shuffle(to.begin(), to.end(), random);
+        to.resize(1 + random() % kMailboxes);
+        child.Say(Delivery(tx, size, to));
+        killed = random() % 3 == 0;
+        if (killed) {
+          absl::SleepFor(absl::Microseconds(random() % 40'000));
+          child.Kill();
+        }
+        const std::string answer = child.Hear();
+        // Nobody has heard what became of it: the other store tells.
+        std::string settled;
+        while (answer.empty() && (settled.empty() || settled == "UNAVAILABLE")) {
+          settled = Describe(other_->Settle(tx));
+        }
+        if (answer != "receipt" && settled != "receipt") continue;
+        stores_.Remember(tx, size, to);
+        ++stored;
+      }
+    }
+  });
+  EXPECT_GT(stored, 0u);
+  stores_.ExpectExact(*other_, {mailboxes.begin(), mailboxes.end()});
 }
 
 // --- expunging, copying, creating --------------------------------------------------

@@ -302,7 +302,8 @@ class RadosEngine : public engine::Engine {
   void BeatLater();
   // Takes up what others have done; beside the life sign, which waits for nothing.
   void LookAroundLater();
-  Task<absl::StatusOr<bool>> IsDead(uint64_t incarnation);
+  // `last_beat`: the life sign that there is; empty: none.
+  Task<absl::StatusOr<bool>> IsDead(uint64_t incarnation, std::string* last_beat = nullptr);
   Task<absl::Status> SaveStoreTime();
   void EndLife();
 
@@ -310,6 +311,7 @@ class RadosEngine : public engine::Engine {
 
   void SweepLater();
   Task<absl::Status> SweepTask();
+  Task<absl::Status> ForgetRun(uint64_t run, std::string key, std::string enrolled, std::string last_beat);
   Task<absl::Status> SweepMailboxes(std::set<uint64_t> dead);
   Task<absl::Status> SweepBodies();
   Task<absl::Status> SweepBody(BodyId body);

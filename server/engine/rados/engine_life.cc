@@ -12,7 +12,8 @@ namespace restante::rados {
 namespace {
 
 constexpr char kIncarnation[] = "incarnation", kStoreTime[] = "store-time", kBeat[] = "beat";
-// In kStoreObject: runs that have begun and whose end nobody has seen to.
+// In kStoreObject: runs that have begun and whose end nobody has seen to. The value is
+// another one each time that a run is enrolled.
 constexpr char kRunPrefix[] = "s/";
 // After so many intervals without success nothing is promised; others wait twice as long.
 constexpr int kSilentIntervals = 3, kDeadIntervals = 6;
@@ -94,7 +95,7 @@ Task<absl::Status> RadosEngine::Beat() {
     // does from now on has to be swept again, should it end without a word.
     if (beat_ > 1) Log(LogLevel::kWarning, "other stores took this one for dead", {{"run", incarnation_}});
     WriteOp enroll = index_->NewWrite();
-    enroll.SetOmap({{absl::StrCat(kRunPrefix, Hex(incarnation_)), ""}});
+    enroll.SetOmap({{absl::StrCat(kRunPrefix, Hex(incarnation_)), Hex(beat_)}});
     result = co_await index_->Write(kStoreObject, std::move(enroll), /*frees=*/true);
     if (result < 0) co_return ToStatus(result, kStoreObject);
     WriteOp live = index_->NewWrite();
@@ -167,7 +168,7 @@ absl::Status RadosEngine::Promising() const {
   return absl::OkStatus();
 }
 
-Task<absl::StatusOr<bool>> RadosEngine::IsDead(uint64_t incarnation) {
+Task<absl::StatusOr<bool>> RadosEngine::IsDead(uint64_t incarnation, std::string* last_beat) {
   if (incarnation == incarnation_) co_return false;
   const int64_t asked = Clock::System()->MonotonicMicros();
   const std::string object = LifeObject(incarnation);
@@ -182,6 +183,7 @@ Task<absl::StatusOr<bool>> RadosEngine::IsDead(uint64_t incarnation) {
   Seen& seen = seen_[object];
   const std::string beat = Hex(NumberIn(read, kBeat));
   if (seen.value != beat) seen = {.value = beat, .since_us = now};
+  if (last_beat != nullptr) *last_beat = beat;
   // While the cluster did not answer, nobody could say that he lives.
   if (now - asked > interval) seen.since_us = now;
   seen.since_us = std::max<int64_t>(seen.since_us, answered_since_us_);

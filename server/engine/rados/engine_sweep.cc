@@ -16,7 +16,7 @@
 namespace restante::rados {
 namespace {
 
-constexpr char kRunPrefix[] = "s/";
+constexpr char kRunPrefix[] = "s/", kBeat[] = "beat";
 // Store time, hours, of the last look at what is too old.
 constexpr char kExpired[] = "expired";
 constexpr uint64_t kSecondsPerHour = 3600;
@@ -48,26 +48,19 @@ void RadosEngine::SweepLater() {
 Task<absl::Status> RadosEngine::SweepTask() {
   CO_ASSIGN_OR_RETURN(const Rows runs, co_await AllRows(kStoreObject, kRunPrefix));
   std::set<uint64_t> dead;
+  std::map<uint64_t, std::string> last_beats;
   for (const auto& [key, value] : runs) {
     const uint64_t run = NumberOfKey(key).value_or(0);
-    CO_ASSIGN_OR_RETURN(const bool is_dead, co_await IsDead(run));
+    CO_ASSIGN_OR_RETURN(const bool is_dead, co_await IsDead(run, &last_beats[run]));
     if (is_dead) dead.insert(run);
   }
   if (!dead.empty()) {
     CO_RETURN_IF_ERROR(co_await SweepMailboxes(dead));
     CO_RETURN_IF_ERROR(co_await SweepBodies());
-    for (const uint64_t run : dead) {
-      // A store that only slept finds the second gone, and puts both back.
-      const std::vector<std::string> keys(1, absl::StrCat(kRunPrefix, Hex(run)));
-      WriteOp forget = index_->NewWrite();
-      forget.EraseOmap(keys);
-      const int result = co_await index_->Write(kStoreObject, std::move(forget), /*frees=*/true);
-      if (result < 0) co_return ToStatus(result, kStoreObject);
-      WriteOp op = index_->NewWrite();
-      op.Remove();
-      co_await index_->Write(LifeObject(run), std::move(op), /*frees=*/true);
-      ++runs_swept_;
-      Log(LogLevel::kInfo, "swept after a store that ended without a word", {{"run", run}});
+    for (const auto& [key, value] : runs) {
+      const uint64_t run = NumberOfKey(key).value_or(0);
+      if (dead.count(run) == 0) continue;
+      CO_RETURN_IF_ERROR(co_await ForgetRun(run, key, value, last_beats[run]));
     }
   }
   co_return absl::OkStatus();
@@ -86,6 +79,28 @@ void RadosEngine::ExpireLater() {
     Run<absl::Status>(expire(this), [this](const absl::Status&) { ExpireLater(); });
     EndTask();
   });
+}
+
+// Unless it has shown since that it lives: then what it has begun meanwhile has to be swept,
+// too, should it end without a word.
+Task<absl::Status> RadosEngine::ForgetRun(uint64_t run, std::string key, std::string enrolled,
+                                          std::string last_beat) {
+  if (!last_beat.empty()) {
+    WriteOp op = index_->NewWrite();
+    op.CompareXattr(kBeat, last_beat).Remove();
+    const int result = co_await index_->Write(LifeObject(run), std::move(op), /*frees=*/true);
+    if (result == -ECANCELED) co_return absl::OkStatus();
+    if (result < 0 && result != -ENOENT) co_return ToStatus(result, LifeObject(run));
+  }
+  const std::vector<std::string> keys(1, key);
+  WriteOp forget = index_->NewWrite();
+  forget.CompareOmap(key, enrolled).EraseOmap(keys);
+  const int result = co_await index_->Write(kStoreObject, std::move(forget), /*frees=*/true);
+  if (result == -ECANCELED) co_return absl::OkStatus();
+  if (result < 0) co_return ToStatus(result, kStoreObject);
+  ++runs_swept_;
+  Log(LogLevel::kInfo, "swept after a store that ended without a word", {{"run", run}});
+  co_return absl::OkStatus();
 }
 
 // Settles the reservations of the dead, and finishes what they were letting go.
