@@ -122,10 +122,23 @@ TEST_P(RadosDeliveryCrash, StoreThatWakesChangesNothingThatWasSettled) {
   stores_.ExpectExact(*other_);
 }
 
+TEST_P(RadosDeliveryCrash, SweepDecidesOnTheSleeperBeforeItTakesWhatHeHolds) {
+  ASSERT_TRUE(child_->StopsAt(at_.step, at_.count, Delivery(1, at_.size, mailboxes_)));
+  ASSERT_TRUE(Becomes([&] { return other_->engine().Figures()["runs_swept"] == 1; }));
+  // Nobody has asked for anything, and all is decided.
+  if (committed_) stores_.Remember(1, at_.size, mailboxes_);
+  stores_.ExpectExact(*other_, {mailboxes_.begin(), mailboxes_.end()});
+  child_->Continue();
+  const std::string answer = child_->Hear();
+  EXPECT_TRUE(committed_ ? answer == "receipt" : answer == "FAILED_PRECONDITION" || answer == "UNAVAILABLE")
+      << answer;
+  stores_.ExpectExact(*other_);
+}
+
 INSTANTIATE_TEST_SUITE_P(Steps, RadosDeliveryCrash,
                          testing::Values(At{"reserved", 1, 1}, At{"seal", 1, 1}, At{"sealed", 1, 1},
                                          At{"committed", 1, 1}, At{"rolled", 1, 1}, At{"reserved", 3, 5},
-                                         At{"seal", 1, 5}, At{"sealed", 1, 5, 6'000'000},
+                                         At{"seal", 1, 5, 6'000'000}, At{"sealed", 1, 5, 6'000'000},
                                          At{"committed", 1, 5, 6'000'000}, At{"rolled", 2, 5}),
                          [](const auto& at) {
                            return absl::StrCat(at.param.step, "With", at.param.recipients, "Recipients");

@@ -93,6 +93,7 @@ TEST_F(RadosOutage, CommitOnItsWayToFrozenOsdsIsFoundAndSettledOnce) {
 }
 
 TEST_F(RadosOutage, LastWriteOfAKilledStoreIsFoundWhenTheOsdsThaw) {
+  stores_.options.life_interval = absl::Seconds(1);
   Store& other = stores_.Open();
   const std::vector<uint64_t> mailboxes = Mailboxes(other, 3);
   ChildStore child(stores_.options);
