@@ -16,6 +16,9 @@ constexpr uint64_t kSharedStreamBody = 256 * 1024;
 // HandedOvers that wait for a stream.
 constexpr size_t kMaxHandedOver = 10'000;
 
+// How many times ClientOptions::store_patience the answers of a silent store are waited for.
+constexpr int kSilentPatience = 4;
+
 }  // namespace
 
 Connection::Connection(ClientOptions options, const std::string& name, std::weak_ptr<ConnectionOwner> owner,
@@ -157,21 +160,28 @@ void Connection::OnAnswers(std::vector<std::pair<StatePtr, v1::Answer>> answers)
 
 void Connection::Sweep() {
   std::vector<std::shared_ptr<DeliverStream>> streams;
+  // Of one of several stores that hangs less is waited for: another takes the next
+  // attempt, and knows what became of a Commit.
+  bool hangs;
   {
     absl::MutexLock lock(&mutex_);
     if (stopped_) return;
     streams = streams_;
+    hangs = silent_ && !alone_;
   }
-  Time now = steady_clock::now();
+  const milliseconds patience =
+      hangs ? std::min(options_.deadline, kSilentPatience * options_.store_patience) : options_.deadline;
+  const Time now = steady_clock::now();
   for (const std::shared_ptr<DeliverStream>& stream : streams) {
-    for (Lost& lost : stream->TakeOverdue(now - options_.deadline)) {
+    for (Lost& lost : stream->TakeOverdue(now - patience, /*commits=*/hangs)) {
       handlers_->Lost(std::move(lost.transaction),
-                      absl::DeadlineExceededError(absl::StrCat(options_.target, ": no answer for ",
-                                                               options_.deadline.count(), " ms")),
+                      absl::DeadlineExceededError(
+                          absl::StrCat(options_.target, ": no answer for ", patience.count(), " ms")),
                       lost.commit_sent);
     }
   }
   milliseconds interval = std::clamp(options_.deadline / 10, milliseconds(5), milliseconds(1'000));
+  if (!alone_) interval = std::min(interval, std::max(options_.store_patience, milliseconds(5)));
   timer_->At(now + interval, [weak = weak_from_this()] {
     if (std::shared_ptr<Connection> self = weak.lock()) self->Sweep();
   });

@@ -160,6 +160,7 @@ void DeliverStream::Commit(const StatePtr& transaction, std::string digest) {
     absl::MutexLock lock(&mutex_);
     if (!transaction->open || transaction->commit_queued) return;
     transaction->commit_queued = true;
+    if (transaction->awaited == 0) transaction->since = std::chrono::steady_clock::now();
     const size_t bytes = digest.size();
     v1::Commit* commit = Push(*transaction, bytes)->mutable_commit();
     commit->set_size(transaction->size);
@@ -214,14 +215,15 @@ void DeliverStream::WriteQueued() {
   Flush();
 }
 
-std::vector<Lost> DeliverStream::TakeOverdue(std::chrono::steady_clock::time_point limit) {
+std::vector<Lost> DeliverStream::TakeOverdue(std::chrono::steady_clock::time_point limit, bool commits) {
   std::vector<Lost> overdue;
   absl::MutexLock lock(&mutex_);
   for (const auto& [number, transaction] : transactions_) {
     // Without credit, more of it is due as long as octets are to come.
     bool needs_credit = transaction->size > 0 && transaction->credit == 0 && !transaction->commit_queued &&
                         transaction->size < transaction->declared_size.value_or(UINT64_MAX);
-    if ((transaction->awaited > 0 || needs_credit) && transaction->since < limit) {
+    const bool needs_receipts = commits && transaction->commit_queued;
+    if ((transaction->awaited > 0 || needs_credit || needs_receipts) && transaction->since < limit) {
       // A queued Commit still goes out, so it counts as sent.
       overdue.push_back({transaction, transaction->commit_queued});
     }

@@ -38,7 +38,7 @@ struct TransactionState {
   uint64_t number = 0;
   bool open = false;  // In the stream's table.
   // Events that an answer is due for, but for Commit; and since when nothing
-  // came while some were.
+  // came while some were, or Commit was called.
   uint32_t awaited = 0;
   std::chrono::steady_clock::time_point since;
   bool commit_queued = false;
@@ -100,9 +100,9 @@ class DeliverStream : public std::enable_shared_from_this<DeliverStream> {
   bool HandedOver(const v1::HandedOver& handed_over);
   void WriteQueued();
 
-  // Takes out, aborts and returns the transactions that have waited since
-  // before `limit`.
-  std::vector<Lost> TakeOverdue(std::chrono::steady_clock::time_point limit);
+  // Takes out, aborts and returns the transactions that have waited since before
+  // `limit`; with `commits` also for Receipts.
+  std::vector<Lost> TakeOverdue(std::chrono::steady_clock::time_point limit, bool commits);
 
   // Ends the RPC now.
   void Cancel() { context_.TryCancel(); }

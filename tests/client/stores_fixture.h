@@ -25,7 +25,10 @@ class StoresTest : public ::testing::Test, protected SharedStores {
   using milliseconds = std::chrono::milliseconds;
 
   StoresTest() : SharedStores(3) { alice_ = MakeMailbox("alice", 100 << 20); }
-  ~StoresTest() override { client.reset(); }
+  ~StoresTest() override {
+    client.reset();
+    loop.Drain();  // What is left in it would keep it.
+  }
 
   // A store is silent when a test says so, and not because the machine is busy.
   ClientOptions Options(milliseconds store_patience = std::chrono::minutes(10)) {

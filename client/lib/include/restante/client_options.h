@@ -26,8 +26,9 @@ struct ClientOptions {
   std::chrono::milliseconds min_backoff{100};
   std::chrono::milliseconds max_backoff{2'000};
   // With several stores: one that leaves the question whether it is there, asked every
-  // 250 ms, unanswered for so long takes no new transactions until it answers. One
-  // whose connection breaks is passed by at once.
+  // 250 ms, unanswered for so long takes no new transactions until it answers, and
+  // those that wait for it are lost when they have for four times as long. One whose
+  // connection breaks is passed by at once.
   std::chrono::milliseconds store_patience{500};
   // How often a name is resolved again; also when one of several stores goes away.
   std::chrono::milliseconds resolve_interval{5'000};
