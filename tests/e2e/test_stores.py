@@ -15,6 +15,7 @@ import urllib.error
 import pytest
 
 import harness
+from front_figures import await_up, metric
 from hand_over import ALICE, FULL, create_mailboxes
 from letters import Load, assert_arrived
 from peer import Peer
@@ -68,17 +69,6 @@ def front(start, ways):
     for way in ways:
         await_up(front, way)
     return front
-
-
-def metric(front, name, way):
-    """A figure of the front end's about one of its stores."""
-    line = f'restante_smtp_store_{name}{{store="{way.address}"}} '
-    metrics = harness.fetch(front.program.addresses["ops"], "/metrics")
-    return float(next(each for each in metrics.splitlines() if each.startswith(line)).removeprefix(line))
-
-
-def await_up(front, way, up=True):
-    harness.poll(lambda: metric(front, "up", way) == float(up), f"{way.address} to be {'up' if up else 'down'}")
 
 
 def ready(front):

@@ -1,0 +1,98 @@
+"""Real stores over one Ceph cluster, and a front end that knows them all.
+
+RESTANTE_TEST_CEPH_CONF in the environment: the cluster; ./dev test-cluster starts one.
+RESTANTE_KILL_SEED: the seed of a run that failed.
+"""
+
+import os
+import random
+import secrets
+import signal
+import subprocess
+
+import pytest
+
+import harness
+from api import Api
+from front_figures import await_up, metric
+from hand_over import ALICE, create_mailboxes
+from letters import Load, assert_arrived
+
+LETTERS = 300
+
+
+class RadosStore:
+    """One of the stores, at one address over all restarts."""
+
+    def __init__(self, directory, cluster):
+        self._log = directory / f"store-{secrets.token_hex(4)}.log"
+        self._options = ["--engine", "rados", *cluster]
+        self.address = f"127.0.0.1:{harness.free_port()}"
+        self.start()
+
+    def start(self):
+        self.program = harness.Program("restante-store", [*self._options, "--listen", self.address], self._log,
+                                       ["grpc", "ops"])
+
+
+@pytest.fixture
+def stores(start):
+    cluster = ["--ceph-conf", os.environ["RESTANTE_TEST_CEPH_CONF"], "--ceph-namespace", secrets.token_hex(8),
+               "--allow-min-size-1"]
+    subprocess.run([harness.PROGRAMS["restante-store"], "init-cluster", *cluster], check=True,
+                   env=harness.environment(), timeout=harness.PATIENCE)
+    return [start(RadosStore, [*cluster, "--ceph-user", "admin"]) for _ in range(2)]
+
+
+@pytest.fixture
+def api(stores):
+    client = Api(stores[0].address)
+    client.ready()
+    create_mailboxes(client)
+    yield client
+    client.close()
+
+
+def test_stores_that_die_and_sleep_under_load_lose_nothing_and_double_nothing(start, stores, api):
+    seed = int(os.environ.get("RESTANTE_KILL_SEED", random.SystemRandom().getrandbits(32)))
+    print(f"RESTANTE_KILL_SEED={seed}")
+    choose = random.Random(seed)
+    front = start(harness.Front, ",".join(store.address for store in stores))
+    for store in stores:
+        await_up(front, store)
+    load = Load(front.smtp, ALICE, LETTERS, senders=8)
+    killed = stopped = met_open = 0
+
+    def begun():
+        return sum(metric(front, "transactions_total", store) for store in stores)
+
+    while load.running():
+        goal = begun() + choose.randrange(20, 80)
+        harness.poll(lambda: begun() >= goal or not load.running(), "the senders to go on")
+        store = choose.choice(stores)
+        met_open += metric(front, "open_transactions", store) > 0
+        if killed <= stopped:
+            killed += 1
+            store.program.kill9()
+            await_up(front, store, False)
+            store.start()
+        else:
+            stopped += 1
+            store.program.freeze()
+            await_up(front, store, False)
+            goal = begun() + choose.randrange(1, 80)
+            harness.poll(lambda: begun() >= goal or not load.running(), "the senders to go on with the other store")
+            os.kill(store.program.pid, signal.SIGCONT)
+        await_up(front, store)
+    load.join()
+    print(f"{killed} killed, {stopped} stopped, {met_open} of them with transactions open")
+    assert killed > 0 and stopped > 0 and met_open > 0
+    other = Api(stores[1].address)
+    other.ready()
+    for client in (api, other):
+        client.ready()
+        client.await_nothing_reserved(ALICE)
+        assert_arrived(client, ALICE, load.keys, once=True)
+        client.assert_exact(ALICE)
+        assert client.problems() == []
+    other.close()
