@@ -2,11 +2,16 @@
 // cluster; what they decide on stands in the partitions (partition.h), and this object
 // has only caches and what belongs to this run: open transactions, the life sign.
 //
-//   engine_partitions.cc    updates, reads, scans, lists
+//   engine_partitions.cc    reads, scans, lists
+//   engine_update.cc        updates
 //   engine_grants.cc        domains and what they grant to their mailboxes
-//   engine_reserve.cc       room in mailboxes
-//   engine_commit.cc        commits, outcomes, settling, open receipts
-//   engine_events.cc        thresholds, and the log of events
+//   engine_asking.cc        who gets room in a mailbox
+//   engine_reserve.cc       and what is held of it
+//   engine_commit.cc        commits and their outcomes
+//   engine_settle.cc        settling, open receipts
+//   engine_drop.cc          bodies that nobody names
+//   engine_events.cc        thresholds of mailboxes, and the log of events
+//   engine_pools.cc         thresholds of pools
 //   engine_life.cc          life signs, the dead, store time
 //   engine_sweep.cc         what the dead have left, and what is too old
 //   engine_verify.cc        checks and repairs
@@ -223,9 +228,13 @@ class RadosEngine : public engine::Engine {
   bool RunAsking(Asking& asking, Draft& draft);
   // Whether a reservation may be taken by another transaction.
   bool MayBeTaken(const TransactionId& id, const stored::Reservation& reservation, uint64_t mailbox);
+  // Whether it is that of a transaction that is open in this store.
+  bool IsOpenHere(const TransactionId& id, const stored::Reservation& reservation);
   // Changes what an open transaction holds; false: it is not open any more, or holds nothing there.
   bool WithHold(const TransactionId& id, uint64_t attempt, uint64_t mailbox,
                 absl::FunctionRef<void(Hold&)> change);
+  // In a step: gives back what that attempt holds, if it does.
+  static bool EraseReservation(const TransactionId& id, uint64_t attempt, Draft& draft);
   void PostRelease(const TransactionId& id, uint64_t attempt, uint64_t mailbox);
   void LoseHold(const TransactionId& id, uint64_t mailbox);
   // Makes reservations durable ones that are confirmed and still open by then.
@@ -373,6 +382,7 @@ class RadosEngine : public engine::Engine {
     int64_t since_us = 0;
   };
   absl::flat_hash_map<std::string, Seen> seen_ ABSL_GUARDED_BY(mutex_);
+  void ForgetSeen(int64_t now_us) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // How far pools of domains are from a threshold, by what this store knows.
   struct Gauge {
     int64_t change = 0;        // Octets since they were summed,

@@ -18,6 +18,9 @@ constexpr char kRunPrefix[] = "s/";
 // After so many intervals without success nothing is promised; others wait twice as long.
 constexpr int kSilentIntervals = 3, kDeadIntervals = 6;
 constexpr int kIncarnationShift = 40;
+// Observations of other stores that are kept.
+constexpr size_t kSeenAtMost = 10'000;
+constexpr int64_t kSeenFor_us = int64_t{3600} * 1'000'000;
 
 uint64_t NumberIn(const ObjectRead& read, const char* name) {
   const auto it = read.xattrs.find(name);
@@ -168,6 +171,13 @@ absl::Status RadosEngine::Promising() const {
   return absl::OkStatus();
 }
 
+void RadosEngine::ForgetSeen(int64_t now_us) {
+  // What is forgotten is only observed anew.
+  if (seen_.size() < kSeenAtMost) return;
+  absl::erase_if(seen_, [&](const auto& item) { return now_us - item.second.since_us > kSeenFor_us; });
+  if (seen_.size() >= kSeenAtMost) seen_.clear();
+}
+
 Task<absl::StatusOr<bool>> RadosEngine::IsDead(uint64_t incarnation, std::string* last_beat) {
   if (incarnation == incarnation_) co_return false;
   const int64_t asked = Clock::System()->MonotonicMicros();
@@ -180,6 +190,7 @@ Task<absl::StatusOr<bool>> RadosEngine::IsDead(uint64_t incarnation, std::string
   const int64_t now = Clock::System()->MonotonicMicros();
   const int64_t interval = absl::ToInt64Microseconds(options_.life_interval);
   absl::MutexLock lock(&mutex_);
+  ForgetSeen(now);
   Seen& seen = seen_[object];
   const std::string beat = Hex(NumberIn(read, kBeat));
   if (seen.value != beat) seen = {.value = beat, .since_us = now};
@@ -187,7 +198,7 @@ Task<absl::StatusOr<bool>> RadosEngine::IsDead(uint64_t incarnation, std::string
   // While the cluster did not answer, nobody could say that he lives.
   if (now - asked > interval) seen.since_us = now;
   seen.since_us = std::max<int64_t>(seen.since_us, answered_since_us_);
-  co_return now - seen.since_us >= kDeadIntervals* interval;
+  co_return now - seen.since_us >= interval* kDeadIntervals;
 }
 
 void RadosEngine::EndLife() {

@@ -10,38 +10,37 @@
 #include "absl/strings/string_view.h"
 
 // Each function that we call, without its prefix `rados_`.
-#define RESTANTE_LIBRADOS_FUNCTIONS(X)                                                                      \
-  X(create2)                                                                                                \
-  X(conf_read_file)                                                                                         \
-  X(conf_set)                                                                                               \
-  X(connect)                                                                                                \
-  X(shutdown)                                                                                               \
-  X(cluster_fsid)                                                                                           \
-  X(get_instance_id)                                                                                        \
-  X(mon_command)                                                                                            \
-  X(buffer_free)                                                                                            \
-  X(pool_lookup)                                                                                            \
-  X(cluster_stat)                                                                                           \
-  X(ioctx_create)                                                                                           \
-  X(ioctx_destroy)                                                                                          \
-  X(ioctx_set_namespace)                                                                                    \
-  X(ioctx_get_id)                                                                                           \
-  X(ioctx_pool_stat)                                                                                        \
-  X(application_list) X(application_metadata_get) X(read) X(getxattr) X(aio_create_completion2)             \
-      X(aio_release) X(aio_get_return_value) X(aio_flush) X(aio_write_op_operate) X(aio_read_op_operate)    \
-          X(create_write_op) X(release_write_op) X(write_op_set_flags) X(write_op_create)                   \
-              X(write_op_assert_exists) X(write_op_cmpxattr) X(write_op_omap_cmp2) X(write_op_setxattr)     \
-                  X(write_op_rmxattr) X(write_op_write) X(write_op_write_full) X(write_op_remove)           \
-                      X(write_op_omap_set2) X(write_op_omap_rm_keys2) X(write_op_omap_clear)                \
-                          X(write_op_operate) X(create_read_op) X(release_read_op) X(read_op_assert_exists) \
-                              X(read_op_cmpxattr) X(read_op_getxattrs) X(read_op_read)                      \
-                                  X(read_op_omap_get_vals2) X(read_op_omap_get_vals_by_keys2)               \
-                                      X(read_op_operate) X(getxattrs_next) X(getxattrs_end)                 \
-                                          X(omap_get_next2) X(omap_get_end) X(nobjects_list_open)           \
-                                              X(nobjects_list_next2) X(nobjects_list_close)                 \
-                                                  X(object_list_begin) X(object_list_end)                   \
-                                                      X(object_list_is_end) X(object_list_cursor_free)      \
-                                                          X(object_list) X(object_list_free)
+#define RESTANTE_LIBRADOS_FUNCTIONS(X)                                                                       \
+  X(create2)                                                                                                 \
+  X(conf_read_file)                                                                                          \
+  X(conf_set)                                                                                                \
+  X(connect)                                                                                                 \
+  X(shutdown)                                                                                                \
+  X(cluster_fsid)                                                                                            \
+  X(get_instance_id)                                                                                         \
+  X(mon_command)                                                                                             \
+  X(buffer_free)                                                                                             \
+  X(pool_lookup)                                                                                             \
+  X(cluster_stat)                                                                                            \
+  X(ioctx_create)                                                                                            \
+  X(ioctx_destroy)                                                                                           \
+  X(ioctx_set_namespace)                                                                                     \
+  X(ioctx_get_id)                                                                                            \
+  X(ioctx_pool_stat)                                                                                         \
+  X(application_list)                                                                                        \
+  X(application_metadata_get)                                                                                \
+  X(read) X(getxattr) X(aio_create_completion2) X(aio_release) X(aio_get_return_value) X(aio_flush)          \
+      X(aio_write_op_operate) X(aio_read_op_operate) X(create_write_op) X(release_write_op)                  \
+          X(write_op_set_flags) X(write_op_create) X(write_op_assert_exists) X(write_op_cmpxattr)            \
+              X(write_op_omap_cmp2) X(write_op_setxattr) X(write_op_rmxattr) X(write_op_write)               \
+                  X(write_op_write_full) X(write_op_remove) X(write_op_omap_set2) X(write_op_omap_rm_keys2)  \
+                      X(write_op_omap_clear) X(write_op_operate) X(create_read_op) X(release_read_op)        \
+                          X(read_op_assert_exists) X(read_op_cmpxattr) X(read_op_getxattrs) X(read_op_read)  \
+                              X(read_op_omap_get_vals2) X(read_op_omap_get_vals_by_keys2) X(read_op_operate) \
+                                  X(getxattrs_next) X(getxattrs_end) X(omap_get_next2) X(omap_get_end)       \
+                                      X(nobjects_list_open) X(nobjects_list_next2) X(nobjects_list_close)    \
+                                          X(object_list_begin) X(object_list_end) X(object_list_is_end)      \
+                                              X(object_list_cursor_free) X(object_list) X(object_list_free)
 
 namespace restante::rados {
 
