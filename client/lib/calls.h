@@ -54,8 +54,11 @@ class Calls : public std::enable_shared_from_this<Calls> {
         &call->response, &call->status,
         WhenComplete([self = shared_from_this(), call, done = std::move(done)](bool) mutable {
           self->Ended(&call->context);
-          if (!call->status.ok()) return done(ToStatus(call->status));
-          done(std::move(call->response));
+          absl::StatusOr<Response> result = std::move(call->response);
+          if (!call->status.ok()) result = ToStatus(call->status);
+          // Before what `done` keeps: a channel outlives its calls.
+          call = nullptr;
+          done(std::move(result));
         }));
   }
 
