@@ -10,6 +10,7 @@
 #include "absl/strings/string_view.h"
 
 // Each function that we call, without its prefix `rados_`.
+// clang-format off
 #define RESTANTE_LIBRADOS_FUNCTIONS(X)                                                                       \
   X(create2)                                                                                                 \
   X(conf_read_file)                                                                                          \
@@ -41,6 +42,7 @@
                                       X(nobjects_list_open) X(nobjects_list_next2) X(nobjects_list_close)    \
                                           X(object_list_begin) X(object_list_end) X(object_list_is_end)      \
                                               X(object_list_cursor_free) X(object_list) X(object_list_free)
+// clang-format on
 
 namespace restante::rados {
 
