@@ -29,6 +29,16 @@ TEST(ClusterRoomTest, RoomEndsBelowNearfullOfTheFullestOsd) {
   EXPECT_NEAR(static_cast<double>(room->limit), 2000 + 7000 - 1500, 1);
 }
 
+TEST(ClusterRoomTest, RoomEndsBelowAQuotaOfThePool) {
+  const char kWithQuota[] = R"({"full_ratio": 0.95, "nearfull_ratio": 0.85, "pools": [
+                                {"pool_name": "body", "size": 3, "quota_max_bytes": 4000}]})";
+  const auto room = RoomOf(Json(R"({"stats": {"total_bytes": 30000}, "pools": [
+                                    {"name": "body", "stats": {"stored": 2000, "max_avail": 7000}}]})"),
+                           Json(kWithQuota), "body");
+  ASSERT_TRUE(room.ok()) << room.status();
+  EXPECT_NEAR(static_cast<double>(room->limit), 3800, 1);
+}
+
 TEST(ClusterRoomTest, FullClusterHasNoRoom) {
   const auto room = RoomOf(Json(R"({"stats": {"total_bytes": 30000}, "pools": [
                                     {"name": "body", "stats": {"stored": 9000, "max_avail": 0}}]})"),

@@ -17,9 +17,9 @@ using google::protobuf::Value;
 constexpr absl::Duration kInterval = absl::Seconds(2);
 // A manager's report is older than that many questions.
 constexpr size_t kReportsBehind = 3;
-constexpr int64_t kMapLifetime_us = 30'000'000;
+constexpr int64_t kMapLifetime_us = 10'000'000;
 constexpr int64_t kRoomLifetime_us = 60'000'000;
-// How far below `nearfull` the store is full, in parts of the whole.
+// How far below `nearfull`, or a pool's quota, the store is full, in parts of the whole.
 constexpr double kBelowNearfull = 0.05;
 
 double NumberIn(const Value& object, const char* name) { return MemberOf(object, name).number_value(); }
@@ -48,9 +48,13 @@ absl::StatusOr<Room> RoomOf(const Value& df, const Value& osd_dump, const std::s
   const double spared = std::max(0.0, NumberIn(osd_dump, "full_ratio") -
                                           NumberIn(osd_dump, "nearfull_ratio") + kBelowNearfull) *
                         total / copies;
+  double limit = used + std::max(0.0, available - spared);
+  // A quota of the pool acts some seconds late, and on what was promised, too.
+  const double quota = NumberIn(PoolIn(osd_dump, "pool_name", pool), "quota_max_bytes");
+  if (quota > 0) limit = std::min(limit, quota * (1 - kBelowNearfull));
   Room room;
   room.used = static_cast<uint64_t>(std::max(0.0, used));
-  room.limit = room.used + static_cast<uint64_t>(std::max(0.0, available - spared));
+  room.limit = static_cast<uint64_t>(limit);
   return room;
 }
 
