@@ -163,6 +163,7 @@ bool RadosEngine::RunAsking(Asking& asking, Draft& draft) {
     if (first) {
       // A refusal is founded on what is there now, and on who holds it.
       if (!draft.IsFresh() || !draft.HasAll(kReservationPrefix)) return false;
+      const auto untaken = scopes();
       std::vector<std::pair<TransactionId, stored::Reservation>> others;
       for (const auto& [key, value] : draft.All(kReservationPrefix)) {
         stored::Reservation reservation;
@@ -181,9 +182,13 @@ bool RadosEngine::RunAsking(Asking& asking, Draft& draft) {
         for (const auto& [id, reservation] : others) {
           if (reservation.incarnation() != incarnation_) asking.foreign.emplace_back(id, reservation);
         }
-        const bool deliveries = asking.another_delivery && first->first == 0;
-        if (deliveries) asking.result = engine::TooManyDeliveries{options_.rules.deliveries_per_mailbox};
-        if (!deliveries) asking.result = first->second;
+        // The refusal names what cannot be had whatever is taken, with the figures as they are.
+        const auto& [scope, needed] = untaken[last->first];
+        if (asking.another_delivery && last->first == 0) {
+          asking.result = engine::TooManyDeliveries{options_.rules.deliveries_per_mailbox};
+        } else {
+          asking.result = quota::Lacks(scope, needed).value_or(last->second);
+        }
         return true;
       }
       // Another store may be committing what it holds here, and of one of this store's that
