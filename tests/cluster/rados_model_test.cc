@@ -26,7 +26,7 @@ TEST_F(RadosModel, SaysTheSameOfEverythingAsTheOneInMemory) {
   model::ModelOptions options;
   options.seed = FromEnvironment("RESTANTE_MODEL_SEED", std::random_device{}());
   std::printf("RESTANTE_MODEL_SEED=%llu\n", static_cast<unsigned long long>(options.seed));
-  options.steps = FromEnvironment("RESTANTE_MODEL_STEPS", 3'000);
+  options.steps = FromEnvironment("RESTANTE_MODEL_STEPS", 2'000);
   options.open = [this](const model::EngineRules& rules) {
     Options opened = OptionsOf(conf_, namespace_);
     opened.rules = rules.rules;

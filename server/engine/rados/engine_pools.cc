@@ -31,25 +31,28 @@ Task<absl::Status> RadosEngine::NotePool(uint64_t domain, int64_t octets) {
   if (!state || !state->exists) co_return absl::OkStatus();
   const stored::DomainHead& head = state->head.domain();
   const uint64_t limit = PoolLimit(head);
+  {
+    // Counted in any case: what is not looked at now counts the next time.
+    absl::MutexLock lock(&mutex_);
+    Gauge& gauge = gauges_[domain];
+    gauge.change += octets;
+    if (gauge.change < gauge.up && gauge.change > -gauge.down) co_return absl::OkStatus();
+  }
   if (head.reached_percent() == 0) {
     if (limit >= quota::kUnlimited) co_return absl::OkStatus();
     // Nobody uses more than is granted.
     const absl::uint128 first = absl::uint128(limit) * options_.rules.thresholds.front();
     if (absl::uint128(state->tail.granted_bytes()) * 100 < first) co_return absl::OkStatus();
   }
-  {
-    absl::MutexLock lock(&mutex_);
-    const auto it = gauges_.find(domain);
-    if (it != gauges_.end()) {
-      it->second.change += octets;
-      if (it->second.change < it->second.up && it->second.change > -it->second.down)
-        co_return absl::OkStatus();
-    }
-  }
   co_return co_await CheckPool(domain);
 }
 
 Task<absl::Status> RadosEngine::CheckPool(uint64_t domain) {
+  int64_t change_before;
+  {
+    absl::MutexLock lock(&mutex_);
+    change_before = gauges_[domain].change;
+  }
   CO_ASSIGN_OR_RETURN(const DomainSums sums, co_await SumsOf(domain));
   auto crossed = std::make_shared<bool>(false);
   auto gauge = std::make_shared<Gauge>();
@@ -99,6 +102,8 @@ Task<absl::Status> RadosEngine::CheckPool(uint64_t domain) {
   CO_RETURN_IF_ERROR(co_await PartitionOf(PartitionId::Domain(domain))->Post(std::move(step)));
   {
     absl::MutexLock lock(&mutex_);
+    // What changed while it was summed may not be in the sum.
+    gauge->change = gauges_[domain].change - change_before;
     gauges_[domain] = *gauge;
   }
   if (*crossed) co_return co_await LogEvents(PartitionId::Domain(domain));
