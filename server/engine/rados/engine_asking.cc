@@ -32,28 +32,30 @@ absl::Status TakenAway(const TransactionId& id) {
       absl::StrCat("transaction ", id.ToString(), " was idle for too long: its room was given to another"));
 }
 
-bool RadosEngine::MayBeTaken(const TransactionId& id, const stored::Reservation& reservation,
-                             uint64_t mailbox) {
+std::optional<RadosEngine::Silence> RadosEngine::TakeableSince(const TransactionId& id,
+                                                               const stored::Reservation& reservation,
+                                                               uint64_t mailbox) {
   const int64_t now = clock_->MonotonicMicros();
   absl::MutexLock lock(&mutex_);
   if (reservation.incarnation() == incarnation_) {
     const auto it = transactions_.find(id);
     if (it == transactions_.end() || it->second.attempt != reservation.attempt())
-      return true;  // Left behind.
-    if (it->second.committing) return false;
+      return Silence();  // Left behind.
     const auto hold = it->second.holds.find(mailbox);
-    // (Else it is being made, or released.)
-    return hold != it->second.holds.end() && !hold->second.firm &&
-           now - hold->second.made_us >= options_.rules.soft_after_us;
+    // (Without a hold it is being made, or released.)
+    if (it->second.committing || hold == it->second.holds.end() || hold->second.firm) return std::nullopt;
+    if (now - hold->second.made_us < options_.rules.soft_after_us) return std::nullopt;
+    return Silence{hold->second.made_us, hold->second.order};
   }
-  if (reservation.firm()) return false;
-  if (reservation.taken()) return true;
+  if (reservation.firm()) return std::nullopt;
+  if (reservation.taken()) return Silence();
   // Another store's: as long as this one has seen it, by its own clock.
   ForgetSeen(now);
   Seen& seen = seen_[absl::StrCat(mailbox, "/", id.ToString())];
   const std::string value = reservation.SerializeAsString();
   if (seen.value != value) seen = {.value = value, .since_us = now};
-  return now - seen.since_us >= options_.rules.soft_after_us;
+  if (now - seen.since_us < options_.rules.soft_after_us) return std::nullopt;
+  return Silence{seen.since_us, 0};
 }
 
 bool RadosEngine::IsOpenHere(const TransactionId& id, const stored::Reservation& reservation) {
@@ -171,9 +173,16 @@ bool RadosEngine::RunAsking(Asking& asking, Draft& draft) {
         if (!id || key == own_key || !reservation.ParseFromString(value)) continue;
         others.emplace_back(*id, reservation);
       }
-      for (const auto& [id, reservation] : others) {
+      std::vector<std::pair<Silence, size_t>> silent;  // Since when, and its place in `others`.
+      for (size_t i = 0; i < others.size(); ++i) {
+        const auto since = TakeableSince(others[i].first, others[i].second, asking.mailbox);
+        if (since) silent.emplace_back(*since, i);
+      }
+      // Oldest first, and no more than are needed.
+      std::sort(silent.begin(), silent.end());
+      for (const auto& [since, i] : silent) {
         if (!shortage() || first->second.full_without_reservations) break;
-        if (!MayBeTaken(id, reservation, asking.mailbox)) continue;
+        const auto& [id, reservation] = others[i];
         takes.emplace_back(id, reservation);
         reserved -= std::min(reserved, reservation.bytes());
         messages -= 1;
@@ -192,8 +201,8 @@ bool RadosEngine::RunAsking(Asking& asking, Draft& draft) {
         return true;
       }
       // Another store may be committing what it holds here, and of one of this store's that
-      // ended without an answer nobody knows: its transaction is settled first, and before that it is told so
-      // that it confirms no more.
+      // ended without an answer nobody knows: the transaction is settled first. Before that
+      // the reservation is marked, so that it is confirmed no more.
       for (auto& [id, reservation] : takes) {
         if (!asking.transaction || IsOpenHere(id, reservation)) continue;
         asking.taking.emplace_back(id, reservation);

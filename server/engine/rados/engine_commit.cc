@@ -175,9 +175,9 @@ Task<absl::StatusOr<stored::Receipt>> RadosEngine::CommitTask(std::shared_ptr<Co
   if (absl::IsAlreadyExists(created)) {
     // It may be this very one, written twice.
     const auto there = co_await ReadOutcome(id);
-    if (there.ok() && *there && (*there)->receipt().committed() && (*there)->attempt() == attempt) {
-      created = absl::OkStatus();
-    }
+    const bool mine =
+        there.ok() && *there && (*there)->receipt().committed() && (*there)->attempt() == attempt;
+    if (mine || !there.ok()) created = there.status();
   }
   if (!created.ok()) {
     // Whoever was first is right; and without an answer nobody knows.

@@ -385,7 +385,7 @@ Task<absl::StatusOr<bool>> RadosEngine::TakeFromPool(uint64_t domain, uint64_t o
       stored::Reservation reservation;
       const std::string* const value = draft.Find(key);
       if (value == nullptr || !reservation.ParseFromString(*value) ||
-          !MayBeTaken(one.id, reservation, one.mailbox)) {
+          !TakeableSince(one.id, reservation, one.mailbox)) {
         return true;
       }
       stored::PartitionTail& tail = draft.state().tail;

@@ -65,6 +65,7 @@ struct Hold {
   bool firm = false;          // Confirmed; nobody of this store takes it,
   bool firm_written = false;  // and nobody of any other.
   int64_t made_us = 0;        // Monotonic.
+  uint64_t order = 0;         // Ascends with each that is made.
 };
 
 struct Transaction {
@@ -226,8 +227,11 @@ class RadosEngine : public engine::Engine {
   // Asks until there is an answer that no grant and no dead store's reservation changes.
   Task<absl::StatusOr<ReserveResult>> Ask(std::shared_ptr<Asking> asking);
   bool RunAsking(Asking& asking, Draft& draft);
-  // Whether a reservation may be taken by another transaction.
-  bool MayBeTaken(const TransactionId& id, const stored::Reservation& reservation, uint64_t mailbox);
+  // Since when (monotonic) a reservation has been silent that another transaction may take;
+  // none: it may not be taken.
+  using Silence = std::pair<int64_t, uint64_t>;  // Moment; and an order within it.
+  std::optional<Silence> TakeableSince(const TransactionId& id, const stored::Reservation& reservation,
+                                       uint64_t mailbox);
   // Whether it is that of a transaction that is open in this store.
   bool IsOpenHere(const TransactionId& id, const stored::Reservation& reservation);
   // Changes what an open transaction holds; false: it is not open any more, or holds nothing there.

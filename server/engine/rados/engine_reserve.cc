@@ -79,7 +79,8 @@ Task<absl::StatusOr<ReserveResult>> RadosEngine::ReserveTask(TransactionId id, u
       it->second.holds[mailbox] = {.bytes = std::get<engine::Granted>(*result).bytes,
                                    .exempt = demand.exempt,
                                    .held = true,
-                                   .made_us = clock_->MonotonicMicros()};
+                                   .made_us = clock_->MonotonicMicros(),
+                                   .order = NewNumber()};
       co_return result;
     }
   }
