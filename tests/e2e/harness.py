@@ -48,17 +48,24 @@ def poll(condition, what, patience=PATIENCE, interval=0.01):
         time.sleep(interval)
 
 
+_OWN_PORTS = []  # Names that keep the ports of this process from all other tests.
+
+
 def free_port():
-    """One that no outgoing connection takes in the meantime."""
+    """One that no outgoing connection takes in the meantime, and no other test while this process lives."""
     first = int(pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     while True:
         port = random.randrange(first // 2, first)
-        with socket.socket() as probe:
-            try:
+        name = socket.socket(socket.AF_UNIX)
+        try:
+            name.bind(f"\0restante-test-port-{port}")
+            with socket.socket() as probe:
                 probe.bind(("127.0.0.1", port))
-                return port
-            except OSError:
-                continue
+        except OSError:
+            name.close()
+            continue
+        _OWN_PORTS.append(name)
+        return port
 
 
 def listens(address):
