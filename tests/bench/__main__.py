@@ -33,15 +33,23 @@ PARTS = {
     "policy": ("policy", "Postfix policy answers at 16 connections, beside Dovecot's quota-status"),
     "idle": ("idle", "memory of the front end for 10,000 idle connections, plain and TLS; sessions resumed"),
 }
+CLUSTER_PARTS = {
+    "cluster": ("cluster", "deliveries and reading over a Ceph cluster, beside librados and rados bench"),
+}
 GROUPS = {"growth": ["sessions", "messages", "mailboxes", "writes", "size"], "all": list(PARTS)}
 
 
 def parse(arguments):
-    parts = "\n".join(f"  {name:<10} {what}" for name, (_, what) in PARTS.items())
+    def lines(parts):
+        return "\n".join(f"  {name:<10} {what}" for name, (_, what) in parts.items())
+
     groups = "\n".join(f"  {name:<10} {', '.join(of)}" for name, of in GROUPS.items())
     parser = argparse.ArgumentParser(prog="./dev bench", formatter_class=argparse.RawDescriptionHelpFormatter,
-                                     description=f"{__doc__}\nparts:\n{parts}\nand several:\n{groups}")
+                                     description=f"{__doc__}\nparts:\n{lines(PARTS)}\nand several:\n{groups}\n"
+                                                 f"of --engine rados:\n{lines(CLUSTER_PARTS)}")
     parser.add_argument("parts", nargs="*", metavar="PART", help="any of the above (default: smtp)")
+    parser.add_argument("--engine", choices=["embedded", "rados"], default="embedded",
+                        help="of the stores; rados: over a Ceph cluster that is started for it")
     parser.add_argument("--peers", type=lambda names: names.split(","), metavar="NAME,...",
                         help="beside restante only these, instead of all that the part compares")
     parser.add_argument("--rounds", type=int, help="that count, after one to warm up (3; quick: 1)")
@@ -51,11 +59,12 @@ def parse(arguments):
     parser.add_argument("--plot", type=pathlib.Path, metavar="FILE", help="draw what the part smtp found (PNG)")
     parser.add_argument("--update-readme", action="store_true", help="write its table into README.md")
     options = parser.parse_args(arguments)
-    wanted = options.parts or ["smtp"]
+    parts, groups = (PARTS, GROUPS) if options.engine == "embedded" else (CLUSTER_PARTS, {})
+    wanted = options.parts or [next(iter(parts))]
     for name in wanted:
-        if name not in (*PARTS, *GROUPS):
-            parser.error(f"`{name}` is none of {', '.join([*PARTS, *GROUPS])}")
-    options.parts = [part for name in wanted for part in GROUPS.get(name, [name])]
+        if name not in (*parts, *groups):
+            parser.error(f"`{name}` is none of {', '.join([*parts, *groups])}")
+    options.parts = [part for name in wanted for part in groups.get(name, [name])]
     if (options.plot or options.update_readme) and "smtp" not in options.parts:
         parser.error("--plot and --update-readme are of the part smtp")
     return options
@@ -102,7 +111,7 @@ class Bench:
             yield peers
 
     def run(self, part):
-        module = importlib.import_module(f"bench.parts.{PARTS[part][0]}")
+        module = importlib.import_module(f"bench.parts.{(PARTS | CLUSTER_PARTS)[part][0]}")
         getattr(module, part if hasattr(module, part) else "run")(self)
 
 

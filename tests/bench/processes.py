@@ -31,6 +31,12 @@ def cpu_seconds(roots):
     return sum(sum(map(int, fields[11:15])) for pid in tree(roots) if (fields := _stat(pid))) / TICKS
 
 
+def idle_seconds():
+    """Processor time that nobody has used since the machine started, over all cores."""
+    fields = pathlib.Path("/proc/stat").read_text().split("\n", 1)[0].split()
+    return (int(fields[4]) + int(fields[5])) / TICKS
+
+
 def written_bytes(roots):
     """Octets that were to be written to the disk, with those of children that have ended."""
     total = 0
