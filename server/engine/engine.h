@@ -81,6 +81,8 @@ struct ReadResult {
   Reserved reserved;  // Mailbox: its own. Domain: the sum of its mailboxes'.
   // Domain: sums over its mailboxes.
   uint64_t used_bytes = 0, used_messages = 0, mailboxes = 0;
+  // Of ReadRecent: it may have been so a few seconds ago.
+  bool recent = false;
 };
 
 struct ScanPage {
@@ -222,6 +224,14 @@ class Engine {
   // that does not exist has no head and is not an error.
   virtual void Read(PartitionId partition, std::vector<std::string> keys,
                     Done<absl::StatusOr<ReadResult>> done) = 0;
+
+  // The same without a domain's sums, for whoever does not need the latest: what other
+  // stores of the same mail have changed in the last 5 seconds may be missing. Nothing
+  // that is not there is in doubt: the absence of a partition or key is of now.
+  virtual void ReadRecent(PartitionId partition, std::vector<std::string> keys,
+                          Done<absl::StatusOr<ReadResult>> done) {
+    Read(partition, std::move(keys), std::move(done));
+  }
 
   // Keys in [from, to), at most `limit`; an empty `to` is the end.
   virtual void Scan(PartitionId partition, std::string from, std::string to, size_t limit,

@@ -70,46 +70,56 @@ void Deliveries::EndOverdue() {
 
 void Deliveries::Check(std::string address, std::string sender, std::optional<uint64_t> size,
                        engine::Done<v1::Decision> done) {
-  if (size == 0) size.reset();
-  directory_->Resolve(address, [this, address, sender = std::move(sender), size,
-                                done = std::move(done)](absl::StatusOr<Resolution> result) mutable {
-    v1::Decision decision;
-    decision.set_address(address);
-    if (!result.ok()) {
-      decision.set_outcome(v1::OUTCOME_UNAVAILABLE);
-      return done(std::move(decision));
-    }
-    // What is not ours may be as large as it likes.
-    const bool hosted = result->kind == Resolution::Kind::kMailbox;
-    if (hosted) decision.set_mailbox(MailboxName(result->head.address()));
-    if (hosted && size && *size > options_.max_message) {
-      decision.set_outcome(v1::OUTCOME_MESSAGE_TOO_LARGE);
-      decision.mutable_shortage()->set_scope(v1::Shortage::MESSAGE);
-      decision.mutable_shortage()->set_limit(options_.max_message);
-      decision.mutable_shortage()->set_needed(*size);
-      return done(std::move(decision));
-    }
-    if (auto decided = DecideWithoutRoom(address, *result, size, options_.rules)) {
-      return done(*std::move(decided));
-    }
-    const engine::Capacity disk = engine_->GetCapacity();
-    if (disk.full || size.value_or(1) > disk.available) {
-      decision.set_outcome(v1::OUTCOME_DISK_FULL);
-      *decision.mutable_shortage() = ToShortage({.scope = engine::Shortage::Scope::kDisk,
-                                                 .limit = disk.limit,
-                                                 .used = disk.used,
-                                                 .reserved = disk.reserved,
-                                                 .needed = size.value_or(1)});
-      return done(std::move(decision));
-    }
-    const uint64_t mailbox = result->mailbox;
-    const engine::Demand demand = DemandFor(*result, size, outgrown_.Recall(mailbox, sender, size), 1);
-    engine_->Check(mailbox, demand,
-                   [address, resolution = *std::move(result),
-                    done = std::move(done)](absl::StatusOr<engine::ReserveResult> reserved) mutable {
-                     done(DecideByRoom(address, resolution, reserved));
-                   });
-  });
+  Start(CheckTask(std::move(address), std::move(sender), size == 0 ? std::nullopt : size), std::move(done));
+}
+
+Task<v1::Decision> Deliveries::CheckTask(std::string address, std::string sender,
+                                         std::optional<uint64_t> size) {
+  bool recent = false;
+  v1::Decision decision = co_await CheckAs(Age::kRecent, address, sender, size, &recent);
+  if (decision.outcome() != v1::OUTCOME_OK && recent) {
+    decision = co_await CheckAs(Age::kNow, address, sender, size, &recent);
+  }
+  co_return decision;
+}
+
+Task<v1::Decision> Deliveries::CheckAs(Age age, std::string address, std::string sender,
+                                       std::optional<uint64_t> size, bool* recent) {
+  const absl::StatusOr<Resolution> result = co_await Await<absl::StatusOr<Resolution>>(
+      [&](auto done) { directory_->Resolve(address, age, std::move(done)); });
+  v1::Decision decision;
+  decision.set_address(address);
+  if (!result.ok()) {
+    decision.set_outcome(v1::OUTCOME_UNAVAILABLE);
+    co_return decision;
+  }
+  *recent = result->recent;
+  // What is not ours may be as large as it likes.
+  const bool hosted = result->kind == Resolution::Kind::kMailbox;
+  if (hosted) decision.set_mailbox(MailboxName(result->head.address()));
+  if (hosted && size && *size > options_.max_message) {
+    decision.set_outcome(v1::OUTCOME_MESSAGE_TOO_LARGE);
+    decision.mutable_shortage()->set_scope(v1::Shortage::MESSAGE);
+    decision.mutable_shortage()->set_limit(options_.max_message);
+    decision.mutable_shortage()->set_needed(*size);
+    co_return decision;
+  }
+  if (auto decided = DecideWithoutRoom(address, *result, size, options_.rules)) co_return *std::move(decided);
+  const engine::Capacity disk = engine_->GetCapacity();
+  if (disk.full || size.value_or(1) > disk.available) {
+    decision.set_outcome(v1::OUTCOME_DISK_FULL);
+    *decision.mutable_shortage() = ToShortage({.scope = engine::Shortage::Scope::kDisk,
+                                               .limit = disk.limit,
+                                               .used = disk.used,
+                                               .reserved = disk.reserved,
+                                               .needed = size.value_or(1)});
+    co_return decision;
+  }
+  const engine::Demand demand = DemandFor(*result, size, outgrown_.Recall(result->mailbox, sender, size), 1);
+  const absl::StatusOr<engine::ReserveResult> reserved =
+      co_await Await<absl::StatusOr<engine::ReserveResult>>(
+          [&](auto done) { engine_->Check(result->mailbox, demand, std::move(done)); });
+  co_return DecideByRoom(address, *result, reserved);
 }
 
 void Deliveries::Settle(const std::string& caller, const std::string& request_id,

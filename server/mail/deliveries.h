@@ -17,6 +17,7 @@
 #include "restante/v1/delivery.pb.h"
 #include "server/base/clock.h"
 #include "server/base/steady_condition.h"
+#include "server/base/task.h"
 #include "server/engine/engine.h"
 #include "server/mail/client_bounds.h"
 #include "server/mail/directory.h"
@@ -91,6 +92,11 @@ class Deliveries {
   const Counters& counters() const { return counters_; }
 
  private:
+  Task<v1::Decision> CheckTask(std::string address, std::string sender, std::optional<uint64_t> size);
+  // `recent`: as Resolution's.
+  Task<v1::Decision> CheckAs(Age age, std::string address, std::string sender, std::optional<uint64_t> size,
+                             bool* recent);
+
   engine::Engine* const engine_;
   Directory* const directory_;
   const DeliveryOptions options_;

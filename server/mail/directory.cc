@@ -68,16 +68,24 @@ std::string PrefixEnd(std::string prefix) {
 Directory::Directory(engine::Engine* engine, Options options)
     : engine_(engine), options_(std::move(options)) {}
 
-void Directory::Resolve(std::string address, engine::Done<absl::StatusOr<Resolution>> done) {
-  Start(ResolveTask(std::move(address)), std::move(done));
+void Directory::Resolve(std::string address, Age age, engine::Done<absl::StatusOr<Resolution>> done) {
+  Start(ResolveTask(std::move(address), age), std::move(done));
 }
 
-Task<absl::StatusOr<bool>> Directory::Take(uint64_t mailbox, Resolution& out) const {
-  CO_ASSIGN_OR_RETURN(engine::ReadResult read, co_await Read(engine_, PartitionId::Mailbox(mailbox), {}));
+Task<absl::StatusOr<engine::ReadResult>> Directory::ReadAs(Age age, PartitionId partition,
+                                                           std::vector<std::string> keys,
+                                                           Resolution& out) const {
+  absl::StatusOr<engine::ReadResult> read = co_await Read(engine_, partition, std::move(keys), age);
+  if (read.ok()) out.recent |= read->recent;
+  co_return read;
+}
+
+Task<absl::StatusOr<bool>> Directory::Take(uint64_t mailbox, Age age, Resolution& out) const {
+  CO_ASSIGN_OR_RETURN(engine::ReadResult read, co_await ReadAs(age, PartitionId::Mailbox(mailbox), {}, out));
   if (!read.head || read.head->mailbox().state() == stored::MailboxHead::DELETED) co_return false;
   const uint64_t domain_number = read.head->mailbox().domain();
   CO_ASSIGN_OR_RETURN(engine::ReadResult domain,
-                      co_await Read(engine_, PartitionId::Domain(domain_number), {}));
+                      co_await ReadAs(Age::kRecent, PartitionId::Domain(domain_number), {}, out));
   if (!domain.head) co_return false;
   out.kind = Resolution::Kind::kMailbox;
   out.mailbox = mailbox;
@@ -86,19 +94,19 @@ Task<absl::StatusOr<bool>> Directory::Take(uint64_t mailbox, Resolution& out) co
   co_return true;
 }
 
-Task<absl::StatusOr<bool>> Directory::TakeAddress(Address address, Resolution& out) const {
+Task<absl::StatusOr<bool>> Directory::TakeAddress(Address address, Age age, Resolution& out) const {
   const std::string key = AddressKey(address);
   std::vector<std::string> keys = {key};
   CO_ASSIGN_OR_RETURN(engine::ReadResult read,
-                      co_await Read(engine_, PartitionId::Directory(), std::move(keys)));
+                      co_await ReadAs(age, PartitionId::Directory(), std::move(keys), out));
   const auto it = read.values.find(key);
   if (it == read.values.end()) co_return false;
   CO_ASSIGN_OR_RETURN(const uint64_t mailbox, MailboxOf(it->second));
-  auto taken = co_await Take(mailbox, out);
+  auto taken = co_await Take(mailbox, age, out);
   co_return std::move(taken);
 }
 
-Task<absl::StatusOr<Resolution>> Directory::ResolveTask(std::string text) const {
+Task<absl::StatusOr<Resolution>> Directory::ResolveTask(std::string text, Age age) const {
   Resolution out;
   Address address;
   const bool lone_postmaster = absl::EqualsIgnoreCase(text, kPostmaster);
@@ -128,7 +136,7 @@ Task<absl::StatusOr<Resolution>> Directory::ResolveTask(std::string text) const 
     std::vector<std::string> keys = candidates;
     keys.push_back(domain_key);
     CO_ASSIGN_OR_RETURN(engine::ReadResult read,
-                        co_await Read(engine_, PartitionId::Directory(), std::move(keys)));
+                        co_await ReadAs(age, PartitionId::Directory(), std::move(keys), out));
 
     const auto domain_value = read.values.find(domain_key);
     if (domain_value == read.values.end()) {
@@ -144,7 +152,7 @@ Task<absl::StatusOr<Resolution>> Directory::ResolveTask(std::string text) const 
       const auto it = read.values.find(candidate);
       if (it == read.values.end()) continue;
       CO_ASSIGN_OR_RETURN(const uint64_t mailbox, MailboxOf(it->second));
-      CO_ASSIGN_OR_RETURN(const bool taken, co_await Take(mailbox, out));
+      CO_ASSIGN_OR_RETURN(const bool taken, co_await Take(mailbox, age, out));
       if (taken) co_return std::move(out);
     }
 
@@ -153,10 +161,10 @@ Task<absl::StatusOr<Resolution>> Directory::ResolveTask(std::string text) const 
       co_return absl::DataLossError(absl::StrCat(DomainName(address.domain), ": its entry cannot be read"));
     }
     CO_ASSIGN_OR_RETURN(engine::ReadResult head,
-                        co_await Read(engine_, PartitionId::Domain(domain.domain()), {}));
+                        co_await ReadAs(Age::kRecent, PartitionId::Domain(domain.domain()), {}, out));
     if (head.head && !head.head->domain().catch_all().empty()) {
       CO_ASSIGN_OR_RETURN(Address catch_all, ParseAddress(head.head->domain().catch_all()));
-      CO_ASSIGN_OR_RETURN(const bool taken, co_await TakeAddress(std::move(catch_all), out));
+      CO_ASSIGN_OR_RETURN(const bool taken, co_await TakeAddress(std::move(catch_all), age, out));
       if (taken) co_return std::move(out);
     }
     if (!out.exempt) {
@@ -168,31 +176,41 @@ Task<absl::StatusOr<Resolution>> Directory::ResolveTask(std::string text) const 
   out.kind = Resolution::Kind::kNotConfigured;
   if (!options_.postmaster.empty()) {
     CO_ASSIGN_OR_RETURN(Address postmaster, ParseAddress(options_.postmaster));
-    CO_ASSIGN_OR_RETURN(const bool taken, co_await TakeAddress(std::move(postmaster), out));
+    CO_ASSIGN_OR_RETURN(const bool taken, co_await TakeAddress(std::move(postmaster), age, out));
     (void)taken;  // Without it: still not configured.
   }
   co_return std::move(out);
 }
 
-Task<absl::StatusOr<FoundMailbox>> FindMailbox(engine::Engine* engine, Address address) {
+Task<absl::StatusOr<FoundMailbox>> FindMailbox(engine::Engine* engine, Address address,
+                                               std::vector<std::string> keys) {
   const std::string key = AddressKey(address);
-  std::vector<std::string> keys = {key};
-  CO_ASSIGN_OR_RETURN(engine::ReadResult read,
-                      co_await Read(engine, PartitionId::Directory(), std::move(keys)));
-  const auto it = read.values.find(key);
-  if (it == read.values.end()) co_return NotFound(MailboxName(address));
-  stored::DirectoryAddress entry;
-  if (!entry.ParseFromString(it->second)) {
-    co_return absl::DataLossError(absl::StrCat(MailboxName(address), ": its directory entry cannot be read"));
+  Age age = Age::kRecent;
+  while (true) {
+    std::vector<std::string> names = {key};
+    CO_ASSIGN_OR_RETURN(const engine::ReadResult read,
+                        co_await Read(engine, PartitionId::Directory(), std::move(names), age));
+    const auto it = read.values.find(key);
+    if (it == read.values.end()) co_return NotFound(MailboxName(address));
+    stored::DirectoryAddress entry;
+    if (!entry.ParseFromString(it->second)) {
+      co_return absl::DataLossError(
+          absl::StrCat(MailboxName(address), ": its directory entry cannot be read"));
+    }
+    FoundMailbox found;
+    bool alive = !entry.alias();
+    if (alive) {
+      found.number = entry.mailbox();
+      CO_ASSIGN_OR_RETURN(found.read, co_await Read(engine, PartitionId::Mailbox(found.number), keys));
+      alive = found.read.head && found.read.head->mailbox().state() != stored::MailboxHead::DELETED;
+    }
+    // Where the entry may be a former one, it has to lead to who has the address still.
+    const bool doubtful =
+        read.recent && (!alive || found.read.head->mailbox().address() != address.ToString());
+    if (!doubtful && !alive) co_return NotFound(MailboxName(address));
+    if (!doubtful) co_return std::move(found);
+    age = Age::kNow;
   }
-  if (entry.alias()) co_return NotFound(MailboxName(address));
-  FoundMailbox found;
-  found.number = entry.mailbox();
-  CO_ASSIGN_OR_RETURN(found.read, co_await Read(engine, PartitionId::Mailbox(found.number), {}));
-  if (!found.read.head || found.read.head->mailbox().state() == stored::MailboxHead::DELETED) {
-    co_return NotFound(MailboxName(address));
-  }
-  co_return std::move(found);
 }
 
 }  // namespace restante::mail

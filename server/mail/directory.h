@@ -5,11 +5,13 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "server/base/task.h"
 #include "server/engine/engine.h"
 #include "server/mail/address.h"
+#include "server/mail/engine_calls.h"
 
 namespace restante::mail {
 
@@ -36,6 +38,9 @@ struct Resolution {
   stored::DomainHead domain;
   // Not subject to quota: the address is postmaster's.
   bool exempt = false;
+  // Another store may have changed it since: nobody is refused for that before it was
+  // resolved again.
+  bool recent = false;
   std::string problem;
 };
 
@@ -54,29 +59,35 @@ class Directory {
   // Finds the mailbox of an address as it was given, in this order: mailbox or
   // alias; the same without detail (cut at the first delimiter that is not the
   // first character); the domain's catch-all; postmaster's destination. An alias
-  // or catch-all whose mailbox is gone counts for nothing.
+  // or catch-all whose mailbox is gone counts for nothing. With `Age::kRecent` what
+  // other stores have changed in the last 5 seconds may be missing; Resolution::recent
+  // says so. (The settings of a domain may be as old in any case.)
   //
   // Errors: those of the engine.
-  void Resolve(std::string address, engine::Done<absl::StatusOr<Resolution>> done);
+  void Resolve(std::string address, Age age, engine::Done<absl::StatusOr<Resolution>> done);
 
  private:
-  Task<absl::StatusOr<Resolution>> ResolveTask(std::string address) const;
+  Task<absl::StatusOr<Resolution>> ResolveTask(std::string address, Age age) const;
+  Task<absl::StatusOr<engine::ReadResult>> ReadAs(Age age, engine::PartitionId partition,
+                                                  std::vector<std::string> keys, Resolution& out) const;
   // Fills `out` if the mailbox is alive.
-  Task<absl::StatusOr<bool>> Take(uint64_t mailbox, Resolution& out) const;
-  Task<absl::StatusOr<bool>> TakeAddress(Address address, Resolution& out) const;
+  Task<absl::StatusOr<bool>> Take(uint64_t mailbox, Age age, Resolution& out) const;
+  Task<absl::StatusOr<bool>> TakeAddress(Address address, Age age, Resolution& out) const;
 
   engine::Engine* const engine_;
   const Options options_;
 };
 
-// The mailbox of exactly this address; aliases are not followed.
+// The mailbox of exactly this address, as it is now, and keys of it; aliases are not
+// followed.
 //
 // Errors: kNotFound; those of the engine.
 struct FoundMailbox {
   uint64_t number = 0;
   engine::ReadResult read;  // Its head is there and not DELETED.
 };
-Task<absl::StatusOr<FoundMailbox>> FindMailbox(engine::Engine* engine, Address address);
+Task<absl::StatusOr<FoundMailbox>> FindMailbox(engine::Engine* engine, Address address,
+                                               std::vector<std::string> keys = {});
 
 // Keys of the directory partition (stored.proto, DirectoryHead).
 std::string DomainKey(absl::string_view domain);

@@ -13,11 +13,18 @@
 
 namespace restante::mail {
 
+// As it is now, or as it was a few seconds ago at most (Engine::ReadRecent).
+enum class Age { kNow, kRecent };
+
 inline Await<absl::StatusOr<engine::ReadResult>> Read(engine::Engine* engine, engine::PartitionId partition,
-                                                      std::vector<std::string> keys) {
+                                                      std::vector<std::string> keys, Age age = Age::kNow) {
   return Await<absl::StatusOr<engine::ReadResult>>(
-      [engine, partition, keys = std::move(keys)](auto done) mutable {
-        engine->Read(partition, std::move(keys), std::move(done));
+      [engine, partition, keys = std::move(keys), age](auto done) mutable {
+        if (age == Age::kNow) {
+          engine->Read(partition, std::move(keys), std::move(done));
+        } else {
+          engine->ReadRecent(partition, std::move(keys), std::move(done));
+        }
       });
 }
 

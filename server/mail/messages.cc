@@ -66,16 +66,14 @@ Task<absl::StatusOr<MessagePage>> Messages::List(ParentRef parent, uint64_t afte
 }
 
 Task<absl::StatusOr<MessageView>> Messages::Get(MessageRef ref) {
-  CO_ASSIGN_OR_RETURN(FoundMailbox found, co_await FindMailbox(engine_, ref.mailbox));
-  const stored::MailboxHead& head = found.read.head->mailbox();
-  CO_ASSIGN_OR_RETURN(const stored::Folder folder, FindFolder(head, ref.folder));
   const std::string key = engine::EntryKey(ref.uid);
   std::vector<std::string> keys = {key};
-  CO_ASSIGN_OR_RETURN(engine::ReadResult read,
-                      co_await Read(engine_, PartitionId::Mailbox(found.number), std::move(keys)));
+  CO_ASSIGN_OR_RETURN(const FoundMailbox found, co_await FindMailbox(engine_, ref.mailbox, std::move(keys)));
+  const stored::MailboxHead& head = found.read.head->mailbox();
+  CO_ASSIGN_OR_RETURN(const stored::Folder folder, FindFolder(head, ref.folder));
   const std::string name = MessageName(head.address(), ref.folder, ref.uid);
-  const auto it = read.values.find(key);
-  if (it == read.values.end()) co_return NotFound(name);
+  const auto it = found.read.values.find(key);
+  if (it == found.read.values.end()) co_return NotFound(name);
   absl::StatusOr<stored::Entry> entry = ParseEntry(it->second);
   if (!entry.ok()) co_return Annotate(entry.status(), name);
   if (entry->folder() != folder.id()) co_return NotFound(name);

@@ -55,7 +55,7 @@ Task<absl::StatusOr<MailboxView>> Provisioning::ReadMailbox(uint64_t number, std
   }
   const uint64_t domain_number = read.head->mailbox().domain();
   CO_ASSIGN_OR_RETURN(engine::ReadResult domain,
-                      co_await Read(engine_, PartitionId::Domain(domain_number), {}));
+                      co_await Read(engine_, PartitionId::Domain(domain_number), {}, Age::kRecent));
   MailboxView view;
   view.number = number;
   view.head = *std::move(read.head);

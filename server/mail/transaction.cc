@@ -229,15 +229,19 @@ void Transaction::OnRecipient(const v1::Recipient& recipient) {
     refusal.set_outcome(v1::OUTCOME_FOREIGN_DOMAIN);
     return Decide(refusal, 0);
   }
+  ResolveRecipient(recipient, Age::kRecent);
+}
+
+void Transaction::ResolveRecipient(const v1::Recipient& recipient, Age age) {
   deliveries_->directory()->Resolve(
-      address,
-      Resume<absl::StatusOr<Resolution>>([recipient](Transaction* t, absl::StatusOr<Resolution> result) {
+      recipient.address(), age,
+      Resume<absl::StatusOr<Resolution>>([recipient, age](Transaction* t, absl::StatusOr<Resolution> result) {
         if (result.ok() && recipient.ignore_quota()) result->exempt = true;
-        t->OnResolved(recipient, std::move(result));
+        t->OnResolved(recipient, age, std::move(result));
       }));
 }
 
-void Transaction::OnResolved(const v1::Recipient& recipient, absl::StatusOr<Resolution> result) {
+void Transaction::OnResolved(const v1::Recipient& recipient, Age age, absl::StatusOr<Resolution> result) {
   const std::string& address = recipient.address();
   const auto refuse = [&](v1::Outcome outcome) {
     v1::Decision refusal;
@@ -247,8 +251,10 @@ void Transaction::OnResolved(const v1::Recipient& recipient, absl::StatusOr<Reso
   };
   if (!result.ok()) return refuse(v1::OUTCOME_UNAVAILABLE);
   const DeliveryOptions& options = deliveries_->options();
-  if (auto decision = DecideWithoutRoom(address, *result, declared_, options.rules))
-    return Decide(*decision, 0);
+  const bool may_be_old = age == Age::kRecent && result->recent;
+  if (auto decision = DecideWithoutRoom(address, *result, declared_, options.rules)) {
+    return may_be_old ? ResolveRecipient(recipient, Age::kNow) : Decide(*decision, 0);
+  }
 
   const auto same = std::find_if(accepted_.begin(), accepted_.end(),
                                  [&](const Accepted& a) { return a.mailbox == result->mailbox; });
@@ -277,12 +283,15 @@ void Transaction::OnResolved(const v1::Recipient& recipient, absl::StatusOr<Reso
   deliveries_->engine()->Reserve(
       id_, mailbox, demand,
       Resume<absl::StatusOr<engine::ReserveResult>>(
-          [address, resolution, accepted = std::move(accepted)](
+          [recipient, may_be_old, resolution, accepted = std::move(accepted)](
               Transaction* t, absl::StatusOr<engine::ReserveResult> reserved) mutable {
             if (!reserved.ok() && absl::IsFailedPrecondition(reserved.status())) {
               return t->RefuseForStatus(reserved.status(), "reserving");
             }
-            const v1::Decision decision = DecideByRoom(address, *resolution, reserved);
+            if (absl::IsNotFound(reserved.status()) && may_be_old) {
+              return t->ResolveRecipient(recipient, Age::kNow);
+            }
+            const v1::Decision decision = DecideByRoom(recipient.address(), *resolution, reserved);
             if (decision.outcome() == v1::OUTCOME_OK) {
               t->accepted_.push_back(std::move(accepted));
             }

@@ -105,7 +105,8 @@ class Transaction : public std::enable_shared_from_this<Transaction> {
   void OnBegin(const v1::Begin& begin);
   void OnOpened(absl::StatusOr<engine::OpenResult> result);
   void OnRecipient(const v1::Recipient& recipient);
-  void OnResolved(const v1::Recipient& recipient, absl::StatusOr<Resolution> result);
+  void ResolveRecipient(const v1::Recipient& recipient, Age age);
+  void OnResolved(const v1::Recipient& recipient, Age age, absl::StatusOr<Resolution> result);
   void OnData();
   void OnConfirmed(absl::StatusOr<engine::Confirmed> result);
   void OnChunk(std::string octets);

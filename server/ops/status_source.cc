@@ -4,9 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
-#include "server/base/task.h"
 #include "server/base/units.h"
 #include "server/mail/quota.h"
 
@@ -14,7 +12,7 @@ namespace restante::ops {
 namespace {
 
 constexpr size_t kFullest = 10;
-constexpr int64_t kOverviewAgeUs = 30'000'000;
+constexpr absl::Duration kOverviewAge = absl::Seconds(30);
 
 OutcomeCounts CountsOf(const mail::Deliveries::Counters& counters) {
   return {counters.stored, counters.suppressed, counters.refused, counters.aborted};
@@ -40,29 +38,11 @@ std::string UsedText(const mail::MailboxView& mailbox) {
 StatusSource::StatusSource(engine::Engine* engine, mail::Provisioning* provisioning,
                            const mail::Deliveries* deliveries, const Clock* clock)
     : engine_(engine),
-      provisioning_(provisioning),
       deliveries_(deliveries),
       clock_(clock),
       start_us_(clock->MonotonicMicros()),
-      rates_([deliveries] { return CountsOf(deliveries->counters()); }, clock) {}
-
-absl::StatusOr<mail::Overview> StatusSource::ReadOverview() {
-  absl::MutexLock lock(&mutex_);
-  const int64_t now = clock_->MonotonicMicros();
-  if (overview_ && now - overview_us_ < kOverviewAgeUs) return *overview_;
-  absl::Notification read;
-  absl::StatusOr<mail::Overview> result;
-  Start<absl::StatusOr<mail::Overview>>(mail::ReadOverview(provisioning_, kFullest),
-                                        [&](absl::StatusOr<mail::Overview> overview) {
-                                          result = std::move(overview);
-                                          read.Notify();
-                                        });
-  read.WaitForNotification();
-  if (!result.ok()) return result.status();
-  overview_ = *result;
-  overview_us_ = now;
-  return result;
-}
+      rates_([deliveries] { return CountsOf(deliveries->counters()); }, clock),
+      overview_(provisioning, clock, {.fullest = kFullest, .age = kOverviewAge}) {}
 
 StatusView StatusSource::Read() {
   rates_.Sample();
@@ -86,7 +66,7 @@ StatusView StatusSource::Read() {
   if (figure("index_damaged") != 0) {
     view.problems.push_back("The index is damaged: start with --rebuild-index.");
   }
-  if (const auto overview = ReadOverview(); overview.ok()) {
+  if (const auto overview = overview_.Get(); overview.ok()) {
     view.domains = overview->domains;
     view.mailboxes = overview->mailboxes;
     view.messages = overview->used_messages;

@@ -8,8 +8,6 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
-#include "absl/synchronization/notification.h"
-#include "server/base/task.h"
 #include "server/engine/upkeep.h"
 
 namespace restante::ops {
@@ -27,6 +25,9 @@ constexpr struct {
   const char* name;
   const char* help;
 } kHistograms[] = {
+    {"cluster_read_seconds", "restante_cluster_read_seconds", "Time until the cluster had answered a read."},
+    {"cluster_write_seconds", "restante_cluster_write_seconds",
+     "Time until the cluster had acknowledged a write."},
     {"group_commits", "restante_group_commits", "Deliveries that one sync of the log made durable."},
     {"group_sync_seconds", "restante_group_sync_seconds",
      "Time from the first octet of a group to its sync's end."},
@@ -223,6 +224,10 @@ const std::vector<FigureMetric>& FigureMetrics() {
        "Octets on disk that are let go when others fill it."},
       {"body_files_bytes", "restante_body_files_bytes", kGauge, "Octets in files of large bodies."},
       {"body_memory_bytes", "restante_body_memory_bytes", kGauge, "Memory that messages under way take."},
+      {"cluster_conflicts", "restante_cluster_conflicts_total", kCounter,
+       "Writes that were made again, for another store had been faster."},
+      {"cluster_waiting_micros", "restante_cluster_waiting_seconds", kGauge,
+       "For how long the oldest operation has been waiting for the cluster.", kSecondsPerMicro},
       {"commits", "restante_commits_total", kCounter, "Transactions committed."},
       {"compacted_bytes", "restante_compacted_bytes_total", kCounter, "Octets that compaction wrote again."},
       {"compacted_segments", "restante_compacted_segments_total", kCounter,
@@ -243,6 +248,9 @@ const std::vector<FigureMetric>& FigureMetrics() {
       {"index_reopened", "restante_index_reopened_total", kCounter,
        "How often the index was opened again after an error."},
       {"keys_in_memory", "restante_keys_in_memory", kGauge, "Keys of the index held in memory."},
+      {"cluster_life_sign_age_micros", "restante_cluster_life_sign_age_seconds", kGauge,
+       "How old the store's last life sign in the cluster is; from 15 s on it promises nothing.",
+       kSecondsPerMicro},
       {"log_written_bytes", "restante_log_written_bytes_total", kCounter, "Octets appended to the log."},
       {"logical_bytes", "restante_logical_bytes", kGauge,
        "Sum of the sizes of all messages, one with several recipients counted for each: the logical octets."},
@@ -251,6 +259,8 @@ const std::vector<FigureMetric>& FigureMetrics() {
       {"recovery_log_bytes", "restante_recovery_log_bytes", kGauge,
        "Octets that the start read from the log."},
       {"recovery_micros", "restante_recovery_seconds", kGauge, "How long the start took.", kSecondsPerMicro},
+      {"runs_swept", "restante_cluster_runs_swept_total", kCounter,
+       "Runs of stores that ended without a word and whose remains this store has cleared."},
       {"scrub_bytes", "restante_scrub_bytes_total", kCounter, "Octets that scrubs read."},
       {"scrub_damages", "restante_scrub_damages_total", kCounter, "Damages that scrubs found."},
       {"scrub_running", "restante_scrub_running", kGauge, "1 while a scrub runs."},
@@ -272,18 +282,6 @@ const std::vector<FigureMetric>& FigureMetrics() {
   return metrics;
 }
 
-absl::StatusOr<mail::Overview> StoreMetrics::ReadOverview() const {
-  absl::Notification done;
-  absl::StatusOr<mail::Overview> overview;
-  Start<absl::StatusOr<mail::Overview>>(mail::ReadOverview(provisioning_, 0),
-                                        [&](absl::StatusOr<mail::Overview> read) {
-                                          overview = std::move(read);
-                                          done.Notify();
-                                        });
-  done.WaitForNotification();
-  return overview;
-}
-
 std::vector<MetricFamily> StoreMetrics::Collect() const {
   Families families;
   AddBuild(*engine_, &families);
@@ -303,7 +301,7 @@ std::vector<MetricFamily> StoreMetrics::Collect() const {
   if (access_) AddAccess(access_(), &families);
   if (service_) AddService(service_(), &families);
   AddCapacity(deliveries_->GetCapacity(), &families);
-  if (const absl::StatusOr<mail::Overview> overview = ReadOverview(); overview.ok()) {
+  if (const absl::StatusOr<mail::Overview> overview = overview_.Get(); overview.ok()) {
     AddOverview(*overview, &families);
   }
   if (const std::optional<engine::ScrubResult> last = engine_->LastScrub()) AddLastScrub(*last, &families);

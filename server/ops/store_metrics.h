@@ -15,13 +15,12 @@
 #include <utility>
 #include <vector>
 
-#include "absl/status/statusor.h"
 #include "server/engine/engine.h"
 #include "server/mail/deliveries.h"
 #include "server/mail/event_consumer.h"
-#include "server/mail/overview.h"
 #include "server/mail/provisioning.h"
 #include "server/mail/quota_drift.h"
+#include "server/ops/overview_reader.h"
 
 namespace restante::ops {
 
@@ -60,22 +59,21 @@ class StoreMetrics final : public prometheus::Collectable {
                std::function<AccessFigures()> access = nullptr,
                std::function<ServiceFigures()> service = nullptr)
       : engine_(engine),
-        provisioning_(provisioning),
         deliveries_(deliveries),
         access_(std::move(access)),
-        service_(std::move(service)) {}
+        service_(std::move(service)),
+        overview_(provisioning, Clock::System(), {}) {}
 
-  // Waits for the engine to read the domains. Without their sums if it cannot.
+  // Waits for the engine to read the domains. Without their sums if it cannot; with those
+  // of a while ago where that takes long.
   std::vector<prometheus::MetricFamily> Collect() const override;
 
  private:
-  absl::StatusOr<mail::Overview> ReadOverview() const;
-
   engine::Engine* const engine_;
-  mail::Provisioning* const provisioning_;
   const mail::Deliveries* const deliveries_;
   const std::function<AccessFigures()> access_;
   const std::function<ServiceFigures()> service_;
+  mutable OverviewReader overview_;
 };
 
 }  // namespace restante::ops

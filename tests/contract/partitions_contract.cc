@@ -35,6 +35,30 @@ TEST_P(EngineContract, AChangeIsReadBackWhole) {
   EXPECT_EQ(result.values, (Values{{"a", "1"}, {"b", ""}}));
 }
 
+TEST_P(EngineContract, AReadOfWhatMayBeOldSeesWhatThisStoreHasChanged) {
+  const uint64_t mailbox = CreateMailboxAndDomain();
+  const auto recent = [&](PartitionId partition, std::vector<std::string> keys) {
+    const auto read = Await<absl::StatusOr<ReadResult>>(
+        [&](auto done) { engine_->ReadRecent(partition, std::move(keys), std::move(done)); });
+    EXPECT_TRUE(read.ok()) << read.status();
+    return read.ok() ? *read : ReadResult();
+  };
+  for (const std::string value : {"1", "2", ""}) {
+    for (const PartitionId partition : {PartitionId::Directory(), PartitionId::Mailbox(mailbox)}) {
+      ASSERT_TRUE(Put(partition, {{"a", value}}).ok());
+      for (int i = 0; i < 3; ++i) EXPECT_EQ(recent(partition, {"a", "z"}).values, (Values{{"a", value}}));
+      for (int i = 0; i < 3; ++i) EXPECT_EQ(recent(partition, {"a"}).values, (Values{{"a", value}}));
+    }
+    ASSERT_TRUE(ChangeMailbox(mailbox, [&](stored::MailboxHead* head) { head->set_address(value); }).ok());
+    for (int i = 0; i < 3; ++i) {
+      EXPECT_EQ(recent(PartitionId::Mailbox(mailbox), {}).head->mailbox().address(), value);
+    }
+  }
+  EXPECT_TRUE(recent(PartitionId::Directory(), {}).head->has_directory());
+  EXPECT_FALSE(recent(PartitionId::Mailbox(engine_->NewNumber()), {"a"}).head.has_value());
+  EXPECT_FALSE(recent(PartitionId::Domain(engine_->NewNumber()), {}).head.has_value());
+}
+
 TEST_P(EngineContract, AnUpdateSeesHeadAndTheKeysThatItAskedFor) {
   const uint64_t mailbox = CreateMailboxAndDomain();
   ASSERT_TRUE(Put(PartitionId::Mailbox(mailbox), {{"a", "1"}, {"b", "2"}}).ok());

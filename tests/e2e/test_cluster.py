@@ -13,6 +13,7 @@ import subprocess
 import pytest
 
 import harness
+import watched
 from api import Api
 from front_figures import await_up, metric
 from hand_over import ALICE, create_mailboxes
@@ -96,3 +97,10 @@ def test_stores_that_die_and_sleep_under_load_lose_nothing_and_double_nothing(st
         client.assert_exact(ALICE)
         assert client.problems() == []
     other.close()
+
+
+def test_what_dashboard_and_alerts_name_of_a_cluster_exists(stores, api):
+    shown, alerts = watched.expressions()
+    named = {name for name in watched.metrics_named(shown + alerts) if name.startswith("restante_cluster_")}
+    there = watched.metrics_told(harness.fetch(stores[0].program.addresses["ops"], "/metrics"))
+    assert len(named) > 4 and not named - there, sorted(named - there)

@@ -1,6 +1,5 @@
 """Metrics by Prometheus's own tool; alerts and dashboard name only what there is."""
 
-import json
 import pathlib
 import re
 import subprocess
@@ -8,6 +7,7 @@ import subprocess
 import pytest
 
 import harness
+import watched
 from smtp_client import Smtp
 
 DOCKER = pathlib.Path(__file__).parents[2] / "docker"
@@ -54,15 +54,11 @@ def test_no_label_has_an_address(metrics):
 
 
 def test_what_alerts_and_dashboard_name_exists(metrics):
-    there = {re.match(r"[a-z_]+", line)[0] for text in metrics for line in text.splitlines() if line[0] != "#"}
-    dashboard = json.loads((DOCKER / "grafana/restante.json").read_text())
-    shown = [target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", [])]
-    shown += [variable["query"] for variable in dashboard["templating"]["list"]]
-    alerts = re.findall(r"expr: (?:>-)?(.*?)\n {8}(?:for|labels):", (DOCKER / "prometheus/restante.rules.yaml").read_text(),
-                        re.S)
-    named = {name for text in shown + alerts for name in re.findall(r"\brestante_[a-z_]+", text)}
-    assert len(shown) > 20 and len(alerts) > 10 and len(named) > 20
-    assert not named - there, sorted(named - there)
+    shown, alerts = watched.expressions()
+    assert len(shown) > 20 and len(alerts) > 10
+    named = {name for name in watched.metrics_named(shown + alerts) if not name.startswith("restante_cluster_")}
+    there = {name for text in metrics for name in watched.metrics_told(text)}
+    assert len(named) > 20 and not named - there, sorted(named - there)
 
 
 def test_the_alerts_are_raised_when_they_should_be():

@@ -13,7 +13,8 @@ class DirectoryTest : public StoreTest {
   Resolution Resolve(std::string address, Directory::Options options = {}) {
     Directory directory(engine_.get(), std::move(options));
     absl::StatusOr<Resolution> result = absl::UnknownError("not called");
-    directory.Resolve(std::move(address), [&](absl::StatusOr<Resolution> r) { result = std::move(r); });
+    directory.Resolve(std::move(address), Age::kNow,
+                      [&](absl::StatusOr<Resolution> r) { result = std::move(r); });
     EXPECT_TRUE(result.ok()) << result.status();
     return *std::move(result);
   }

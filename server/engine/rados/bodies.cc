@@ -187,16 +187,19 @@ Task<absl::StatusOr<std::string>> Bodies::Read(BodyId body, uint64_t offset, uin
   bool has_tail = false;
   std::optional<stored::BodyMeta> meta = CachedMeta(body);
   if (!meta) {
+    // A body of one object, as most are, begins with it.
+    const uint64_t end = std::min<uint64_t>(offset, kPieceSize) + std::max<uint64_t>(length, 1);
+    const uint64_t guess = std::min<uint64_t>(kPieceSize, (end + kBlockSize - 1) / kBlockSize * kBlockSize);
     ReadOp op = pool_->NewRead();
-    op.Xattrs().Read(0, kPieceSize);
+    op.Xattrs().Read(0, guess);
     ObjectRead read = co_await pool_->Read(BodyObject(body), std::move(op));
     CO_ASSIGN_OR_RETURN(BodyState state, StateOf(body, read));
     if (!state.exists) co_return NoSuchBody(body);
     CacheMeta(body, state.meta);
     meta = std::move(state.meta);
     tail = std::move(read.octets);
-    has_tail = true;
-    if (tail.size() != meta->tail_size()) co_return Damaged(body, "it is too short");
+    if (tail.size() != std::min(guess, meta->tail_size())) co_return Damaged(body, "it is too short");
+    has_tail = tail.size() == meta->tail_size() || meta->size() == meta->tail_size();
   }
   const uint64_t from = std::min(offset, meta->size()), to = std::min(meta->size(), from + length);
   if (from == to) {

@@ -190,8 +190,9 @@ struct WriteCall {
     call->Finish(result);
   }
   void Finish(int result) {
+    const int64_t answered_us = Clock::System()->MonotonicMicros();
     std::move(done)(result);
-    cluster->End(started, result);
+    cluster->End(started, result, answered_us, /*write=*/true);
   }
 };
 
@@ -209,8 +210,9 @@ struct ReadCall {
     call->Finish(result);
   }
   void Finish(int result) {
+    const int64_t answered_us = Clock::System()->MonotonicMicros();
     std::move(done)(state->Take(result));
-    cluster->End(started, result);
+    cluster->End(started, result, answered_us, /*write=*/false);
   }
 };
 
@@ -344,10 +346,25 @@ Cluster::Started::iterator Cluster::Begin() {
   return started_.insert(started_.end(), now);
 }
 
-void Cluster::End(Started::iterator operation, int result) {
+void Cluster::End(Started::iterator operation, int result, int64_t answered_us, bool write) {
   if (result == -ESHUTDOWN) fenced_ = true;  // EBLOCKLISTED is its other name.
   absl::MutexLock lock(&mutex_);
+  (write ? write_seconds_ : read_seconds_).Observe(static_cast<double>(answered_us - *operation) * 1e-6);
   started_.erase(operation);
+}
+
+std::vector<double> Cluster::Bounds() {
+  return {0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30};
+}
+
+Histogram::Values Cluster::write_seconds() const {
+  absl::MutexLock lock(&mutex_);
+  return write_seconds_.Read();
+}
+
+Histogram::Values Cluster::read_seconds() const {
+  absl::MutexLock lock(&mutex_);
+  return read_seconds_.Read();
 }
 
 int64_t Cluster::WaitingMicros() const {

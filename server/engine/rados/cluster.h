@@ -25,6 +25,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
+#include "server/base/histogram.h"
 #include "server/base/task.h"
 #include "server/engine/rados/librados.h"
 
@@ -151,6 +152,9 @@ class Cluster {
 
   // For how many microseconds the oldest operation has been waiting; 0: none is.
   int64_t WaitingMicros() const;
+  // How long those took that were answered, in seconds.
+  Histogram::Values write_seconds() const;
+  Histogram::Values read_seconds() const;
   // Whether the cluster has refused this client (it was blocklisted): no operation will
   // succeed any more.
   bool fenced() const { return fenced_; }
@@ -163,11 +167,12 @@ class Cluster {
   friend struct WriteCall;
   friend struct ReadCall;
   using Started = std::list<int64_t>;
+  static std::vector<double> Bounds();
 
   Cluster(const Librados* library, ClusterOptions options, rados_t handle)
       : library_(library), options_(std::move(options)), handle_(handle) {}
   Started::iterator Begin();
-  void End(Started::iterator operation, int result);
+  void End(Started::iterator operation, int result, int64_t answered_us, bool write);
 
   const Librados* const library_;
   const ClusterOptions options_;
@@ -175,6 +180,8 @@ class Cluster {
   std::atomic<bool> fenced_{false};
   mutable absl::Mutex mutex_;
   Started started_ ABSL_GUARDED_BY(mutex_);  // When, monotonic; oldest first.
+  Histogram write_seconds_ ABSL_GUARDED_BY(mutex_){Bounds()};
+  Histogram read_seconds_ ABSL_GUARDED_BY(mutex_){Bounds()};
 };
 
 }  // namespace restante::rados

@@ -20,8 +20,6 @@
 namespace restante::rados {
 namespace {
 
-// How old a domain's settings may be that a promise is founded on.
-constexpr int64_t kDomainFresh_us = 5'000'000;
 constexpr size_t kWidth = 32;
 // What a domain without a limit grants at a time.
 constexpr uint64_t kGenerous = uint64_t{64} << 20;
@@ -56,7 +54,7 @@ Task<absl::StatusOr<std::optional<stored::DomainHead>>> RadosEngine::DomainOf(ui
   const std::shared_ptr<Partition> partition = PartitionOf(PartitionId::Domain(domain));
   int64_t since_us;
   std::optional<PartitionState> state = partition->Cached(&since_us);
-  if (!state || Clock::System()->MonotonicMicros() - since_us > kDomainFresh_us) {
+  if (!state || Clock::System()->MonotonicMicros() - since_us > kRecent_us) {
     Step step;
     step.run = [](Draft& draft) { return draft.IsFresh(); };
     CO_RETURN_IF_ERROR(co_await partition->Post(std::move(step)));

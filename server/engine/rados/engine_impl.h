@@ -44,6 +44,7 @@
 #include "server/engine/rados/later.h"
 #include "server/engine/rados/partition.h"
 #include "server/engine/rados/rados_engine.h"
+#include "server/engine/rados/recent_keys.h"
 
 namespace restante::rados {
 
@@ -56,6 +57,11 @@ using engine::Extended;
 using engine::OpenResult;
 using engine::ReserveResult;
 using engine::Shortage;
+
+// For so long (monotonic) what was read counts as known to those who may act on it, and
+// are refused by a guard if they may not; and so many keys of the directory are kept.
+inline constexpr int64_t kRecent_us = 5'000'000;
+inline constexpr size_t kRecentKeys = 100'000;
 
 // What an open transaction of this store holds in one mailbox.
 struct Hold {
@@ -91,6 +97,8 @@ class RadosEngine : public engine::Engine {
               Done<absl::Status> done) override;
   void Read(PartitionId partition, std::vector<std::string> keys,
             Done<absl::StatusOr<engine::ReadResult>> done) override;
+  void ReadRecent(PartitionId partition, std::vector<std::string> keys,
+                  Done<absl::StatusOr<engine::ReadResult>> done) override;
   void Scan(PartitionId partition, std::string from, std::string to, size_t limit,
             Done<absl::StatusOr<engine::ScanPage>> done) override;
   using Listed = std::vector<std::pair<uint64_t, stored::Head>>;
@@ -124,6 +132,7 @@ class RadosEngine : public engine::Engine {
   void RepairBodies(std::function<void(uint64_t)> progress,
                     Done<absl::StatusOr<engine::Repairs>> done) override;
   std::map<std::string, uint64_t> Figures() override;
+  std::map<std::string, Histogram::Values> Histograms() override;
   absl::string_view name() const override { return "rados"; }
 
  private:
@@ -174,6 +183,9 @@ class RadosEngine : public engine::Engine {
   Task<absl::Status> Enlist(PartitionId id);
   Task<absl::Status> Delist(PartitionId id);
   Task<absl::StatusOr<engine::ReadResult>> ReadTask(PartitionId id, std::vector<std::string> keys);
+  // Without a domain's sums.
+  Task<absl::StatusOr<engine::ReadResult>> ReadPartition(PartitionId id, std::vector<std::string> keys);
+  Task<absl::StatusOr<engine::ReadResult>> ReadRecentTask(PartitionId id, std::vector<std::string> keys);
   Task<absl::StatusOr<engine::ScanPage>> ScanTask(PartitionId id, std::string from, std::string to,
                                                   size_t limit);
   Task<absl::StatusOr<Listed>> ListTask(PartitionId::Kind kind, uint64_t after, size_t limit);
@@ -369,6 +381,7 @@ class RadosEngine : public engine::Engine {
   int64_t tasks_ ABSL_GUARDED_BY(tasks_mutex_) = 0;
   SteadyCondition tasks_ended_;
 
+  RecentKeys directory_keys_{kRecent_us, kRecentKeys};
   absl::Mutex partitions_mutex_;
   absl::flat_hash_map<PartitionId, std::shared_ptr<Partition>> partitions_ ABSL_GUARDED_BY(partitions_mutex_);
 

@@ -146,6 +146,19 @@ void RadosEngine::Read(PartitionId partition, std::vector<std::string> keys,
 
 Task<absl::StatusOr<engine::ReadResult>> RadosEngine::ReadTask(PartitionId id,
                                                                std::vector<std::string> keys) {
+  CO_ASSIGN_OR_RETURN(engine::ReadResult result, co_await ReadPartition(id, std::move(keys)));
+  if (result.head && id.kind == PartitionId::Kind::kDomain) {
+    CO_ASSIGN_OR_RETURN(const DomainSums sums, co_await SumsOf(id.number));
+    result.used_bytes = sums.used_bytes;
+    result.used_messages = sums.used_messages;
+    result.mailboxes = sums.mailboxes;
+    result.reserved = sums.reserved;
+  }
+  co_return result;
+}
+
+Task<absl::StatusOr<engine::ReadResult>> RadosEngine::ReadPartition(PartitionId id,
+                                                                    std::vector<std::string> keys) {
   const std::shared_ptr<Partition> partition = PartitionOf(id);
   // What was asked of this store before is seen.
   if (!partition->idle()) {
@@ -170,14 +183,48 @@ Task<absl::StatusOr<engine::ReadResult>> RadosEngine::ReadTask(PartitionId id,
   if (id.kind == PartitionId::Kind::kMailbox) {
     result.reserved = {.bytes = state.tail.reserved_bytes(), .messages = state.tail.reservations()};
   }
-  if (id.kind == PartitionId::Kind::kDomain) {
-    CO_ASSIGN_OR_RETURN(const DomainSums sums, co_await SumsOf(id.number));
-    result.used_bytes = sums.used_bytes;
-    result.used_messages = sums.used_messages;
-    result.mailboxes = sums.mailboxes;
-    result.reserved = sums.reserved;
-  }
   co_return result;
+}
+
+void RadosEngine::ReadRecent(PartitionId partition, std::vector<std::string> keys,
+                             Done<absl::StatusOr<engine::ReadResult>> done) {
+  RunWithin<absl::StatusOr<engine::ReadResult>>(ReadRecentTask(partition, std::move(keys)), std::move(done));
+}
+
+Task<absl::StatusOr<engine::ReadResult>> RadosEngine::ReadRecentTask(PartitionId id,
+                                                                     std::vector<std::string> keys) {
+  engine::ReadResult result;
+  const int64_t now_us = Clock::System()->MonotonicMicros();
+  if (id.kind == PartitionId::Kind::kDirectory) {
+    for (const std::string& key : keys) {
+      std::optional<std::string> value = directory_keys_.Find(key, now_us);
+      if (value) result.values.emplace(key, *std::move(value));
+    }
+    if (result.values.size() == keys.size()) {
+      result.head.emplace().mutable_directory();
+      result.recent = true;
+      co_return result;
+    }
+    const uint64_t begun = directory_keys_.Begin();
+    CO_ASSIGN_OR_RETURN(result, co_await ReadPartition(id, std::move(keys)));
+    for (const auto& [key, value] : result.values) directory_keys_.Keep(begun, key, value, now_us);
+    co_return result;
+  }
+  if (keys.empty()) {
+    if (id.kind == PartitionId::Kind::kDomain) CO_RETURN_IF_ERROR((co_await DomainOf(id.number)).status());
+    int64_t since_us;
+    std::optional<PartitionState> state = PartitionOf(id)->Cached(&since_us);
+    if (state && state->exists && now_us - since_us <= kRecent_us) {
+      result.head = std::move(state->head);
+      if (id.kind == PartitionId::Kind::kMailbox) {
+        result.reserved = {.bytes = state->tail.reserved_bytes(), .messages = state->tail.reservations()};
+      }
+      result.recent = true;
+      co_return result;
+    }
+  }
+  auto read = co_await ReadPartition(id, std::move(keys));
+  co_return std::move(read);
 }
 
 void RadosEngine::Scan(PartitionId partition, std::string from, std::string to, size_t limit,

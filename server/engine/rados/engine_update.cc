@@ -42,6 +42,7 @@ struct RadosEngine::Updating {
   int64_t octets = 0;       // That it has more now,
   int64_t left_octets = 0;  // and that its former domain has less.
   std::vector<TransactionId> lost;
+  std::vector<std::string> written;  // Keys that it writes or erases.
 };
 
 void RadosEngine::Update(PartitionId partition, std::vector<std::string> keys, engine::UpdateFn fn,
@@ -219,8 +220,12 @@ bool RadosEngine::ApplyChange(Updating& updating, const Change& change, Draft& d
     draft.Put(DroppedKey(body), state.seq);
     updating.dropped_bodies = true;
   }
+  updating.written = change.erased;
   for (const std::string& key : change.erased) draft.Erase(PortKey(key));
-  for (const auto& [key, value] : change.puts) draft.Put(PortKey(key), value);
+  for (const auto& [key, value] : change.puts) {
+    draft.Put(PortKey(key), value);
+    updating.written.push_back(key);
+  }
   if (updating.id.kind == PartitionId::Kind::kDomain) {
     const auto bound = [](const stored::Head& head) {
       const stored::Limit& limit = head.domain().max_bytes();
@@ -325,6 +330,7 @@ Task<absl::Status> RadosEngine::Prepare(std::shared_ptr<Updating> updating) {
 Task<absl::Status> RadosEngine::AfterUpdate(std::shared_ptr<Updating> updating) {
   const PartitionId id = updating->id;
   options_.at("updated");
+  if (id.kind == PartitionId::Kind::kDirectory) directory_keys_.Forget(updating->written);
   for (const TransactionId& transaction : updating->lost) LoseHold(transaction, id.number);
   if (updating->left_domain != 0 && id.kind == PartitionId::Kind::kMailbox) {
     CO_RETURN_IF_ERROR(co_await RemoveMember(updating->left_domain, id.number));

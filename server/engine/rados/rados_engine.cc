@@ -115,10 +115,24 @@ absl::Status RadosEngine::MeasureDisk() {
 }
 
 std::map<std::string, uint64_t> RadosEngine::Figures() {
+  uint64_t conflicts = 0;
+  {
+    absl::MutexLock lock(&partitions_mutex_);
+    for (const auto& [id, partition] : partitions_) conflicts += partition->conflicts();
+  }
+  const auto micros = [](int64_t value) { return static_cast<uint64_t>(std::max<int64_t>(value, 0)); };
   absl::MutexLock lock(&mutex_);
   return {{"open_transactions", transactions_.size()},
           {"incarnation", incarnation_},
-          {"runs_swept", runs_swept_}};
+          {"runs_swept", runs_swept_},
+          {"cluster_conflicts", conflicts},
+          {"cluster_waiting_micros", micros(cluster_->WaitingMicros())},
+          {"cluster_life_sign_age_micros", micros(Clock::System()->MonotonicMicros() - last_beat_us_)}};
+}
+
+std::map<std::string, Histogram::Values> RadosEngine::Histograms() {
+  return {{"cluster_write_seconds", cluster_->write_seconds()},
+          {"cluster_read_seconds", cluster_->read_seconds()}};
 }
 
 std::unique_ptr<engine::BodyWriter> RadosEngine::NewBody(std::optional<uint64_t>) {
