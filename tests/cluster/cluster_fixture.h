@@ -42,6 +42,8 @@ class Cluster {
   void Revive(absl::string_view daemon) { Do("revive", daemon); }
   void Freeze(absl::string_view daemon) { Do("freeze", daemon); }
   void Thaw(absl::string_view daemon) { Do("thaw", daemon); }
+  // Returns when OSDs that came back have caught up: all copies of everything are there.
+  void Heal() { Do("heal", ""); }
 
   // What the command-line tools print, as client.admin: Ceph("osd pool ls").
   std::string Ceph(absl::string_view arguments) const { return Do("ceph", arguments); }
