@@ -96,7 +96,8 @@ Task<absl::Status> Bodies::WritePieces(std::shared_ptr<BodyParts> parts) {
     if (at == 0) op.Create(/*exclusive=*/true);
     op.Write(absl::string_view(parts->tail).substr(taken, kPieceSize), at);
     const std::string object = BodyPart(parts->id, parts->written / kPartSize);
-    const int result = co_await pool_->Write(object, std::move(op));
+    // (Octets come when room was promised to them: also where the cluster is full since.)
+    const int result = co_await pool_->Write(object, std::move(op), /*frees=*/true);
     if (result < 0) {
       // Perhaps there is something of it: it is removed as if it were there.
       parts->written += kPieceSize;
@@ -127,7 +128,7 @@ Task<absl::Status> Bodies::Seal(std::shared_ptr<BodyParts> parts, TransactionId 
       .SetXattr(kSeq, Hex(1))
       .SetXattr(kMeta, meta.SerializeAsString());
   const std::string object = BodyObject(parts->id);
-  const int result = co_await pool_->Write(object, std::move(op));
+  const int result = co_await pool_->Write(object, std::move(op), /*frees=*/true);
   co_return ToStatus(result, object);
 }
 

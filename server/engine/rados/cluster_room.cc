@@ -2,8 +2,11 @@
 
 #include <algorithm>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "server/base/clock.h"
 #include "server/base/status_macros.h"
@@ -31,16 +34,21 @@ const Value& PoolIn(const Value& answer, const char* key, const std::string& poo
   return Value::default_instance();
 }
 
-}  // namespace
+bool IsFull(const Value& pool) {
+  const std::vector<absl::string_view> flags =
+      absl::StrSplit(MemberOf(pool, "flags_names").string_value(), ',');
+  return std::find(flags.begin(), flags.end(), "full") != flags.end();
+}
 
-absl::StatusOr<Room> RoomOf(const Value& df, const Value& osd_dump, const std::string& pool) {
+absl::StatusOr<Room> RoomOfPool(const Value& df, const Value& osd_dump, const std::string& name) {
   const double total = NumberIn(MemberOf(df, "stats"), "total_bytes");
-  const Value& stats = MemberOf(PoolIn(df, "name", pool), "stats");
-  const double copies = NumberIn(PoolIn(osd_dump, "pool_name", pool), "size");
+  const Value& stats = MemberOf(PoolIn(df, "name", name), "stats");
+  const Value& pool = PoolIn(osd_dump, "pool_name", name);
+  const double copies = NumberIn(pool, "size");
   // A new pool is not in the report for some seconds: that is no pool without room.
   if (total <= 0 || copies <= 0 || !stats.has_struct_value()) {
     return absl::UnavailableError(
-        absl::StrCat("the cluster reports no room for pool `", pool, "`: does a manager (ceph-mgr) run?"));
+        absl::StrCat("the cluster reports no room for pool `", name, "`: does a manager (ceph-mgr) run?"));
   }
   const double used = NumberIn(stats, "stored");
   // What fits until the fullest OSD is full, and what of that is to stay free.
@@ -50,16 +58,28 @@ absl::StatusOr<Room> RoomOf(const Value& df, const Value& osd_dump, const std::s
                         total / copies;
   double limit = used + std::max(0.0, available - spared);
   // A quota of the pool acts some seconds late, and on what was promised, too.
-  const double quota = NumberIn(PoolIn(osd_dump, "pool_name", pool), "quota_max_bytes");
+  const double quota = NumberIn(pool, "quota_max_bytes");
   if (quota > 0) limit = std::min(limit, quota * (1 - kBelowNearfull));
+  // One full OSD makes all pools full, also those that have nothing on it.
+  if (IsFull(pool)) limit = std::min(limit, used);
   Room room;
   room.used = static_cast<uint64_t>(std::max(0.0, used));
   room.limit = static_cast<uint64_t>(limit);
   return room;
 }
 
-ClusterRoom::ClusterRoom(Cluster* cluster, std::string pool, std::function<int64_t()> stored)
-    : cluster_(cluster), pool_(std::move(pool)), stored_(std::move(stored)), thread_([this] { Run(); }) {}
+}  // namespace
+
+absl::StatusOr<Room> RoomOf(const Value& df, const Value& osd_dump, const RoomPools& pools) {
+  ASSIGN_OR_RETURN(Room room, RoomOfPool(df, osd_dump, pools.body));
+  ASSIGN_OR_RETURN(const Room index, RoomOfPool(df, osd_dump, pools.index));
+  // What the index still takes is for what was promised.
+  if (index.used >= index.limit) room.limit = room.used;
+  return room;
+}
+
+ClusterRoom::ClusterRoom(Cluster* cluster, RoomPools pools, std::function<int64_t()> stored)
+    : cluster_(cluster), pools_(std::move(pools)), stored_(std::move(stored)), thread_([this] { Run(); }) {}
 
 ClusterRoom::~ClusterRoom() {
   {
@@ -86,7 +106,7 @@ absl::StatusOr<Room> ClusterRoom::Ask() {
     osd_dump_us_ = now;
   }
   ASSIGN_OR_RETURN(const Value df, MonCommand(*cluster_, "df", ""));
-  return RoomOf(df, osd_dump_, pool_);
+  return RoomOf(df, osd_dump_, pools_);
 }
 
 void ClusterRoom::Run() {

@@ -31,16 +31,20 @@ struct Room {
   uint64_t limit = 0;  // Used, and what may still be.
 };
 
-// What `ceph df` and `ceph osd dump` say of a pool; kUnavailable where they say nothing,
-// as without a manager.
+struct RoomPools {
+  std::string index, body;  // Names.
+};
+
+// What `ceph df` and `ceph osd dump` say of the pool of bodies; none where that of the index
+// is full. kUnavailable where they say nothing, as without a manager.
 absl::StatusOr<Room> RoomOf(const google::protobuf::Value& df, const google::protobuf::Value& osd_dump,
-                            const std::string& pool);
+                            const RoomPools& pools);
 
 // Asks every two seconds, on a thread of its own, for the monitors may be silent.
 class ClusterRoom {
  public:
   // `stored`: octets that this store has put away so far, less what it has removed.
-  ClusterRoom(Cluster* cluster, std::string pool, std::function<int64_t()> stored);
+  ClusterRoom(Cluster* cluster, RoomPools pools, std::function<int64_t()> stored);
   ~ClusterRoom();
 
   // kUnavailable: there was no report for a minute.
@@ -51,7 +55,7 @@ class ClusterRoom {
   absl::StatusOr<Room> Ask();
 
   Cluster* const cluster_;
-  const std::string pool_;
+  const RoomPools pools_;
   const std::function<int64_t()> stored_;
   google::protobuf::Value osd_dump_;
   int64_t osd_dump_us_ = 0;

@@ -29,7 +29,8 @@ RadosEngine::RadosEngine(Options options, std::unique_ptr<Cluster> cluster, std:
       deadlines_(options_.patience),
       disk_(options_.rules, options_.clock) {
   if (options_.measured) {
-    room_ = std::make_unique<ClusterRoom>(cluster_.get(), options_.pool_body,
+    room_ = std::make_unique<ClusterRoom>(cluster_.get(),
+                                          RoomPools{.index = options_.pool_index, .body = options_.pool_body},
                                           [this] { return stored_bytes_.load(); });
   }
   absl::MutexLock lock(&mutex_);
