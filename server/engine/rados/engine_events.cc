@@ -127,6 +127,7 @@ Task<absl::Status> RadosEngine::LogEvent(stored::Event event, std::string origin
     op.SetXattr(kNext, Hex(next + 1)).SetOmap(rows);
     const int result = co_await index_->Write(kEventsObject, std::move(op), /*frees=*/true);
     if (result == -ECANCELED || result == -EEXIST) continue;
+    if (result == 0) Hint(kEventsHint);
     co_return ToStatus(result, kEventsObject);
   }
 }

@@ -42,6 +42,7 @@
 #include "server/engine/rados/cluster_room.h"
 #include "server/engine/rados/deadlines.h"
 #include "server/engine/rados/later.h"
+#include "server/engine/rados/hints.h"
 #include "server/engine/rados/partition.h"
 #include "server/engine/rados/rados_engine.h"
 #include "server/engine/rados/recent_keys.h"
@@ -331,6 +332,16 @@ class RadosEngine : public engine::Engine {
   Task<absl::StatusOr<bool>> IsDead(uint64_t incarnation, std::string* last_beat = nullptr);
   Task<absl::Status> SaveStoreTime();
   void EndLife();
+  Task<absl::Status> LookAround();
+  // The same at once, after a hint of another store.
+  void BeginHints();
+  void Hear(const std::set<std::string>& hints);
+  void Hint(std::string what) {
+    if (hints_) hints_->Tell(std::move(what));
+  }
+  void HintDomain(uint64_t domain);
+  Task<absl::Status> RefreshDomain(uint64_t domain);
+  Task<absl::Status> CountDomains();
 
   // --- sweeping --------------------------------------------------------------------
 
@@ -380,6 +391,7 @@ class RadosEngine : public engine::Engine {
   absl::Mutex tasks_mutex_;
   int64_t tasks_ ABSL_GUARDED_BY(tasks_mutex_) = 0;
   SteadyCondition tasks_ended_;
+  std::unique_ptr<Hints> hints_;  // Null: none are told. Before the cluster, which it outlives.
 
   RecentKeys directory_keys_{kRecent_us, kRecentKeys};
   absl::Mutex partitions_mutex_;

@@ -3,6 +3,7 @@
 #include <cerrno>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "server/base/log.h"
 #include "server/base/status_macros.h"
 #include "server/engine/rados/engine_impl.h"
@@ -60,6 +61,7 @@ absl::Status RadosEngine::Begin() {
     CO_ASSIGN_OR_RETURN(const std::vector<uint64_t> domains,
                         co_await engine->ListedNumbers(PartitionId::Kind::kDomain, 0, SIZE_MAX));
     engine->domains_ = domains.size();
+    engine->BeginHints();
     engine->RunAlone(engine->RecordMissed());
     // The directory is always there.
     Step step;
@@ -134,15 +136,58 @@ void RadosEngine::LookAroundLater() {
     Run<absl::Status>(
         [](RadosEngine* engine) -> Task<absl::Status> {
           (co_await engine->SaveStoreTime()).IgnoreError();
-          (co_await engine->LookForEvents()).IgnoreError();
-          // Another store may have got the first domain, or lost the last.
-          const auto domains = co_await engine->ListedNumbers(PartitionId::Kind::kDomain, 0, SIZE_MAX);
-          if (domains.ok()) engine->domains_ = domains->size();
-          co_return domains.status();
+          co_return co_await engine->LookAround();
         }(this),
         [this](const absl::Status&) { LookAroundLater(); });
     EndTask();
   });
+}
+
+Task<absl::Status> RadosEngine::LookAround() {
+  (co_await LookForEvents()).IgnoreError();
+  co_return co_await CountDomains();
+}
+
+// Another store may have got the first domain, or lost the last.
+Task<absl::Status> RadosEngine::CountDomains() {
+  const auto domains = co_await ListedNumbers(PartitionId::Kind::kDomain, 0, SIZE_MAX);
+  if (domains.ok()) domains_ = domains->size();
+  co_return domains.status();
+}
+
+// --- hints -------------------------------------------------------------------------
+
+void RadosEngine::BeginHints() {
+  if (!options_.hints) return;
+  hints_ = std::make_unique<Hints>(
+      index_.get(), later_.get(), [this](const std::set<std::string>& hints) { Hear(hints); },
+      [this] {
+        if (!closing_) RunAlone(LookAround());
+      });
+  hints_->Start();
+}
+
+void RadosEngine::HintDomain(uint64_t domain) { Hint(absl::StrCat(kDomainHint, Hex(domain))); }
+
+void RadosEngine::Hear(const std::set<std::string>& hints) {
+  if (closing_) return;
+  bool domains = false;
+  for (absl::string_view hint : hints) {
+    if (hint == kEventsHint) RunAlone(LookForEvents());
+    if (!absl::ConsumePrefix(&hint, kDomainHint)) continue;
+    domains = true;
+    if (const auto number = FromHex(hint)) RunAlone(RefreshDomain(*number));
+  }
+  if (domains) RunAlone(CountDomains());
+}
+
+Task<absl::Status> RadosEngine::RefreshDomain(uint64_t domain) {
+  const std::shared_ptr<Partition> partition = PartitionOf(PartitionId::Domain(domain));
+  int64_t since_us;
+  if (!partition->Cached(&since_us)) co_return absl::OkStatus();
+  Step look;
+  look.run = [](Draft& draft) { return draft.IsFresh(); };
+  co_return co_await partition->Post(std::move(look));
 }
 
 Task<absl::Status> RadosEngine::SaveStoreTime() {

@@ -336,6 +336,7 @@ Task<absl::Status> RadosEngine::AfterUpdate(std::shared_ptr<Updating> updating) 
     CO_RETURN_IF_ERROR(co_await RemoveMember(updating->left_domain, id.number));
   }
   if (updating->erased) CO_RETURN_IF_ERROR(co_await Delist(id));
+  if (id.kind == PartitionId::Kind::kDomain) HintDomain(id.number);
   if (updating->dropped_bodies) DropBodiesLater(id.number);
   // A lower limit counts from the moment that nobody holds more than he needs.
   if (updating->lowered) {

@@ -27,6 +27,9 @@ std::optional<uint64_t> FromHex(absl::string_view text);
 inline constexpr char kStoreObject[] = "restante";
 inline constexpr char kDomainsObject[] = "domains";
 inline constexpr char kEventsObject[] = "events";
+inline constexpr char kHintsObject[] = "hints";
+// Behind the latter a domain's number.
+inline constexpr char kEventsHint[] = "events", kDomainHint[] = "domain ";
 
 std::string PartitionObject(PartitionId partition);
 // Where the numbers of mailboxes are listed, 65,536 at most in each, and the object that

@@ -41,7 +41,8 @@
                                   X(getxattrs_next) X(getxattrs_end) X(omap_get_next2) X(omap_get_end)       \
                                       X(nobjects_list_open) X(nobjects_list_next2) X(nobjects_list_close)    \
                                           X(object_list_begin) X(object_list_end) X(object_list_is_end)      \
-                                              X(object_list_cursor_free) X(object_list) X(object_list_free)
+                                              X(object_list_cursor_free) X(object_list) X(object_list_free)  \
+                                                  X(aio_watch2) X(aio_unwatch) X(aio_notify) X(notify_ack)
 // clang-format on
 
 namespace restante::rados {

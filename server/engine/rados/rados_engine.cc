@@ -40,6 +40,7 @@ RadosEngine::RadosEngine(Options options, std::unique_ptr<Cluster> cluster, std:
 RadosEngine::~RadosEngine() {
   // What is open is given back, what is committing is waited for.
   closing_ = true;
+  if (hints_) hints_->Stop();
   std::vector<TransactionId> open;
   {
     absl::MutexLock lock(&mutex_);
@@ -126,6 +127,9 @@ std::map<std::string, uint64_t> RadosEngine::Figures() {
   return {{"open_transactions", transactions_.size()},
           {"incarnation", incarnation_},
           {"runs_swept", runs_swept_},
+          {"hints_told", hints_ ? hints_->told() : 0},
+          {"hints_heard", hints_ ? hints_->heard() : 0},
+          {"hint_watches", hints_ ? hints_->watches() : 0},
           {"cluster_conflicts", conflicts},
           {"cluster_waiting_micros", micros(cluster_->WaitingMicros())},
           {"cluster_life_sign_age_micros", micros(Clock::System()->MonotonicMicros() - last_beat_us_)}};

@@ -46,6 +46,9 @@ struct Options {
   // as it takes.
   absl::Duration patience = absl::Seconds(5);
 
+  // Whether stores tell each other at once what else they find out within `life_interval`.
+  bool hints = true;
+
   // The end of an engine waits for what is under way. After `end_patience`, if the cluster
   // does not answer, this is called instead, for a process that would rather end as in a
   // crash: what it leaves is settled by others. None: it waits.
