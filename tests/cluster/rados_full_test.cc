@@ -152,14 +152,15 @@ TEST_F(RadosFullOsd, KeepsWhatWasPromisedBeforeAndPromisesNothing) {
   EXPECT_TRUE(store.Expunge(mailbox, 1).ok());
   for (const uint64_t tx : {2, 3}) stores_.Remember(tx, kSize, {mailbox});
   stores_.Forget(1, mailbox);
-  // A store that starts now can make room, too.
+  // A store that starts now can make room, too, and end.
   Store& other = OpenStore();
   EXPECT_TRUE(other.Expunge(mailbox, 2).ok());
   stores_.Forget(2, mailbox);
   stores_.ExpectExact(other);
+  stores_.Close(other);
 
   SetRatios(0.60);
-  EXPECT_TRUE(Becomes([&] { return stores_.Deliver(other, 7, kSize, {mailbox}) == "receipt"; }));
+  EXPECT_TRUE(Becomes([&] { return stores_.Deliver(store, 7, kSize, {mailbox}) == "receipt"; }));
   stores_.ExpectExact(store);
 }
 
