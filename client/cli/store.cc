@@ -1,4 +1,4 @@
-// restante store verify|scrub|compact; backup and restore are in backup.cc.
+// restante store verify|scrub|compact|settle|sweep; backup and restore are in backup.cc.
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <memory>
@@ -90,6 +90,33 @@ absl::Status Compact(Context& context) {
   return absl::OkStatus();
 }
 
+absl::Status Settle(Context& context) {
+  LongWork<v1::SettleResponse> work;
+  work.what = "settling";
+  work.progress = [](const v1::SettleResponse& response) {
+    return std::pair(response.checked_mailboxes(), response.total_mailboxes());
+  };
+  ASSIGN_OR_RETURN(const v1::SettleResponse last, Watch(context, &Client::Settle, v1::SettleRequest(), work));
+  Record record;
+  record.Number("dead_stores", last.dead_stores())
+      .Number("settled_reservations", last.settled_reservations());
+  Printer(context.out, context.json()).One(record);
+  return absl::OkStatus();
+}
+
+absl::Status Sweep(Context& context) {
+  LongWork<v1::SweepResponse> work;
+  work.what = "sweeping";
+  work.progress = [](const v1::SweepResponse& response) {
+    return std::pair(response.checked_bodies(), response.total_bodies());
+  };
+  ASSIGN_OR_RETURN(const v1::SweepResponse last, Watch(context, &Client::Sweep, v1::SweepRequest(), work));
+  Record record;
+  record.Number("removed_bodies", last.removed_bodies()).Size("removed_bytes", last.removed_bytes());
+  Printer(context.out, context.json()).One(record);
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 void AddStoreCommands(CLI::App& app, Context& context) {
@@ -107,9 +134,9 @@ void AddStoreCommands(CLI::App& app, Context& context) {
   auto rate = std::make_shared<std::string>("64M");
   CLI::App* scrub = group->add_subcommand(
       "scrub",
-      "Reads every stored octet while mail flows and compares it with its checksums. Names file, offset and "
-      "the messages that cannot be read; exit status 1 if there is damage. Changes nothing. The store does "
-      "that by itself, too, slowly (--scrub-interval).");
+      "Reads every stored octet while mail flows and compares it with its checksums. Names file (over a "
+      "Ceph cluster: object), offset and the messages that cannot be read; exit status 1 if there is damage. "
+      "Changes nothing. A store on a disk of its own does that by itself, too, slowly (--scrub-interval).");
   Check(scrub->add_option("--rate", *rate, "Octets read a second: 20M; 0: as fast as it goes.")
             ->capture_default_str()
             ->type_name("SIZE"),
@@ -121,6 +148,18 @@ void AddStoreCommands(CLI::App& app, Context& context) {
           "Gives back the room of deleted mail, now and completely, while mail flows. By itself the "
           "store does so slowly, and leaves up to a fifth.")
       ->callback([&context] { context.run = Compact; });
+  group
+      ->add_subcommand(
+          "settle",
+          "Of several stores of the same mail: gives back, now, the room that was held by those that ended "
+          "without a word. Takes up to half a minute to find out which live, and touches nothing of theirs. "
+          "The stores do that by themselves, too.")
+      ->callback([&context] { context.run = Settle; });
+  group
+      ->add_subcommand("sweep",
+                       "The same of texts that such stores left and no message names: removes them, now, and "
+                       "says how many.")
+      ->callback([&context] { context.run = Sweep; });
   AddBackupCommands(*group, context);
 }
 

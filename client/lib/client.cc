@@ -349,6 +349,16 @@ absl::Status Client::Compact(const v1::CompactRequest& request,
   return stubs_->Watch(&Stubs::Set::store, &v1::StoreService::Stub::Compact, request, progress);
 }
 
+absl::Status Client::Settle(const v1::SettleRequest& request,
+                            const std::function<void(const v1::SettleResponse&)>& progress) {
+  return stubs_->Watch(&Stubs::Set::store, &v1::StoreService::Stub::Settle, request, progress);
+}
+
+absl::Status Client::Sweep(const v1::SweepRequest& request,
+                           const std::function<void(const v1::SweepResponse&)>& progress) {
+  return stubs_->Watch(&Stubs::Set::store, &v1::StoreService::Stub::Sweep, request, progress);
+}
+
 absl::Status Client::Scrub(const v1::ScrubRequest& request,
                            const std::function<void(const v1::ScrubResponse&)>& progress) {
   return stubs_->Watch(&Stubs::Set::store, &v1::StoreService::Stub::Scrub, request, progress);

@@ -29,6 +29,7 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "server/base/histogram.h"
 #include "server/engine/types.h"
@@ -345,14 +346,14 @@ class Engine {
 
   // As VerifyBodies, and sets right what can be.
   virtual void RepairBodies(std::function<void(uint64_t)> /*progress*/, Done<absl::StatusOr<Repairs>> done) {
-    done(absl::UnimplementedError("this engine repairs nothing"));
+    done(Without("repairs nothing"));
   }
 
   // Reads every stored octet and compares it with its checksums, at most
   // `bytes_per_second` (0: as fast as it goes). Damage is a finding, not an error.
   // kFailedPrecondition: one that somebody asked for is running.
   virtual void Scrub(uint64_t /*bytes_per_second*/, UpkeepReport /*report*/, Done<absl::Status> done) {
-    done(absl::UnimplementedError("this engine keeps nothing that could be scrubbed"));
+    done(Without("keeps nothing that could be scrubbed"));
   }
   // The last scrub that came to its end, over restarts, asked for or not.
   virtual std::optional<ScrubResult> LastScrub() { return std::nullopt; }
@@ -360,7 +361,7 @@ class Engine {
   // Gives back the room of what was deleted, now and completely, where the
   // background would take its time. `done_bytes`: given back so far.
   virtual void Compact(UpkeepReport /*report*/, Done<absl::Status> done) {
-    done(absl::UnimplementedError("this engine keeps nothing that could be compacted"));
+    done(Without("keeps nothing that could be compacted: the room of what is deleted is free at once"));
   }
 
   // Makes a directory a backup of one moment of the store. What an earlier backup
@@ -371,7 +372,17 @@ class Engine {
   // backup is running; kResourceExhausted: its disk is full.
   virtual void Backup(BackupOptions /*options*/, UpkeepReport /*report*/,
                       Done<absl::StatusOr<BackupSummary>> done) {
-    done(absl::UnimplementedError("this engine keeps nothing that could be backed up"));
+    done(Without("keeps nothing on this machine that could be backed up"));
+  }
+
+  // Settles, now, what other stores left open that ended without a word; first it is found
+  // out which of them live, and what is theirs is not touched.
+  virtual void SettleDead(SettleReport /*report*/, Done<absl::Status> done) {
+    done(Without("serves one store alone: no other can have left anything to settle"));
+  }
+  // Removes, now, the bodies that such stores left and that no message names.
+  virtual void SweepOrphans(SweepReport /*report*/, Done<absl::Status> done) {
+    done(Without("serves one store alone: no other can have left anything to sweep away"));
   }
 
   // Figures for operators, by name with unit; `open_transactions` always.
@@ -380,6 +391,11 @@ class Engine {
   // in groups.
   virtual std::map<std::string, Histogram::Values> Histograms() { return {}; }
   virtual absl::string_view name() const = 0;
+
+ private:
+  absl::Status Without(absl::string_view what) const {
+    return absl::UnimplementedError(absl::StrCat("the engine `", name(), "` ", what));
+  }
 };
 
 }  // namespace restante::engine

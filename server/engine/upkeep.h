@@ -38,6 +38,23 @@ struct ScrubResult {
   std::vector<Damage> first_damages;  // A few of them.
 };
 
+// How far it is to settle what stores left open that ended without a word, and what of it
+// is done.
+struct SettleProgress {
+  uint64_t checked_mailboxes = 0, total_mailboxes = 0;
+  uint64_t dead_stores = 0;           // Runs that ended so, and were not swept after yet.
+  uint64_t settled_reservations = 0;  // Of transactions that were theirs.
+};
+using SettleReport = std::function<bool(SettleProgress)>;  // As UpkeepReport.
+
+// The same of removing bodies that they began, or put away, and that no message names.
+struct SweepProgress {
+  uint64_t checked_bodies = 0, total_bodies = 0;
+  uint64_t removed_bodies = 0;
+  uint64_t removed_bytes = 0;  // Of those that were whole; of the others nobody knows.
+};
+using SweepReport = std::function<bool(SweepProgress)>;  // As UpkeepReport.
+
 // What a line about a problem ends with.
 inline constexpr char kSetRight[] = "; set right";
 inline constexpr char kNotSetRight[] = "; not set right";

@@ -12,6 +12,8 @@
 #include "server/rpc/mailbox_calls.h"
 #include "server/rpc/message_calls.h"
 #include "server/rpc/scrub_call.h"
+#include "server/rpc/settle_call.h"
+#include "server/rpc/sweep_call.h"
 #include "server/rpc/verify_call.h"
 #include "server/rpc/watch_call.h"
 
@@ -114,6 +116,8 @@ Methods Api::methods() {
       Operation("restante.v1.StoreService/Scrub", kOperate, engine_, ServeScrub),
       Operation("restante.v1.StoreService/Compact", kOperate, engine_, ServeCompact),
       Operation("restante.v1.StoreService/Backup", kOperate, engine_, ServeBackup),
+      Operation("restante.v1.StoreService/Settle", kOperate, engine_, ServeSettle),
+      Operation("restante.v1.StoreService/Sweep", kOperate, engine_, ServeSweep),
       Counted(&streams_.watch_events,
               ServerStream("restante.v1.StoreService/WatchEvents", kOperate, events_, ServeWatchEvents)),
 

@@ -163,3 +163,10 @@ def test_a_caller_who_goes_away_ends_the_scrub(store, api, filled):
     harness.poll(lambda: dict(api.status().engine_figures)["scrub_running"] == 0, "the scrub to end")
     assert [part.done for part in other.store.Scrub(store_pb2.ScrubRequest())][-1]
     other.close()
+
+
+def test_what_only_several_stores_need_is_refused_by_one_that_is_alone(cli):
+    for verb in ("settle", "sweep"):
+        status, _, err = run(cli, "store", verb)
+        assert status == 1
+        assert f"the engine `embedded` serves one store alone: no other can have left anything to {verb}" in err

@@ -50,7 +50,7 @@ class ProgressCallTest : public testing::Test {
     constexpr access::Rule kRule = {access::Role::kOperator, access::Scope::kStore};
     Methods methods = {ServerStream("restante.v1.StoreService/Verify", kRule, &service_, Service::Verify)};
     // The table is to be whole.
-    for (const char* other : {"GetStatus", "Scrub", "Compact", "Backup", "WatchEvents"}) {
+    for (const char* other : {"GetStatus", "Scrub", "Compact", "Backup", "Settle", "Sweep", "WatchEvents"}) {
       methods.push_back(
           ServerStream(absl::StrCat("restante.v1.StoreService/", other), kRule, &service_, Service::Verify));
     }

@@ -15,6 +15,7 @@
 //   engine_life.cc          life signs, the dead, store time
 //   engine_sweep.cc         what the dead have left, and what is too old
 //   engine_verify.cc        checks and repairs
+//   engine_scrub.cc         bodies against their checksums
 #ifndef RESTANTE_SERVER_ENGINE_RADOS_ENGINE_IMPL_H_
 #define RESTANTE_SERVER_ENGINE_RADOS_ENGINE_IMPL_H_
 
@@ -41,8 +42,8 @@
 #include "server/engine/rados/cluster.h"
 #include "server/engine/rados/cluster_room.h"
 #include "server/engine/rados/deadlines.h"
-#include "server/engine/rados/later.h"
 #include "server/engine/rados/hints.h"
+#include "server/engine/rados/later.h"
 #include "server/engine/rados/partition.h"
 #include "server/engine/rados/rados_engine.h"
 #include "server/engine/rados/recent_keys.h"
@@ -132,6 +133,9 @@ class RadosEngine : public engine::Engine {
                     Done<absl::StatusOr<std::vector<std::string>>> done) override;
   void RepairBodies(std::function<void(uint64_t)> progress,
                     Done<absl::StatusOr<engine::Repairs>> done) override;
+  void Scrub(uint64_t bytes_per_second, engine::UpkeepReport report, Done<absl::Status> done) override;
+  void SettleDead(engine::SettleReport report, Done<absl::Status> done) override;
+  void SweepOrphans(engine::SweepReport report, Done<absl::Status> done) override;
   std::map<std::string, uint64_t> Figures() override;
   std::map<std::string, Histogram::Values> Histograms() override;
   absl::string_view name() const override { return "rados"; }
@@ -328,10 +332,6 @@ class RadosEngine : public engine::Engine {
   void BeatLater();
   // Takes up what others have done; beside the life sign, which waits for nothing.
   void LookAroundLater();
-  // `last_beat`: the life sign that there is; empty: none.
-  Task<absl::StatusOr<bool>> IsDead(uint64_t incarnation, std::string* last_beat = nullptr);
-  Task<absl::Status> SaveStoreTime();
-  void EndLife();
   Task<absl::Status> LookAround();
   // The same at once, after a hint of another store.
   void BeginHints();
@@ -342,15 +342,26 @@ class RadosEngine : public engine::Engine {
   void HintDomain(uint64_t domain);
   Task<absl::Status> RefreshDomain(uint64_t domain);
   Task<absl::Status> CountDomains();
+  // `last_beat`: the life sign that there is; empty: none.
+  Task<absl::StatusOr<bool>> IsDead(uint64_t incarnation, std::string* last_beat = nullptr);
+  Task<absl::Status> SaveStoreTime();
+  void EndLife();
 
   // --- sweeping --------------------------------------------------------------------
 
   void SweepLater();
   Task<absl::Status> SweepTask();
   Task<absl::Status> ForgetRun(uint64_t run, std::string key, std::string enrolled, std::string last_beat);
-  Task<absl::Status> SweepMailboxes(std::set<uint64_t> dead);
-  Task<absl::Status> SweepBodies();
-  Task<absl::Status> SweepBody(BodyId body);
+  // Of runs, whether they are dead.
+  using Judged = std::map<uint64_t, bool>;
+  // Waits until that is known of all that are enrolled.
+  Task<absl::StatusOr<Judged>> JudgeRuns(std::function<bool()> go_on);
+  // kCancelled where nobody wants it any more, or the store is being closed.
+  absl::Status GoesOn(bool wanted) const;
+  Task<absl::Status> SweepMailboxes(Judged judged, engine::SettleReport report);
+  Task<absl::Status> SweepBodies(engine::SweepReport report);
+  // The octets of the body, if it was removed.
+  Task<absl::StatusOr<std::optional<uint64_t>>> SweepBody(BodyId body);
   // Whether the mailbox names a body, or is letting it go.
   Task<absl::StatusOr<bool>> Names(uint64_t mailbox, BodyId body);
   // Has a mailbox let a body go that it does not name; false: there is no such mailbox.
@@ -365,10 +376,22 @@ class RadosEngine : public engine::Engine {
 
   Task<absl::StatusOr<engine::Repairs>> VerifyTask(bool repair, std::function<void(uint64_t)> progress);
   Task<absl::Status> Recount(uint64_t mailbox);
+  struct Scrubbing;
+  Task<absl::Status> ScrubTask(std::shared_ptr<Scrubbing> scrubbing);
+  Task<absl::Status> ScrubMailbox(std::shared_ptr<Scrubbing> scrubbing, uint64_t mailbox);
+  // What is wrong with the body of an entry; with a body of several mailboxes in the first
+  // of them only.
+  using Damages = std::vector<engine::Damage>;
+  Task<absl::StatusOr<Damages>> ScrubBody(std::shared_ptr<Scrubbing> scrubbing, uint64_t mailbox,
+                                          BodyId body);
+  // All messages of these mailboxes that name a body.
+  Task<absl::StatusOr<std::vector<std::pair<uint64_t, uint64_t>>>> NamersOf(BodyId body,
+                                                                            std::set<uint64_t> mailboxes);
 
   const Options options_;
   const Clock* const clock_;
   const int64_t start_us_;
+  std::unique_ptr<Hints> hints_;  // Null: none are told. Before the cluster, which it outlives.
   std::unique_ptr<Cluster> cluster_;
   std::unique_ptr<Pool> index_, body_pool_;
   std::unique_ptr<Later> later_;
@@ -387,11 +410,11 @@ class RadosEngine : public engine::Engine {
   std::atomic<uint64_t> domains_{0};
   std::atomic<int64_t> stored_bytes_{0};  // By this store, less what it has removed.
   std::atomic<uint64_t> runs_swept_{0};
+  std::atomic<bool> scrubbing_{false};
 
   absl::Mutex tasks_mutex_;
   int64_t tasks_ ABSL_GUARDED_BY(tasks_mutex_) = 0;
   SteadyCondition tasks_ended_;
-  std::unique_ptr<Hints> hints_;  // Null: none are told. Before the cluster, which it outlives.
 
   RecentKeys directory_keys_{kRecent_us, kRecentKeys};
   absl::Mutex partitions_mutex_;

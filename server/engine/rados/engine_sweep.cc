@@ -47,23 +47,72 @@ void RadosEngine::SweepLater() {
 
 Task<absl::Status> RadosEngine::SweepTask() {
   CO_ASSIGN_OR_RETURN(const Rows runs, co_await AllRows(kStoreObject, kRunPrefix));
-  std::set<uint64_t> dead;
+  Judged judged;
+  bool any_dead = false;
   std::map<uint64_t, std::string> last_beats;
   for (const auto& [key, value] : runs) {
     const uint64_t run = NumberOfKey(key).value_or(0);
-    CO_ASSIGN_OR_RETURN(const bool is_dead, co_await IsDead(run, &last_beats[run]));
-    if (is_dead) dead.insert(run);
+    CO_ASSIGN_OR_RETURN(judged[run], co_await IsDead(run, &last_beats[run]));
+    any_dead |= judged[run];
   }
-  if (!dead.empty()) {
-    CO_RETURN_IF_ERROR(co_await SweepMailboxes(dead));
-    CO_RETURN_IF_ERROR(co_await SweepBodies());
-    for (const auto& [key, value] : runs) {
-      const uint64_t run = NumberOfKey(key).value_or(0);
-      if (dead.count(run) == 0) continue;
-      CO_RETURN_IF_ERROR(co_await ForgetRun(run, key, value, last_beats[run]));
-    }
+  if (!any_dead) co_return absl::OkStatus();
+  engine::SettleReport settled = [](const engine::SettleProgress&) { return true; };
+  CO_RETURN_IF_ERROR(co_await SweepMailboxes(judged, std::move(settled)));
+  engine::SweepReport swept = [](const engine::SweepProgress&) { return true; };
+  CO_RETURN_IF_ERROR(co_await SweepBodies(std::move(swept)));
+  for (const auto& [key, value] : runs) {
+    const uint64_t run = NumberOfKey(key).value_or(0);
+    if (judged[run]) CO_RETURN_IF_ERROR(co_await ForgetRun(run, key, value, last_beats[run]));
   }
   co_return absl::OkStatus();
+}
+
+// --- what is asked for -------------------------------------------------------------
+
+void RadosEngine::SettleDead(engine::SettleReport report, Done<absl::Status> done) {
+  const auto settle = [](RadosEngine* engine, engine::SettleReport tell) -> Task<absl::Status> {
+    std::function<bool()> go_on = [tell] { return tell({}); };
+    CO_ASSIGN_OR_RETURN(const Judged judged, co_await engine->JudgeRuns(std::move(go_on)));
+    co_return co_await engine->SweepMailboxes(judged, tell);
+  };
+  Run<absl::Status>(settle(this, std::move(report)), std::move(done));
+}
+
+void RadosEngine::SweepOrphans(engine::SweepReport report, Done<absl::Status> done) {
+  const auto sweep = [](RadosEngine* engine, engine::SweepReport tell) -> Task<absl::Status> {
+    std::function<bool()> go_on = [tell] { return tell({}); };
+    CO_RETURN_IF_ERROR((co_await engine->JudgeRuns(std::move(go_on))).status());
+    co_return co_await engine->SweepBodies(tell);
+  };
+  Run<absl::Status>(sweep(this, std::move(report)), std::move(done));
+}
+
+// One that lives gives a life sign meanwhile, one that is dead does not for long enough.
+Task<absl::StatusOr<RadosEngine::Judged>> RadosEngine::JudgeRuns(std::function<bool()> go_on) {
+  Judged judged;
+  std::map<uint64_t, std::string> first_beats;
+  while (true) {
+    CO_ASSIGN_OR_RETURN(const Rows runs, co_await AllRows(kStoreObject, kRunPrefix));
+    bool all = true;
+    for (const auto& [key, value] : runs) {
+      const uint64_t run = NumberOfKey(key).value_or(0);
+      if (judged.count(run) > 0) continue;
+      std::string beat;
+      CO_ASSIGN_OR_RETURN(const bool is_dead, co_await IsDead(run, &beat));
+      const std::string& first = first_beats.emplace(run, beat).first->second;
+      const bool known = is_dead || run == incarnation_ || first != beat;
+      if (known) judged[run] = is_dead;
+      all &= known;
+    }
+    if (all) co_return judged;
+    CO_RETURN_IF_ERROR(GoesOn(go_on()));
+    co_await later_->Sleep(options_.life_interval / 10);
+  }
+}
+
+absl::Status RadosEngine::GoesOn(bool wanted) const {
+  if (closing_) return absl::CancelledError("the store is being closed");
+  return wanted ? absl::OkStatus() : absl::CancelledError("nobody waits for it any more");
 }
 
 void RadosEngine::ExpireLater() {
@@ -104,31 +153,42 @@ Task<absl::Status> RadosEngine::ForgetRun(uint64_t run, std::string key, std::st
 }
 
 // Settles the reservations of the dead, and finishes what they were letting go.
-Task<absl::Status> RadosEngine::SweepMailboxes(std::set<uint64_t> dead) {
+Task<absl::Status> RadosEngine::SweepMailboxes(Judged judged, engine::SettleReport report) {
+  engine::SettleProgress progress;
+  for (const auto& [run, is_dead] : judged) progress.dead_stores += is_dead ? 1 : 0;
   CO_ASSIGN_OR_RETURN(const std::vector<uint64_t> mailboxes,
                       co_await ListedNumbers(PartitionId::Kind::kMailbox, 0, SIZE_MAX));
+  progress.total_mailboxes = mailboxes.size();
   for (const uint64_t mailbox : mailboxes) {
-    if (closing_) co_return absl::CancelledError("the store is being closed");
+    CO_RETURN_IF_ERROR(GoesOn(report(progress)));
     const std::string object = PartitionObject(PartitionId::Mailbox(mailbox));
     CO_ASSIGN_OR_RETURN(const Rows reservations, co_await AllRows(object, kReservationPrefix));
     for (const auto& [key, value] : reservations) {
       stored::Reservation reservation;
       const std::optional<TransactionId> id = TransactionOfKey(key);
-      if (!id || !reservation.ParseFromString(value) || dead.count(reservation.incarnation()) == 0) continue;
+      if (!id || !reservation.ParseFromString(value)) continue;
+      const uint64_t run = reservation.incarnation();
+      // (One that is enrolled no more, or since.)
+      if (judged.count(run) == 0) {
+        CO_ASSIGN_OR_RETURN(judged[run], co_await IsDead(run));
+      }
+      if (!judged[run]) continue;
       CO_RETURN_IF_ERROR(co_await SettleReservation(*id, reservation.attempt(), mailbox));
+      ++progress.settled_reservations;
     }
     CO_ASSIGN_OR_RETURN(const Rows dropped, co_await AllRows(object, kDroppedPrefix));
     if (!dropped.empty()) CO_RETURN_IF_ERROR(UnlessDamaged(co_await DropBodies(mailbox)));
     CO_RETURN_IF_ERROR(co_await LogEvents(PartitionId::Mailbox(mailbox)));
+    ++progress.checked_mailboxes;
   }
   CO_ASSIGN_OR_RETURN(const std::vector<uint64_t> domains,
                       co_await ListedNumbers(PartitionId::Kind::kDomain, 0, SIZE_MAX));
   for (const uint64_t domain : domains) CO_RETURN_IF_ERROR(co_await LogEvents(PartitionId::Domain(domain)));
-  co_return absl::OkStatus();
+  co_return GoesOn(report(progress));
 }
 
 // Removes bodies that dead runs have begun, or put away, for nobody.
-Task<absl::Status> RadosEngine::SweepBodies() {
+Task<absl::Status> RadosEngine::SweepBodies(engine::SweepReport report) {
   CO_ASSIGN_OR_RETURN(const std::vector<std::string> names, co_await ListBodyObjects());
   std::map<BodyId, std::vector<std::string>> parts;
   std::set<BodyId> whole;
@@ -144,8 +204,14 @@ Task<absl::Status> RadosEngine::SweepBodies() {
   for (auto& [run, is_dead] : dead) {
     CO_ASSIGN_OR_RETURN(is_dead, co_await IsDead(run));
   }
+  engine::SweepProgress progress;
+  progress.total_bodies = whole.size();
+  for (const auto& [body, objects] : parts) progress.total_bodies += whole.count(body) > 0 ? 0 : 1;
   for (const auto& [body, objects] : parts) {
-    if (whole.count(body) > 0 || !dead[RunOf(body)]) continue;
+    if (whole.count(body) > 0) continue;
+    CO_RETURN_IF_ERROR(GoesOn(report(progress)));
+    ++progress.checked_bodies;
+    if (!dead[RunOf(body)]) continue;
     // (Listed before its last object was: then that is there by now.)
     CO_ASSIGN_OR_RETURN(const BodyState state, co_await bodies_->ReadState(body));
     if (state.exists) continue;
@@ -154,12 +220,19 @@ Task<absl::Status> RadosEngine::SweepBodies() {
       op.Remove();
       co_await body_pool_->Write(object, std::move(op), /*frees=*/true);
     }
+    ++progress.removed_bodies;
   }
   for (const BodyId body : whole) {
-    if (closing_) co_return absl::CancelledError("the store is being closed");
-    if (dead[RunOf(body)]) CO_RETURN_IF_ERROR(UnlessDamaged(co_await SweepBody(body)));
+    CO_RETURN_IF_ERROR(GoesOn(report(progress)));
+    ++progress.checked_bodies;
+    if (!dead[RunOf(body)]) continue;
+    const absl::StatusOr<std::optional<uint64_t>> removed = co_await SweepBody(body);
+    CO_RETURN_IF_ERROR(UnlessDamaged(removed.status()));
+    if (!removed.ok() || !*removed) continue;
+    ++progress.removed_bodies;
+    progress.removed_bytes += **removed;
   }
-  co_return absl::OkStatus();
+  co_return GoesOn(report(progress));
 }
 
 Task<absl::StatusOr<bool>> RadosEngine::Names(uint64_t mailbox, BodyId body) {
@@ -193,11 +266,13 @@ Task<absl::StatusOr<bool>> RadosEngine::LetGo(uint64_t mailbox, BodyId body) {
   co_return *exists;
 }
 
-Task<absl::Status> RadosEngine::SweepBody(BodyId body) {
+Task<absl::StatusOr<std::optional<uint64_t>>> RadosEngine::SweepBody(BodyId body) {
   CO_ASSIGN_OR_RETURN(BodyState state, co_await bodies_->ReadState(body));
-  if (!state.exists) co_return absl::OkStatus();
+  if (!state.exists) co_return std::nullopt;
+  const std::optional<uint64_t> removed_size = state.meta.size();
   if (state.meta.holders().empty()) {
-    co_return co_await bodies_->Remove(body, PartsOf(state.meta.size() - state.meta.tail_size()));
+    CO_RETURN_IF_ERROR(co_await bodies_->Remove(body, PartsOf(state.meta.size() - state.meta.tail_size())));
+    co_return removed_size;
   }
   const std::vector<uint64_t> holders(state.meta.holders().begin(), state.meta.holders().end());
   for (const uint64_t holder : holders) {
@@ -210,15 +285,15 @@ Task<absl::Status> RadosEngine::SweepBody(BodyId body) {
     }
     CO_ASSIGN_OR_RETURN(const bool let_go, co_await LetGo(holder, body));
     CO_ASSIGN_OR_RETURN(state, co_await bodies_->ReadState(body));
-    if (!state.exists) co_return absl::OkStatus();
+    if (!state.exists) co_return removed_size;
     if (let_go) continue;
     const absl::Status removed = co_await bodies_->RemoveHolder(body, holder, state);
     // Somebody is busy with it: the next sweep looks again.
     if (!removed.ok() && !absl::IsAborted(removed)) co_return removed;
     CO_ASSIGN_OR_RETURN(state, co_await bodies_->ReadState(body));
-    if (!state.exists) co_return absl::OkStatus();
+    if (!state.exists) co_return removed_size;
   }
-  co_return absl::OkStatus();
+  co_return std::nullopt;
 }
 
 // --- what is too old ---------------------------------------------------------------

@@ -48,6 +48,8 @@ absl::StatusCode CodeOf(int result) {
     case EPERM:
     case EACCES:
       return absl::StatusCode::kPermissionDenied;
+    case EIO:  // Read, and nobody has a copy that is whole.
+      return absl::StatusCode::kDataLoss;
     default:
       return absl::StatusCode::kUnavailable;
   }

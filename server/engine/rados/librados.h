@@ -59,7 +59,7 @@ struct Librados {
 
 // The status of a librados result, 0 or a negative errno: kOk, kNotFound (ENOENT),
 // kAlreadyExists (EEXIST), kAborted (ECANCELED: a guard did not hold), kResourceExhausted
-// (ENOSPC, EDQUOT), kPermissionDenied, else kUnavailable. `what` is in front of the text.
+// (ENOSPC, EDQUOT), kPermissionDenied, kDataLoss (EIO), else kUnavailable. `what` is in front of the text.
 absl::Status ToStatus(int result, absl::string_view what);
 
 }  // namespace restante::rados

@@ -119,6 +119,10 @@ class Client {
                        const std::function<void(const v1::CompactResponse&)>& progress);
   absl::Status Backup(const v1::BackupRequest& request,
                       const std::function<void(const v1::BackupResponse&)>& progress);
+  absl::Status Settle(const v1::SettleRequest& request,
+                      const std::function<void(const v1::SettleResponse&)>& progress);
+  absl::Status Sweep(const v1::SweepRequest& request,
+                     const std::function<void(const v1::SweepResponse&)>& progress);
   // Follows the events until `sink` returns false (OK), or something ends it; waits for
   // the next one for as long as it takes.
   absl::Status WatchEvents(const v1::WatchEventsRequest& request,

@@ -1,0 +1,202 @@
+// Reads all that entries name, and compares it with its checksums.
+//
+// RADOS keeps copies and compares them by itself; this finds what is wrong in all of them,
+// and says which messages it costs.
+#include <algorithm>
+#include <set>
+
+#include "absl/strings/str_cat.h"
+#include "server/base/crc32c.h"
+#include "server/base/status_macros.h"
+#include "server/engine/rados/engine_impl.h"
+#include "server/engine/rados/gather.h"
+#include "server/engine/rados/keys.h"
+
+namespace restante::rados {
+namespace {
+
+constexpr size_t kEntriesAtOnce = 64, kWidth = 8, kMailboxesAtOnce = 1000;
+constexpr uint64_t kPieceOctets = 1024 * 1024;
+// Behind the last entry of a mailbox.
+constexpr char kEntriesTo[] = "m0";
+
+// Where an octet of a body lies: object, and octets from its beginning.
+std::pair<std::string, uint64_t> PlaceOf(BodyId body, const stored::BodyMeta& meta, uint64_t offset) {
+  const uint64_t in_parts = meta.size() - meta.tail_size();
+  if (offset >= in_parts) return {BodyObject(body), offset - in_parts};
+  return {BodyPart(body, offset / kPartSize), offset % kPartSize};
+}
+
+}  // namespace
+
+struct RadosEngine::Scrubbing {
+  uint64_t bytes_per_second = 0;
+  engine::UpkeepReport report;
+  absl::Mutex mutex;
+  std::atomic<uint64_t> done_bytes{0}, total_bytes{0};  // As they are charged.
+  const int64_t begun_us = Clock::System()->MonotonicMicros();
+  std::atomic<uint64_t> octets{0};  // That are read, or are to be.
+
+  // One call at a time, though several bodies are read at once.
+  bool Tell(Damages damages) {
+    absl::MutexLock lock(&mutex);
+    return report({.done_bytes = done_bytes,
+                   .total_bytes = std::max<uint64_t>(total_bytes, done_bytes),
+                   .damages = std::move(damages)});
+  }
+
+  // How long so many have to wait.
+  absl::Duration Pause(uint64_t count) {
+    const uint64_t before = octets.fetch_add(count);
+    if (bytes_per_second == 0) return absl::ZeroDuration();
+    const double due_us = static_cast<double>(before) * 1e6 / static_cast<double>(bytes_per_second);
+    return absl::Microseconds(begun_us + static_cast<int64_t>(due_us) - Clock::System()->MonotonicMicros());
+  }
+};
+
+void RadosEngine::Scrub(uint64_t bytes_per_second, engine::UpkeepReport report, Done<absl::Status> done) {
+  if (scrubbing_.exchange(true)) return done(absl::FailedPreconditionError("a scrub is running"));
+  auto scrubbing = std::make_shared<Scrubbing>();
+  scrubbing->bytes_per_second = bytes_per_second;
+  scrubbing->report = std::move(report);
+  Run<absl::Status>(ScrubTask(std::move(scrubbing)),
+                    [this, done = std::move(done)](absl::Status status) mutable {
+                      scrubbing_ = false;
+                      std::move(done)(std::move(status));
+                    });
+}
+
+Task<absl::Status> RadosEngine::ScrubTask(std::shared_ptr<Scrubbing> scrubbing) {
+  CO_ASSIGN_OR_RETURN(const std::vector<uint64_t> mailboxes,
+                      co_await ListedNumbers(PartitionId::Kind::kMailbox, 0, SIZE_MAX));
+  for (uint64_t after = 0;;) {
+    CO_ASSIGN_OR_RETURN(const Listed listed,
+                        co_await ListTask(PartitionId::Kind::kMailbox, after, kMailboxesAtOnce));
+    for (const auto& [number, head] : listed) {
+      scrubbing->total_bytes += head.mailbox().used_bytes();
+      after = number;
+    }
+    if (listed.size() < kMailboxesAtOnce) break;
+  }
+  for (const uint64_t mailbox : mailboxes) CO_RETURN_IF_ERROR(co_await ScrubMailbox(scrubbing, mailbox));
+  scrubbing->total_bytes = scrubbing->done_bytes.load();
+  co_return GoesOn(scrubbing->Tell({}));
+}
+
+Task<absl::Status> RadosEngine::ScrubMailbox(std::shared_ptr<Scrubbing> scrubbing, uint64_t mailbox) {
+  const PartitionId id = PartitionId::Mailbox(mailbox);
+  std::string from = engine::EntryKey(0);
+  bool more = true;
+  while (more) {
+    CO_ASSIGN_OR_RETURN(const engine::ScanPage page, co_await ScanTask(id, from, kEntriesTo, kEntriesAtOnce));
+    std::vector<stored::Entry> entries;
+    Damages damages;
+    for (const auto& [key, value] : page.items) {
+      const std::optional<uint64_t> uid = engine::EntryUid(key);
+      if (!uid) continue;
+      if (entries.emplace_back().ParseFromString(value)) continue;
+      entries.pop_back();
+      damages.push_back({.file = PartitionObject(id),
+                         .problem = absl::StrCat("the entry of UID ", *uid, " is damaged"),
+                         .messages = {{mailbox, *uid}}});
+    }
+    using Found = absl::StatusOr<Damages>;
+    std::function<Task<std::optional<Found>>(size_t)> scrub = [&](size_t i) {
+      return [](RadosEngine* engine, std::shared_ptr<Scrubbing> by, uint64_t of,
+                BodyId body) -> Task<std::optional<Found>> {
+        Found found = co_await engine->ScrubBody(std::move(by), of, body);
+        co_return std::optional<Found>(std::move(found));
+      }(this, scrubbing, mailbox, BodyId{entries[i].body()});
+    };
+    std::vector<std::optional<Found>> all =
+        co_await Gather<std::optional<Found>>(entries.size(), kWidth, std::move(scrub));
+    for (size_t i = 0; i < all.size(); ++i) {
+      CO_RETURN_IF_ERROR(all[i]->status());
+      std::move((*all[i])->begin(), (*all[i])->end(), std::back_inserter(damages));
+      scrubbing->done_bytes += entries[i].size();
+    }
+    CO_RETURN_IF_ERROR(GoesOn(scrubbing->Tell(std::move(damages))));
+    more = page.more && !page.items.empty();
+    if (more) from = page.items.back().first + '\0';
+  }
+  co_return absl::OkStatus();
+}
+
+Task<absl::StatusOr<RadosEngine::Damages>> RadosEngine::ScrubBody(std::shared_ptr<Scrubbing> scrubbing,
+                                                                  uint64_t mailbox, BodyId body) {
+  Damages damages;
+  const absl::StatusOr<BodyState> state = co_await bodies_->ReadState(body);
+  if (!state.ok() && !absl::IsDataLoss(state.status())) co_return state.status();
+  std::set<uint64_t> holders = {mailbox};
+  std::string problem;
+  uint64_t offset = 0;
+  if (!state.ok()) {
+    problem = std::string(state.status().message());
+  } else if (!state->exists) {
+    problem = absl::StrCat("body ", static_cast<uint64_t>(body), " is not there");
+  } else {
+    const auto& others = state->meta.holders();
+    if (!others.empty() && others[0] != mailbox &&
+        std::find(others.begin(), others.end(), mailbox) != others.end()) {
+      co_return damages;
+    }
+    holders.insert(others.begin(), others.end());
+    uint32_t crc = 0;
+    for (uint64_t at = 0; at < state->meta.size() && problem.empty(); at += kPieceOctets) {
+      const absl::Duration pause = scrubbing->Pause(std::min(kPieceOctets, state->meta.size() - at));
+      if (pause > absl::ZeroDuration()) co_await later_->Sleep(pause);
+      CO_RETURN_IF_ERROR(GoesOn(scrubbing->Tell({})));
+      absl::StatusOr<std::string> octets = co_await bodies_->Read(body, at, kPieceOctets);
+      if (octets.ok()) {
+        crc = Crc32c(*octets, crc);
+        continue;
+      }
+      if (!absl::IsDataLoss(octets.status()) && !absl::IsNotFound(octets.status())) co_return octets.status();
+      problem = std::string(octets.status().message());
+      // The first block of it that cannot be read.
+      for (offset = at; offset + kBlockSize < state->meta.size(); offset += kBlockSize) {
+        octets = co_await bodies_->Read(body, offset, kBlockSize);
+        if (!octets.ok()) break;
+      }
+    }
+    if (problem.empty() && crc != state->meta.crc32c()) {
+      problem =
+          absl::StrCat("body ", static_cast<uint64_t>(body), ": as a whole it differs from its checksum");
+    }
+  }
+  if (problem.empty()) co_return damages;
+  CO_ASSIGN_OR_RETURN(auto messages, co_await NamersOf(body, std::move(holders)));
+  // Expunged meanwhile.
+  if (messages.empty()) co_return damages;
+  const auto [object, at] = state.ok() && state->exists ? PlaceOf(body, state->meta, offset)
+                                                        : std::pair(BodyObject(body), uint64_t{0});
+  damages.push_back({.file = absl::StrCat(options_.pool_body, "/", object),
+                     .offset = at,
+                     .problem = std::move(problem),
+                     .messages = std::move(messages)});
+  co_return damages;
+}
+
+Task<absl::StatusOr<std::vector<std::pair<uint64_t, uint64_t>>>> RadosEngine::NamersOf(
+    BodyId body, std::set<uint64_t> mailboxes) {
+  std::vector<std::pair<uint64_t, uint64_t>> messages;
+  for (const uint64_t mailbox : mailboxes) {
+    std::string from = engine::EntryKey(0);
+    bool more = true;
+    while (more) {
+      CO_ASSIGN_OR_RETURN(const engine::ScanPage page, co_await ScanTask(PartitionId::Mailbox(mailbox), from,
+                                                                         kEntriesTo, kMailboxesAtOnce));
+      for (const auto& [key, value] : page.items) {
+        const std::optional<uint64_t> uid = engine::EntryUid(key);
+        stored::Entry entry;
+        if (!uid || !entry.ParseFromString(value) || BodyId{entry.body()} != body) continue;
+        messages.emplace_back(mailbox, *uid);
+      }
+      more = page.more && !page.items.empty();
+      if (more) from = page.items.back().first + '\0';
+    }
+  }
+  co_return messages;
+}
+
+}  // namespace restante::rados
