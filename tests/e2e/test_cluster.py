@@ -4,45 +4,28 @@ RESTANTE_TEST_CEPH_CONF in the environment: the cluster; ./dev test-cluster star
 RESTANTE_KILL_SEED: the seed of a run that failed.
 """
 
+import json
 import os
 import random
-import secrets
 import signal
-import subprocess
 
 import pytest
 
 import harness
 import watched
-from api import Api
+from api import Api, Stream, deliver, events, new_id
 from front_figures import await_up, metric
 from hand_over import ALICE, create_mailboxes
 from letters import Load, assert_arrived
+from rados_store import RadosStore, init_cluster
 
 LETTERS = 300
 
 
-class RadosStore:
-    """One of the stores, at one address over all restarts."""
-
-    def __init__(self, directory, cluster):
-        self._log = directory / f"store-{secrets.token_hex(4)}.log"
-        self._options = ["--engine", "rados", *cluster]
-        self.address = f"127.0.0.1:{harness.free_port()}"
-        self.start()
-
-    def start(self):
-        self.program = harness.Program("restante-store", [*self._options, "--listen", self.address], self._log,
-                                       ["grpc", "ops"])
-
-
 @pytest.fixture
 def stores(start):
-    cluster = ["--ceph-conf", os.environ["RESTANTE_TEST_CEPH_CONF"], "--ceph-namespace", secrets.token_hex(8),
-               "--allow-min-size-1"]
-    subprocess.run([harness.PROGRAMS["restante-store"], "init-cluster", *cluster], check=True,
-                   env=harness.environment(), timeout=harness.PATIENCE)
-    return [start(RadosStore, [*cluster, "--ceph-user", "admin"]) for _ in range(2)]
+    cluster = init_cluster(os.environ["RESTANTE_TEST_CEPH_CONF"])
+    return [start(RadosStore, cluster) for _ in range(2)]
 
 
 @pytest.fixture
@@ -104,3 +87,30 @@ def test_what_dashboard_and_alerts_name_of_a_cluster_exists(stores, api):
     named = {name for name in watched.metrics_named(shown + alerts) if name.startswith("restante_cluster_")}
     there = watched.metrics_told(harness.fetch(stores[0].program.addresses["ops"], "/metrics"))
     assert len(named) > 4 and not named - there, sorted(named - there)
+
+
+def test_operators_settle_sweep_scrub_and_compact_by_command(stores, api):
+    stream = Stream(api)
+    assert deliver(stream, [ALICE], os.urandom(200_000))[1].committed
+    # The dead leaves a reservation, which nobody asks for.
+    other = Api(stores[1].address)
+    other.ready()
+    left = Stream(other)
+    number = left.number()
+    left.send(*events(number, new_id(), [ALICE], b"12345")[:2])
+    left.answer(number), left.answer(number)
+    assert api.usage(ALICE).reserved_messages == 1
+    stores[1].program.kill9()
+    cli = harness.Cli(stores[0].address)
+
+    def ask(verb, *more):
+        return json.loads(cli("--output", "json", "store", verb, *more))
+
+    ask("settle")
+    assert api.usage(ALICE).reserved_messages == 0
+    assert ask("sweep")["removed_bodies"] == 0
+    assert ask("scrub", "--rate", "0")["checked_bytes"] == api.usage(ALICE).bytes
+    refused = cli.run("store", "compact")
+    assert refused.returncode == 1 and b"the engine `rados` keeps nothing that could be compacted" in refused.stderr
+    stream.end()
+    other.close()
