@@ -1,8 +1,8 @@
 // restante-store: the storage and quota service.
 //
 // Exit status: 0 after SIGTERM or SIGINT, 1 when the store cannot be opened or
-// the address not be had, 2 for wrong usage. With --restore and init-cluster: 0 when it is
-// done, 1 when it cannot be.
+// the address not be had, 2 for wrong usage. With --restore, init-cluster and migrate: 0
+// when it is done, 1 when it cannot be.
 #include <signal.h>
 
 #include <chrono>
@@ -31,6 +31,7 @@
 #include "server/config.h"
 #include "server/engine/embedded/embedded_engine.h"
 #include "server/engine/memory/memory_engine.h"
+#include "server/engine/moving/marks.h"
 #include "server/engine/rados/rados_engine.h"
 #include "server/mail/deliveries.h"
 #include "server/mail/directory.h"
@@ -39,6 +40,7 @@
 #include "server/mail/provisioning.h"
 #include "server/mail/quota_warnings.h"
 #include "server/mail/warning_template.h"
+#include "server/migrate.h"
 #include "server/ops/metrics_text.h"
 #include "server/ops/metrics_token.h"
 #include "server/ops/operations_server.h"
@@ -266,6 +268,9 @@ int Run(const StoreConfig& config) {
   auto opened = OpenEngine(config);
   if (!opened.ok()) return Fail(opened.status(), 1);
   std::unique_ptr<engine::Engine> engine = *std::move(opened);
+  if (const absl::Status served = moving::CheckServed(engine.get()); !served.ok()) {
+    return Fail(Annotate(served, config.engine == "rados" ? "rados" : config.data_dir), 1);
+  }
 
   if (config.postmaster.empty()) {
     Log(LogLevel::kWarning,
@@ -383,10 +388,11 @@ int main(int argc, char** argv) {
   if (argc > 1 && absl::string_view(argv[1]) == "init-cluster") {
     return restante::InitCluster(argc - 1, argv + 1);
   }
+  if (argc > 1 && absl::string_view(argv[1]) == "migrate") return restante::RunMigrate(argc - 1, argv + 1);
   restante::StoreConfig config;
   restante::OptionTable options("restante-store",
                                 "The storage and quota service of Restante. See also: restante-store "
-                                "init-cluster --help.");
+                                "init-cluster --help, restante-store migrate --help.");
   config.Register(options);
   if (std::optional<int> status = options.Parse(argc, argv, [&] { return config.Check(); })) return *status;
   if (absl::Status status = restante::InitLog("restante-store", config.log_format, config.log_level);

@@ -168,6 +168,7 @@ int RunCommandLine(int argc, const char* const* argv, std::ostream& out, std::os
   AddExportCommand(app, context);
   AddArchiveCommand(app, context);
   AddStoreCommands(app, context);
+  AddMigrateCommand(app, context);
   AddTokenCommands(app, context);
   AddWatchCommand(app, context);
   try {

@@ -84,6 +84,7 @@ void AddImportCommand(CLI::App& app, Context& context);
 void AddApplyCommand(CLI::App& app, Context& context);
 void AddArchiveCommand(CLI::App& app, Context& context);
 void AddStoreCommands(CLI::App& app, Context& context);
+void AddMigrateCommand(CLI::App& app, Context& context);
 void AddTokenCommands(CLI::App& app, Context& context);
 void AddWatchCommand(CLI::App& app, Context& context);
 

@@ -175,9 +175,13 @@ void Progress::Hide() {
   if (std::exchange(shown_, false)) std::fputs("\r\033[K", stderr);
 }
 
-void Progress::Show(uint64_t done, uint64_t total) {
+void Progress::Show(uint64_t done, uint64_t total, absl::string_view beside) {
   if (!terminal_) return;
   int64_t now = Clock::System()->MonotonicMicros();
+  if (begun_at_ == 0) {
+    begun_at_ = now;
+    begun_ = done;
+  }
   if (shown_ && now - shown_at_ < 100'000 && done != total) return;
   shown_ = true;
   shown_at_ = now;
@@ -188,8 +192,15 @@ void Progress::Show(uint64_t done, uint64_t total) {
     bar = absl::StrCat(" [", std::string(full, '#'), std::string(kBar - full, '.'), "]");
   }
   const auto text = [this](uint64_t n) { return octets_ ? FormatSize(n) : absl::StrCat(n); };
-  std::fprintf(stderr, "\r\033[K%s%s %s%s", what_.c_str(), bar.c_str(), text(done).c_str(),
-               total > 0 ? absl::StrCat("/", text(total)).c_str() : "");
+  std::string left;
+  if (done > begun_ && done < total && now - begun_at_ > 2'000'000) {
+    const double pace = static_cast<double>(done - begun_) / static_cast<double>(now - begun_at_);
+    const int64_t seconds = static_cast<int64_t>(static_cast<double>(total - done) / pace * 1e-6) + 1;
+    left = absl::StrCat(", ", absl::FormatDuration(absl::Seconds(seconds)), " left");
+  }
+  std::fprintf(stderr, "\r\033[K%s%s %s%s%s%s", what_.c_str(), bar.c_str(), text(done).c_str(),
+               total > 0 ? absl::StrCat("/", text(total)).c_str() : "", std::string(beside).c_str(),
+               left.c_str());
   std::fflush(stderr);
 }
 

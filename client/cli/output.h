@@ -78,8 +78,9 @@ class Progress {
   // `octets`: what is counted, else things.
   explicit Progress(std::string what, bool octets = false);
   ~Progress() { Hide(); }
-  // `total` may be 0: not known.
-  void Show(uint64_t done, uint64_t total);
+  // `total` may be 0: not known. `beside` is written behind it. Where the total is known
+  // it says how long it takes from here on, at the pace so far.
+  void Show(uint64_t done, uint64_t total, absl::string_view beside = "");
   // Makes room for a line, until Show.
   void Hide();
 
@@ -87,7 +88,8 @@ class Progress {
   const std::string what_;
   const bool octets_;
   const bool terminal_;
-  int64_t shown_at_ = 0;
+  int64_t shown_at_ = 0, begun_at_ = 0;
+  uint64_t begun_ = 0;  // Done when it was shown first.
   bool shown_ = false;
 };
 

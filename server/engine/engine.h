@@ -153,6 +153,8 @@ class StagedBody {
   virtual ~StagedBody() = default;
   virtual uint64_t size() const = 0;
   virtual uint32_t crc32c() const = 0;
+  // What entries will name it by.
+  virtual BodyId id() const = 0;
 };
 
 // Takes one body. Append any number of times, each after the last was done;
@@ -203,6 +205,26 @@ struct EventPage {
   // Of the oldest event that is kept and of the next one to come: the same where
   // none is kept.
   uint64_t oldest = 1, next = 1;
+};
+
+// --- what one store takes over from another (moving/) --------------------------------
+
+// Receipts and tombstones, each once, those that are not too old.
+struct ReceiptPage {
+  std::vector<std::pair<TransactionId, stored::Receipt>> receipts;
+  std::string next;  // Where the next page begins; empty: this is the last.
+};
+
+struct Inheritance {
+  // Kept as if they had been written here at their store times.
+  std::vector<std::pair<TransactionId, stored::Receipt>> receipts;
+  // Set: they are the log of events from now on, in place of all that is in it; ascending.
+  std::optional<std::vector<stored::Event>> events;
+  // At least: the sequence of the next event, the store time in seconds, and the first
+  // number that is given from the next opening on. What is further already stays.
+  uint64_t next_event = 0;
+  uint64_t store_time_s = 0;
+  uint64_t next_number = 0;
 };
 
 class Engine {
@@ -328,6 +350,29 @@ class Engine {
   // Calls `listener` when events have become durable, on any thread; null: nobody any
   // more, though a call that is under way may still come.
   virtual void OnEvents(std::function<void()> listener) = 0;
+
+  // --- taking over from another store -----------------------------------------------
+  // For a store that nobody is served from yet.
+
+  // As Update, with bodies that come along: one that `fn` names in added_bodies is there
+  // afterwards, in the same step; others go. Reserves nothing: whether there is room is
+  // the caller's to see. kInvalidArgument: a body of another engine.
+  virtual void UpdateWith(std::vector<std::unique_ptr<StagedBody>> bodies, PartitionId partition,
+                          std::vector<std::string> keys, UpdateFn fn, Done<absl::Status> done) = 0;
+
+  // About `limit` receipts from a place on, empty: from the first; durable ones only. What
+  // is written meanwhile may be missed.
+  virtual void ReadReceipts(std::string from, size_t limit, Done<absl::StatusOr<ReceiptPage>> done) = 0;
+
+  // Makes it durable. May be repeated.
+  virtual void Inherit(Inheritance inheritance, Done<absl::Status> done) = 0;
+
+  // The sum of the times that it was open, in seconds: what ages are counted by.
+  virtual uint64_t store_time_s() = 0;
+
+  // Waits until nobody but this process can change anything, and what others have left
+  // unfinished is finished. kUnavailable: another store is running; it is named.
+  virtual void BeAlone(Done<absl::Status> done) { done(absl::OkStatus()); }
 
   // --- the whole -----------------------------------------------------------------
 

@@ -126,6 +126,19 @@ class MortalEngine : public engine::Engine {
                 engine::Done<absl::StatusOr<std::string>> done) override {
     below_->ReadBody(body, offset, length, std::move(done));
   }
+  void UpdateWith(std::vector<std::unique_ptr<engine::StagedBody>> bodies, engine::PartitionId partition,
+                  std::vector<std::string> keys, engine::UpdateFn fn,
+                  engine::Done<absl::Status> done) override {
+    below_->UpdateWith(std::move(bodies), partition, std::move(keys), std::move(fn), std::move(done));
+  }
+  void ReadReceipts(std::string from, size_t limit,
+                    engine::Done<absl::StatusOr<engine::ReceiptPage>> done) override {
+    below_->ReadReceipts(std::move(from), limit, std::move(done));
+  }
+  void Inherit(engine::Inheritance inheritance, engine::Done<absl::Status> done) override {
+    below_->Inherit(std::move(inheritance), std::move(done));
+  }
+  uint64_t store_time_s() override { return below_->store_time_s(); }
   void ReadEvents(uint64_t after, size_t limit,
                   engine::Done<absl::StatusOr<engine::EventPage>> done) override {
     below_->ReadEvents(after, limit, std::move(done));

@@ -161,7 +161,7 @@ Staged::~Staged() {
   shared_->memory -= memory;
   if (!own_file || kept_) return;
   shared_->pending_file_bytes -= file_bytes;
-  shared_->pool->Post([shared = shared_, id = id()] {
+  shared_->pool->Post([shared = shared_, id = number()] {
     shared->files->Remove(JoinPath(shared->directory, BodyFileName(id))).IgnoreError();
     absl::MutexLock lock(&shared->mutex);
     shared->pending_files.erase(id);
@@ -174,7 +174,7 @@ void Staged::Keep() {
   shared_->pending_file_bytes -= file_bytes;
   shared_->kept_file_bytes += file_bytes;
   absl::MutexLock lock(&shared_->mutex);
-  shared_->pending_files.erase(id());
+  shared_->pending_files.erase(number());
 }
 
 std::unique_ptr<engine::BodyWriter> NewBodyWriter(std::shared_ptr<BodyShared> shared,

@@ -49,10 +49,11 @@ class Staged : public engine::StagedBody {
   uint64_t size() const override { return header.size; }
   uint32_t crc32c() const override { return header.content_crc32c; }
 
+  engine::BodyId id() const override { return engine::BodyId{header.id}; }
+  uint64_t number() const { return header.id; }
+
   // The file belongs to a durable group, or may.
   void Keep();
-
-  uint64_t id() const { return header.id; }
 
   RecordHeader header;
   bool own_file = false;

@@ -102,7 +102,7 @@ void EmbeddedEngine::RunCommit(std::shared_ptr<CommitJob> job) {
     }
     body.reset(static_cast<Staged*>(request.body.release()));
     const engine::CommittedBody committed{
-        .id = BodyId{body->id()}, .size = body->size(), .crc32c = body->crc32c()};
+        .id = BodyId{body->number()}, .size = body->size(), .crc32c = body->crc32c()};
     refused = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) -> absl::Status {
       if (ledger_.StateOf(transaction) != engine::Ledger::State::kOpen) {
         return absl::FailedPreconditionError(
@@ -152,20 +152,7 @@ void EmbeddedEngine::RunCommit(std::shared_ptr<CommitJob> job) {
         }
         placed[mailbox] = *std::move(here);
       }
-      if (entered > 0) {
-        // Where it lies in the log is entered when the group is sealed.
-        stored::BodyLocation location;
-        location.set_size(committed.size);
-        location.set_stored_bytes(body->header.stored_bytes());
-        location.set_references(entered);
-        if (body->own_file) {
-          location.set_own_file(true);
-          location.set_file(body->id());
-          location.set_offset(body->header.payload_bytes);
-        }
-        Set(BodyKey(body->id()), location.SerializeAsString());
-        gathered_.bodies.push_back(std::move(body));
-      }
+      if (entered > 0) Enter(std::move(body), entered);
       request.receipt.set_retry_key(request.retry_key);
       engine::CompleteReceipt(placed, StoreTime(), &request.receipt);
       Set(ReceiptKey(ReceiptBucket(), transaction), request.receipt.SerializeAsString());

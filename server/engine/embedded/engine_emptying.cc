@@ -212,8 +212,8 @@ absl::Status EmbeddedEngine::Carry(uint64_t segment, const File& file, const Pie
     for (std::unique_ptr<Staged>& record : records) {
       // Its new place is entered when the group is sealed, if it is held then.
       stored::BodyLocation location;
-      if (!lies_here(record->id(), &location)) continue;
-      Set(BodyKey(record->id()), location.SerializeAsString());
+      if (!lies_here(record->number(), &location)) continue;
+      Set(BodyKey(record->number()), location.SerializeAsString());
       *bytes += record->header.stored_bytes();
       gathered_.bodies.push_back(std::move(record));
       wait = true;

@@ -91,6 +91,11 @@ class EmbeddedEngine final : public engine::Engine {
                 Done<absl::StatusOr<std::string>> done) override;
   void ReadEvents(uint64_t after, size_t limit, Done<absl::StatusOr<engine::EventPage>> done) override;
   void OnEvents(std::function<void()> listener) override;
+  void UpdateWith(std::vector<std::unique_ptr<engine::StagedBody>> bodies, PartitionId partition,
+                  std::vector<std::string> keys, engine::UpdateFn fn, Done<absl::Status> done) override;
+  void ReadReceipts(std::string from, size_t limit, Done<absl::StatusOr<engine::ReceiptPage>> done) override;
+  void Inherit(engine::Inheritance inheritance, Done<absl::Status> done) override;
+  uint64_t store_time_s() override { return StoreTime(); }
   engine::Capacity GetCapacity() override;
   bool HasDomains() override;
   void VerifyBodies(std::function<void(uint64_t)> progress,
@@ -171,6 +176,8 @@ class EmbeddedEngine final : public engine::Engine {
   bool Decide(UpdateJob& job, std::vector<std::string>* missing) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool Apply(UpdateJob& job, const engine::Change& change, std::vector<std::string>* missing)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Has a body that nothing names yet written with the group that names it.
+  void Enter(std::unique_ptr<Staged> body, uint32_t references) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Sets where a body lies; without references it goes.
   void PutLocation(uint64_t body, const stored::BodyLocation& location) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Why nothing may be changed now.
@@ -205,6 +212,9 @@ class EmbeddedEngine final : public engine::Engine {
   bool TellDisk() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void SayDisk();
   void DiskMeasured();
+
+  // --- taking over (engine_inherit.cc) ---
+  void InheritEvents(std::vector<stored::Event> events) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // --- events (engine_events.cc) ---
   // What a head is that was decided.
@@ -344,8 +354,8 @@ class EmbeddedEngine final : public engine::Engine {
   FileCache open_files_;
   FileRemover remover_;
   DiskRoom disk_;
-  int64_t opened_us_ = 0;         // Monotonic.
-  uint64_t store_time_base_ = 0;  // At that moment.
+  int64_t opened_us_ = 0;                     // Monotonic.
+  std::atomic<uint64_t> store_time_base_{0};  // At that moment.
   Replayed recovered_;
   int64_t recovery_micros_ = 0;
   Corrections corrections_;  // Of the figures; logged before anything else.

@@ -62,7 +62,7 @@ EmbeddedEngine::Sealed EmbeddedEngine::Seal(LogPosition at) {
     const uint64_t stored_bytes = body->header.stored_bytes();
     stored::SegmentFigures& here = figures_of(at.segment);
     here.set_body_bytes(here.body_bytes() + stored_bytes);
-    const std::string key = BodyKey(body->id());
+    const std::string key = BodyKey(body->number());
     if (const KeyTable::Found found = keys_.Newest(key); found.value != nullptr) {
       stored::BodyLocation location;
       location.ParseFromString(*found.value);

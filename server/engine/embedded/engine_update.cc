@@ -19,6 +19,7 @@ struct EmbeddedEngine::UpdateJob {
   std::vector<std::string> keys;
   engine::UpdateFn fn;
   Done<absl::Status> done;
+  std::map<uint64_t, std::unique_ptr<Staged>> brought;  // By number.
 
   // From LevelDB, by index key, as of the first fetch. Whatever changed since is
   // in keys_, which is asked first, so these never go stale.
@@ -52,6 +53,21 @@ void EmbeddedEngine::Set(absl::string_view key, std::optional<std::string> value
   if (keys_.Put(key, std::move(value), gathered_.number)) gathered_.keys.emplace_back(key);
 }
 
+void EmbeddedEngine::Enter(std::unique_ptr<Staged> body, uint32_t references) {
+  // Where it lies in the log is entered when the group is sealed.
+  stored::BodyLocation location;
+  location.set_size(body->size());
+  location.set_stored_bytes(body->header.stored_bytes());
+  location.set_references(references);
+  if (body->own_file) {
+    location.set_own_file(true);
+    location.set_file(body->number());
+    location.set_offset(body->header.payload_bytes);
+  }
+  Set(BodyKey(body->number()), location.SerializeAsString());
+  gathered_.bodies.push_back(std::move(body));
+}
+
 void EmbeddedEngine::PutLocation(uint64_t body, const stored::BodyLocation& location) {
   if (location.references() > 0) {
     Set(BodyKey(body), location.SerializeAsString());
@@ -82,7 +98,22 @@ void EmbeddedEngine::EndFetch(uint64_t group) { fetches_.erase(fetches_.find(gro
 
 void EmbeddedEngine::Update(PartitionId partition, std::vector<std::string> keys, engine::UpdateFn fn,
                             Done<absl::Status> done) {
+  UpdateWith({}, partition, std::move(keys), std::move(fn), std::move(done));
+}
+
+void EmbeddedEngine::UpdateWith(std::vector<std::unique_ptr<engine::StagedBody>> bodies,
+                                PartitionId partition, std::vector<std::string> keys, engine::UpdateFn fn,
+                                Done<absl::Status> done) {
   auto job = std::make_shared<UpdateJob>();
+  for (std::unique_ptr<engine::StagedBody>& body : bodies) {
+    if (dynamic_cast<Staged*>(body.get()) == nullptr) {
+      done(absl::InvalidArgumentError("an update with a body of another engine"));
+      return;
+    }
+    std::unique_ptr<Staged> staged(static_cast<Staged*>(body.release()));
+    const uint64_t number = staged->number();
+    job->brought[number] = std::move(staged);
+  }
   job->partition = partition;
   job->keys = std::move(keys);
   job->fn = std::move(fn);
@@ -230,7 +261,7 @@ bool EmbeddedEngine::Apply(UpdateJob& job, const engine::Change& change, std::ve
   for (const BodyId body : change.added_bodies) ++references[static_cast<uint64_t>(body)];
   std::map<uint64_t, stored::BodyLocation> locations;
   for (const auto& [body, difference] : references) {
-    if (difference == 0) continue;
+    if (difference == 0 || (difference > 0 && job.brought.count(body) > 0)) continue;
     const std::string key = BodyKey(body);
     const KeyTable::Found found = keys_.Newest(key);
     std::optional<std::string> value;
@@ -288,6 +319,10 @@ bool EmbeddedEngine::Apply(UpdateJob& job, const engine::Change& change, std::ve
   }
 
   for (const auto& [body, location] : locations) PutLocation(body, location);
+  for (auto& [body, staged] : job.brought) {
+    const auto it = references.find(body);
+    if (it != references.end() && it->second > 0) Enter(std::move(staged), static_cast<uint32_t>(it->second));
+  }
   if (change.erase_partition) {
     for (const std::string& key : all) Set(key, std::nullopt);
     Set(HeadKey(job.partition), std::nullopt);

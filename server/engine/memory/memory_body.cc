@@ -23,7 +23,8 @@ uint32_t Crc32c(const std::string& octets) {
 
 }  // namespace
 
-MemoryBody::MemoryBody(std::string octets) : octets_(std::move(octets)), crc32c_(Crc32c(octets_)) {}
+MemoryBody::MemoryBody(BodyId id, std::string octets)
+    : id_(id), octets_(std::move(octets)), crc32c_(Crc32c(octets_)) {}
 
 void MemoryBodyWriter::Append(std::string octets, Done<absl::Status> done) {
   octets_ += octets;
@@ -31,7 +32,7 @@ void MemoryBodyWriter::Append(std::string octets, Done<absl::Status> done) {
 }
 
 void MemoryBodyWriter::Finish(Done<absl::StatusOr<std::unique_ptr<StagedBody>>> done) {
-  done(std::make_unique<MemoryBody>(std::move(octets_)));
+  done(std::make_unique<MemoryBody>(id_, std::move(octets_)));
 }
 
 }  // namespace restante::engine

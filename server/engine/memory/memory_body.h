@@ -13,23 +13,27 @@ namespace restante::engine {
 
 class MemoryBody : public StagedBody {
  public:
-  explicit MemoryBody(std::string octets);
+  MemoryBody(BodyId id, std::string octets);
   uint64_t size() const override { return octets_.size(); }
   uint32_t crc32c() const override { return crc32c_; }
+  BodyId id() const override { return id_; }
   // The octets; the body is empty then.
   std::string Take() { return std::move(octets_); }
 
  private:
+  const BodyId id_;
   std::string octets_;
   const uint32_t crc32c_;
 };
 
 class MemoryBodyWriter : public BodyWriter {
  public:
+  explicit MemoryBodyWriter(BodyId id) : id_(id) {}
   void Append(std::string octets, Done<absl::Status> done) override;
   void Finish(Done<absl::StatusOr<std::unique_ptr<StagedBody>>> done) override;
 
  private:
+  const BodyId id_;
   std::string octets_;
 };
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <deque>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -46,7 +47,12 @@ class MemoryEngine : public Engine {
 
   void Update(PartitionId partition, std::vector<std::string> keys, UpdateFn fn,
               Done<absl::Status> done) override {
-    absl::Status status = LockedUpdate(partition, std::move(keys), fn);
+    UpdateWith({}, partition, std::move(keys), std::move(fn), std::move(done));
+  }
+
+  void UpdateWith(std::vector<std::unique_ptr<StagedBody>> bodies, PartitionId partition,
+                  std::vector<std::string> keys, UpdateFn fn, Done<absl::Status> done) override {
+    absl::Status status = LockedUpdate(partition, std::move(keys), fn, std::move(bodies));
     TellEvents();
     done(std::move(status));
   }
@@ -130,7 +136,8 @@ class MemoryEngine : public Engine {
   }
 
   std::unique_ptr<BodyWriter> NewBody(std::optional<uint64_t>) override {
-    return std::make_unique<MemoryBodyWriter>();
+    absl::MutexLock lock(&mutex_);
+    return std::make_unique<MemoryBodyWriter>(BodyId{next_body_++});
   }
 
   void ReadBody(BodyId body, uint64_t offset, uint64_t length,
@@ -145,6 +152,24 @@ class MemoryEngine : public Engine {
   void OnEvents(std::function<void()> listener) override {
     absl::MutexLock lock(&mutex_);
     listener_ = std::move(listener);
+  }
+
+  void ReadReceipts(std::string from, size_t limit, Done<absl::StatusOr<ReceiptPage>> done) override {
+    done(LockedReadReceipts(from, limit));
+  }
+
+  void Inherit(Inheritance inheritance, Done<absl::Status> done) override {
+    {
+      absl::MutexLock lock(&mutex_);
+      LockedInherit(std::move(inheritance));
+    }
+    TellEvents();
+    done(absl::OkStatus());
+  }
+
+  uint64_t store_time_s() override {
+    absl::MutexLock lock(&mutex_);
+    return StoreTime();
   }
 
   Capacity GetCapacity() override {
@@ -202,7 +227,14 @@ class MemoryEngine : public Engine {
 
   // --- partitions --------------------------------------------------------------
 
-  absl::Status LockedUpdate(PartitionId id, std::vector<std::string> keys, const UpdateFn& fn) {
+  absl::Status LockedUpdate(PartitionId id, std::vector<std::string> keys, const UpdateFn& fn,
+                            std::vector<std::unique_ptr<StagedBody>> bodies) {
+    std::map<BodyId, MemoryBody*> brought;
+    for (const std::unique_ptr<StagedBody>& body : bodies) {
+      auto* const staged = dynamic_cast<MemoryBody*>(body.get());
+      if (staged == nullptr) return absl::InvalidArgumentError("an update with a body of another engine");
+      brought[staged->id()] = staged;
+    }
     absl::MutexLock lock(&mutex_);
     std::set<std::string> asked(keys.begin(), keys.end());
     while (true) {
@@ -212,7 +244,7 @@ class MemoryEngine : public Engine {
       ASSIGN_OR_RETURN(const Verdict verdict,
                        fn(View{.head = exists ? &it->second.head : nullptr, .values = values}));
       if (std::holds_alternative<NoChange>(verdict)) return absl::OkStatus();
-      if (const auto* change = std::get_if<Change>(&verdict)) return Apply(id, *change);
+      if (const auto* change = std::get_if<Change>(&verdict)) return Apply(id, *change, brought);
       const size_t before = asked.size();
       for (const std::string& key : std::get<NeedKeys>(verdict).keys) asked.insert(key);
       // A pure function would ask so for ever.
@@ -228,13 +260,15 @@ class MemoryEngine : public Engine {
     return values;
   }
 
-  absl::Status Apply(PartitionId id, const Change& change) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+  absl::Status Apply(PartitionId id, const Change& change, const std::map<BodyId, MemoryBody*>& brought)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     // Everything is checked before anything changes.
     std::map<BodyId, int64_t> references;
     for (const BodyId body : change.added_bodies) references[body]++;
     for (const BodyId body : change.released_bodies) references[body]--;
     for (const auto& [body, difference] : references) {
       const auto it = bodies_.find(body);
+      if (it == bodies_.end() && difference > 0 && brought.count(body) > 0) continue;
       if (it == bodies_.end()) {
         return absl::NotFoundError(absl::StrCat("body ", static_cast<uint64_t>(body), ": no such body"));
       }
@@ -264,7 +298,11 @@ class MemoryEngine : public Engine {
     }
 
     for (const auto& [body, difference] : references) {
-      const auto it = bodies_.find(body);
+      auto it = bodies_.find(body);
+      if (it == bodies_.end()) {
+        it = bodies_.emplace(body, Body{.octets = brought.at(body)->Take()}).first;
+        disk_used_ += it->second.octets.size();
+      }
       it->second.references += difference;
       if (it->second.references == 0) {
         disk_used_ -= it->second.octets.size();
@@ -384,8 +422,8 @@ class MemoryEngine : public Engine {
 
   // --- transactions --------------------------------------------------------------
 
-  uint64_t StoreTime() const {
-    return static_cast<uint64_t>(clock_->MonotonicMicros() - start_us_) / 1'000'000;
+  uint64_t StoreTime() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return store_time_base_s_ + static_cast<uint64_t>(clock_->MonotonicMicros() - start_us_) / 1'000'000;
   }
 
   const stored::Receipt* FindReceipt(TransactionId id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
@@ -424,7 +462,7 @@ class MemoryEngine : public Engine {
       ledger_.Close(id);
       return status;
     }
-    const CommittedBody body{.id = BodyId{next_body_++}, .size = staged->size(), .crc32c = staged->crc32c()};
+    const CommittedBody body{.id = staged->id(), .size = staged->size(), .crc32c = staged->crc32c()};
     absl::flat_hash_map<uint64_t, Placed> placed;
     uint64_t entered = 0;
     for (auto& [mailbox, entry] : request.entries) {
@@ -468,6 +506,43 @@ class MemoryEngine : public Engine {
     const stored::Receipt tombstone = MakeTombstone(StoreTime());
     KeepReceipt(id, tombstone);
     return tombstone;
+  }
+
+  // --- taking over from another store ----------------------------------------------
+
+  // A place is the octets of an id.
+  absl::StatusOr<ReceiptPage> LockedReadReceipts(const std::string& from, size_t limit) {
+    absl::MutexLock lock(&mutex_);
+    FindReceipt({});  // Drops those that are too old.
+    std::map<std::string, TransactionId> ids;
+    for (const auto& [id, receipt] : receipts_) ids.emplace(id.ToBytes(), id);
+    ReceiptPage page;
+    for (auto it = ids.lower_bound(from); it != ids.end(); ++it) {
+      if (page.receipts.size() == limit) {
+        page.next = it->first;
+        break;
+      }
+      page.receipts.emplace_back(it->second, receipts_.at(it->second));
+    }
+    return page;
+  }
+
+  void LockedInherit(Inheritance inheritance) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    store_time_base_s_ += inheritance.store_time_s - std::min(inheritance.store_time_s, StoreTime());
+    next_number_ = std::max(next_number_, inheritance.next_number);
+    for (auto& [id, receipt] : inheritance.receipts) {
+      if (receipts_.insert_or_assign(id, std::move(receipt)).second) by_age_.push_back(id);
+    }
+    std::sort(by_age_.begin(), by_age_.end(),
+              [this](const TransactionId& a, const TransactionId& b) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+                return receipts_.at(a).store_time_s() < receipts_.at(b).store_time_s();
+              });
+    if (inheritance.events) {
+      events_.assign(inheritance.events->begin(), inheritance.events->end());
+      if (!events_.empty()) next_event_ = std::max(next_event_, events_.back().sequence() + 1);
+      untold_events_ = true;
+    }
+    next_event_ = std::max(next_event_, inheritance.next_event);
   }
 
   // --- bodies --------------------------------------------------------------------
@@ -547,6 +622,7 @@ class MemoryEngine : public Engine {
   Thresholds thresholds_ ABSL_GUARDED_BY(mutex_);
   Ledger ledger_ ABSL_GUARDED_BY(mutex_);
   uint64_t next_number_ ABSL_GUARDED_BY(mutex_) = 1;
+  uint64_t store_time_base_s_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t next_body_ ABSL_GUARDED_BY(mutex_) = 1;
   std::map<PartitionId, Partition> partitions_ ABSL_GUARDED_BY(mutex_);
   std::map<BodyId, Body> bodies_ ABSL_GUARDED_BY(mutex_);

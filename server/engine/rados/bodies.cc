@@ -116,11 +116,11 @@ void Bodies::RemoveParts(BodyId body, uint64_t written) {
   }
 }
 
-Task<absl::Status> Bodies::Seal(std::shared_ptr<BodyParts> parts, TransactionId transaction,
+Task<absl::Status> Bodies::Seal(std::shared_ptr<BodyParts> parts, std::optional<TransactionId> transaction,
                                 std::vector<uint64_t> holders) {
   stored::BodyMeta& meta = parts->meta;
   meta.set_tail_size(parts->tail.size());
-  meta.set_transaction_id(transaction.ToBytes());
+  if (transaction) meta.set_transaction_id(transaction->ToBytes());
   meta.mutable_holders()->Assign(holders.begin(), holders.end());
   WriteOp op = pool_->NewWrite();
   op.Create(/*exclusive=*/true)

@@ -64,6 +64,7 @@ class RadosBody : public engine::StagedBody {
   explicit RadosBody(std::shared_ptr<BodyParts> parts) : parts_(std::move(parts)) {}
   uint64_t size() const override { return parts_->meta.size(); }
   uint32_t crc32c() const override { return parts_->meta.crc32c(); }
+  BodyId id() const override { return parts_->id; }
   const std::shared_ptr<BodyParts>& parts() const { return parts_; }
 
  private:
@@ -84,9 +85,9 @@ class Bodies {
 
   std::unique_ptr<engine::BodyWriter> NewBody();
 
-  // Writes what is left of a body and says who holds it. Its parts stay from then on
-  // only if `parts->committed` is set.
-  Task<absl::Status> Seal(std::shared_ptr<BodyParts> parts, TransactionId transaction,
+  // Writes what is left of a body and says who holds it; without a transaction it comes
+  // from another store. Its parts stay from then on only if `parts->committed` is set.
+  Task<absl::Status> Seal(std::shared_ptr<BodyParts> parts, std::optional<TransactionId> transaction,
                           std::vector<uint64_t> holders);
 
   Task<absl::StatusOr<std::string>> Read(BodyId body, uint64_t offset, uint64_t length);

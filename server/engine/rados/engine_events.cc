@@ -42,8 +42,8 @@ bool RadosEngine::KnowsDomain(uint64_t number, std::optional<stored::DomainHead>
 bool RadosEngine::RecordCrossing(const std::optional<stored::DomainHead>& domain, Draft& draft) {
   static const stored::Limit kInherit;
   const stored::MailboxHead& head = draft.state().head.mailbox();
-  if (head.state() == stored::MailboxHead::DELETED) return false;
   const engine::QuotaRules& rules = options_.rules;
+  if (rules.thresholds.empty() || head.state() == stored::MailboxHead::DELETED) return false;
   engine::Crossing crossing;
   crossing.partition = PartitionId::Mailbox(draft.partition().number);
   crossing.max_bytes =

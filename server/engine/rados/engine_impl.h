@@ -13,6 +13,7 @@
 //   engine_events.cc        thresholds of mailboxes, and the log of events
 //   engine_pools.cc         thresholds of pools
 //   engine_life.cc          life signs, the dead, store time
+//   engine_inherit.cc       what is taken over from another store
 //   engine_sweep.cc         what the dead have left, and what is too old
 //   engine_verify.cc        checks and repairs
 //   engine_scrub.cc         bodies against their checksums
@@ -127,6 +128,13 @@ class RadosEngine : public engine::Engine {
   void ReadEvents(uint64_t after, size_t limit, Done<absl::StatusOr<engine::EventPage>> done) override;
   void OnEvents(std::function<void()> listener) override;
 
+  void UpdateWith(std::vector<std::unique_ptr<engine::StagedBody>> bodies, PartitionId partition,
+                  std::vector<std::string> keys, engine::UpdateFn fn, Done<absl::Status> done) override;
+  void ReadReceipts(std::string from, size_t limit, Done<absl::StatusOr<engine::ReceiptPage>> done) override;
+  void Inherit(engine::Inheritance inheritance, Done<absl::Status> done) override;
+  uint64_t store_time_s() override { return StoreTime(); }
+  void BeAlone(Done<absl::Status> done) override;
+
   engine::Capacity GetCapacity() override;
   bool HasDomains() override;
   void VerifyBodies(std::function<void(uint64_t)> progress,
@@ -177,11 +185,16 @@ class RadosEngine : public engine::Engine {
   // --- partitions ------------------------------------------------------------------
 
   struct Updating;
-  Task<absl::Status> UpdateTask(PartitionId id, std::vector<std::string> keys, engine::UpdateFn fn);
+  // Bodies that nothing names yet, by number.
+  using Brought = std::map<BodyId, std::shared_ptr<BodyParts>>;
+  Task<absl::Status> UpdateTask(PartitionId id, std::vector<std::string> keys, engine::UpdateFn fn,
+                                Brought brought);
   Task<absl::Status> RunUpdates(std::shared_ptr<Updating> updating);
   bool RunUpdate(Updating& updating, Draft& draft);
   bool ApplyChange(Updating& updating, const Change& change, Draft& draft);
   static bool ApplyErase(Updating& updating, Draft& draft);
+  // Makes a mailbox a holder of a body, which it is to name.
+  Task<absl::Status> HoldBody(std::shared_ptr<Updating> updating, BodyId body);
   // What has to be done before a change can be written.
   Task<absl::Status> Prepare(std::shared_ptr<Updating> updating);
   Task<absl::Status> AfterUpdate(std::shared_ptr<Updating> updating);
@@ -300,6 +313,15 @@ class RadosEngine : public engine::Engine {
   Task<absl::Status> DropBodies(uint64_t mailbox);
   void DropBodiesLater(uint64_t mailbox);
 
+  // --- taking over from another store -----------------------------------------------
+
+  Task<absl::StatusOr<engine::ReceiptPage>> ReadReceiptsTask(std::string from, size_t limit);
+  Task<absl::Status> InheritTask(std::shared_ptr<engine::Inheritance> inheritance);
+  Task<absl::Status> InheritReceipts(std::shared_ptr<engine::Inheritance> inheritance);
+  Task<absl::Status> InheritEvents(std::shared_ptr<engine::Inheritance> inheritance);
+  Task<absl::Status> BeAloneTask();
+  Task<absl::StatusOr<stored::House>> ReadHouse();
+
   // --- events ----------------------------------------------------------------------
 
   // The head of a domain as this store has seen it last; false: it has not.
@@ -400,7 +422,7 @@ class RadosEngine : public engine::Engine {
 
   Deadlines deadlines_;
   uint64_t incarnation_ = 0;
-  uint64_t store_time_base_ = 0;
+  std::atomic<uint64_t> store_time_base_{0};
   std::atomic<uint64_t> next_number_{1};
   std::atomic<int64_t> last_beat_us_{0};  // When one that succeeded began; steady.
   // Since when life signs have succeeded without a pause; steady.

@@ -6,19 +6,16 @@
 #include "absl/strings/strip.h"
 #include "server/base/log.h"
 #include "server/base/status_macros.h"
+#include "server/engine/house.h"
 #include "server/engine/rados/engine_impl.h"
 #include "server/engine/rados/keys.h"
 
 namespace restante::rados {
 namespace {
 
-constexpr char kIncarnation[] = "incarnation", kStoreTime[] = "store-time", kBeat[] = "beat";
-// In kStoreObject: runs that have begun and whose end nobody has seen to. The value is
-// another one each time that a run is enrolled.
-constexpr char kRunPrefix[] = "s/";
+constexpr char kStoreTime[] = "store-time", kBeat[] = "beat";
 // After so many intervals without success nothing is promised; others wait twice as long.
 constexpr int kSilentIntervals = 3, kDeadIntervals = 6;
-constexpr int kIncarnationShift = 40;
 // Observations of other stores that are kept.
 constexpr size_t kSeenAtMost = 10'000;
 constexpr int64_t kSeenFor_us = int64_t{3600} * 1'000'000;
@@ -98,7 +95,12 @@ Task<absl::Status> RadosEngine::Beat() {
   if (result == -ENOENT) {
     // It is the first; or others took this run for dead, and have swept after it. What it
     // does from now on has to be swept again, should it end without a word.
-    if (beat_ > 1) Log(LogLevel::kWarning, "other stores took this one for dead", {{"run", incarnation_}});
+    if (beat_ > 1) {
+      Log(LogLevel::kWarning, "other stores took this one for dead", {{"run", incarnation_}});
+      // Whoever moves the store to another place believed that nobody is here any more.
+      CO_ASSIGN_OR_RETURN(const stored::House house, co_await ReadHouse());
+      CO_RETURN_IF_ERROR(engine::WhyNotServed(house));
+    }
     WriteOp enroll = index_->NewWrite();
     enroll.SetOmap({{absl::StrCat(kRunPrefix, Hex(incarnation_)), Hex(beat_)}});
     result = co_await index_->Write(kStoreObject, std::move(enroll), /*frees=*/true);

@@ -48,6 +48,7 @@ Task<absl::Status> RadosEngine::NotePool(uint64_t domain, int64_t octets) {
 }
 
 Task<absl::Status> RadosEngine::CheckPool(uint64_t domain) {
+  if (options_.rules.thresholds.empty()) co_return absl::OkStatus();
   int64_t change_before;
   {
     absl::MutexLock lock(&mutex_);
@@ -158,7 +159,8 @@ Task<absl::Status> RadosEngine::RecordMissed() {
   const ObjectRead read = co_await index_->Read(kStoreObject, std::move(op));
   absl::Status status = ToStatus(read.result, kStoreObject);
   const auto before = read.xattrs.find(kRules);
-  if (status.ok() && (before == read.xattrs.end() || before->second != mine)) {
+  const bool changed = before == read.xattrs.end() || before->second != mine;
+  if (status.ok() && changed && !rules.thresholds.empty()) {
     absl::StatusOr<std::vector<uint64_t>> mailboxes =
         co_await ListedNumbers(PartitionId::Kind::kMailbox, 0, SIZE_MAX);
     absl::StatusOr<std::vector<uint64_t>> domains =

@@ -16,11 +16,10 @@
 namespace restante::rados {
 namespace {
 
-constexpr char kRunPrefix[] = "s/", kBeat[] = "beat";
+constexpr char kBeat[] = "beat";
 // Store time, hours, of the last look at what is too old.
 constexpr char kExpired[] = "expired";
 constexpr uint64_t kSecondsPerHour = 3600;
-constexpr int kIncarnationShift = 40;
 constexpr uint64_t kRowsAtOnce = 1000;
 
 // What is damaged stays, for whoever verifies; it must not keep a sweep from all the rest.

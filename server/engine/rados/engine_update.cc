@@ -4,10 +4,14 @@
 #include "absl/strings/str_cat.h"
 #include "server/base/status_macros.h"
 #include "server/engine/rados/engine_impl.h"
+#include "server/engine/rados/gather.h"
 #include "server/engine/rados/keys.h"
 
 namespace restante::rados {
 namespace {
+
+// Bodies that are held at once.
+constexpr size_t kWidth = 32;
 
 uint64_t CountOf(const std::string* value) { return value == nullptr ? 0 : FromHex(*value).value_or(0); }
 
@@ -19,6 +23,7 @@ struct RadosEngine::Updating {
   PartitionId id;
   std::vector<std::string> keys;  // Asked for so far.
   engine::UpdateFn fn;
+  Brought brought;
 
   // Done already.
   bool enlisted = false, placed_saved = false;
@@ -47,15 +52,16 @@ struct RadosEngine::Updating {
 
 void RadosEngine::Update(PartitionId partition, std::vector<std::string> keys, engine::UpdateFn fn,
                          Done<absl::Status> done) {
-  Run<absl::Status>(UpdateTask(partition, std::move(keys), std::move(fn)), std::move(done));
+  Run<absl::Status>(UpdateTask(partition, std::move(keys), std::move(fn), {}), std::move(done));
 }
 
-Task<absl::Status> RadosEngine::UpdateTask(PartitionId id, std::vector<std::string> keys,
-                                           engine::UpdateFn fn) {
+Task<absl::Status> RadosEngine::UpdateTask(PartitionId id, std::vector<std::string> keys, engine::UpdateFn fn,
+                                           Brought brought) {
   auto updating = std::make_shared<Updating>();
   updating->id = id;
   updating->keys = std::move(keys);
   updating->fn = std::move(fn);
+  updating->brought = std::move(brought);
   const absl::Status status = co_await RunUpdates(updating);
   if (updating->notes_held && !updating->changed) DropBodiesLater(id.number);
   co_return status;
@@ -312,9 +318,13 @@ Task<absl::Status> RadosEngine::Prepare(std::shared_ptr<Updating> updating) {
       return true;
     };
     CO_RETURN_IF_ERROR(co_await PartitionOf(updating->id)->Post(std::move(note)));
-    for (const BodyId body : bodies) {
-      CO_RETURN_IF_ERROR(co_await bodies_->AddHolder(body, updating->id.number));
-    }
+    const std::vector<BodyId> all(bodies.begin(), bodies.end());
+    std::function<Task<absl::Status>(size_t)> hold = [this, updating, &all](size_t i) {
+      return HoldBody(updating, all[i]);
+    };
+    const std::vector<absl::Status> holding =
+        co_await Gather<absl::Status>(all.size(), kWidth, std::move(hold));
+    for (const absl::Status& status : holding) CO_RETURN_IF_ERROR(status);
     updating->held = bodies;
     options_.at("held");
   }
@@ -324,6 +334,20 @@ Task<absl::Status> RadosEngine::Prepare(std::shared_ptr<Updating> updating) {
     updating->placed_saved = true;
   }
   if (updating->must_drop) CO_RETURN_IF_ERROR(co_await DropBodies(updating->id.number));
+  co_return absl::OkStatus();
+}
+
+Task<absl::Status> RadosEngine::HoldBody(std::shared_ptr<Updating> updating, BodyId body) {
+  const auto it = updating->brought.find(body);
+  // (Sealed already, it may be gone again, and is found missing.)
+  if (it == updating->brought.end() || it->second->committed) {
+    co_return co_await bodies_->AddHolder(body, updating->id.number);
+  }
+  const std::vector<uint64_t> holders(1, updating->id.number);
+  const absl::Status sealed = co_await bodies_->Seal(it->second, std::nullopt, holders);
+  if (!sealed.ok()) co_return sealed;
+  it->second->committed = true;
+  stored_bytes_ += static_cast<int64_t>(it->second->meta.size());
   co_return absl::OkStatus();
 }
 

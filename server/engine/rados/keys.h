@@ -25,6 +25,12 @@ std::optional<uint64_t> FromHex(absl::string_view text);
 // --- objects -----------------------------------------------------------------------
 
 inline constexpr char kStoreObject[] = "restante";
+// In it: the last number that was given to a run of a store, with which the numbers begin
+// that the run gives; and runs that have begun and whose end nobody has seen to. Their
+// value is another one each time that a run is enrolled.
+inline constexpr char kIncarnation[] = "incarnation";
+inline constexpr int kIncarnationShift = 40;
+inline constexpr char kRunPrefix[] = "s/";
 inline constexpr char kDomainsObject[] = "domains";
 inline constexpr char kEventsObject[] = "events";
 inline constexpr char kHintsObject[] = "hints";

@@ -1,0 +1,39 @@
+// Whether two stores hold the same.
+#ifndef RESTANTE_SERVER_ENGINE_MOVING_COMPARISON_H_
+#define RESTANTE_SERVER_ENGINE_MOVING_COMPARISON_H_
+
+#include <atomic>
+#include <cstdint>
+
+#include "absl/status/status.h"
+#include "server/engine/engine.h"
+
+namespace restante::moving {
+
+// Compares `to` with `from`, which nobody changes meanwhile. Each function returns
+// kDataLoss, one line that names partition, key or UID, where they differ; any thread.
+class Comparison {
+ public:
+  Comparison(engine::Engine* from, engine::Engine* to) : from_(from), to_(to) {}
+
+  // Heads, keys, and every octet of every body.
+  absl::Status Compare(engine::PartitionId partition);
+  // Receipts that are old enough to go soon may be gone in one of the two already.
+  absl::Status CompareReceipts();
+  // All of `from`, with their sequences; `to` may have more behind them.
+  absl::Status CompareEvents();
+
+  uint64_t passed_octets() const { return passed_octets_; }
+  uint64_t messages() const { return messages_; }
+
+ private:
+  absl::Status CompareBodies(engine::BodyId one, engine::BodyId other, uint64_t size);
+
+  engine::Engine* const from_;
+  engine::Engine* const to_;
+  std::atomic<uint64_t> passed_octets_{0}, messages_{0};
+};
+
+}  // namespace restante::moving
+
+#endif  // RESTANTE_SERVER_ENGINE_MOVING_COMPARISON_H_
