@@ -13,6 +13,7 @@
 #include "server/base/address.h"
 #include "server/base/status_macros.h"
 #include "server/ops/webhook.h"
+#include "server/place.h"
 
 namespace restante {
 namespace {
@@ -47,6 +48,10 @@ void StoreConfig::Register(OptionTable& options) {
       "What keeps the mail: files in --data-dir, a Ceph cluster that many stores share (prepared by "
       "`restante-store init-cluster`), or, for trials, memory until the program ends.");
   ceph.Register(options, "File with that user's key; empty: as ceph.conf says.");
+  options.String(
+      "migrate-to", &migrate_to, "PLACE",
+      "Move the store there while it serves: embedded:DIR, missing or empty, or rados. From then on "
+      "it is served from there; this option stays until others say where it is.");
   options.String("listen", &listen, "ADDR", "Address of the gRPC API.");
   options.String("tls-cert", &tls_cert, "FILE",
                  "The certificate and its chain, PEM, for TLS on --listen. This, the next two and --callers "
@@ -219,7 +224,19 @@ absl::Status StoreConfig::Check() const {
   if (!restore.empty() && engine != "embedded") {
     return absl::InvalidArgumentError("--restore: needs --engine embedded, others keep nothing on disk");
   }
-  if (engine == "rados") {
+  if (!migrate_to.empty()) {
+    if (engine == "memory") {
+      return absl::InvalidArgumentError("--migrate-to: memory keeps nothing that could be moved");
+    }
+    ASSIGN_OR_RETURN(const Place there, Place::Parse("migrate-to", migrate_to));
+    ASSIGN_OR_RETURN(
+        const Place here,
+        Place::Parse("engine", engine == "rados" ? engine : absl::StrCat(engine, ":", data_dir)));
+    if (here == there) {
+      return absl::InvalidArgumentError(absl::StrCat("--migrate-to ", migrate_to, ": is where the store is"));
+    }
+  }
+  if (engine == "rados" || migrate_to == "rados") {
     RETURN_IF_ERROR(ceph.Check());
   } else if (ceph.allow_min_size_1 || !(ceph.keyring.empty() && ceph.name_space.empty())) {
     return absl::InvalidArgumentError(absl::StrCat(!ceph.keyring.empty()      ? "--ceph-keyring"

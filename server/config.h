@@ -24,6 +24,7 @@ struct StoreConfig {
   bool restore_damaged = false;
   std::string engine = "embedded";
   CephOptions ceph;
+  std::string migrate_to;
   std::string listen = "127.0.0.1:8354";
   bool insecure = false;
   std::string tls_cert, tls_key, tls_client_ca;

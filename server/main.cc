@@ -31,8 +31,8 @@
 #include "server/config.h"
 #include "server/engine/embedded/embedded_engine.h"
 #include "server/engine/memory/memory_engine.h"
-#include "server/engine/moving/marks.h"
 #include "server/engine/rados/rados_engine.h"
+#include "server/home.h"
 #include "server/mail/deliveries.h"
 #include "server/mail/directory.h"
 #include "server/mail/event_feed.h"
@@ -265,22 +265,20 @@ int Run(const StoreConfig& config) {
     warning_options = *std::move(options);
   }
 
-  auto opened = OpenEngine(config);
+  auto opened = Home::Open(config, OpenEngine);
   if (!opened.ok()) return Fail(opened.status(), 1);
-  std::unique_ptr<engine::Engine> engine = *std::move(opened);
-  if (const absl::Status served = moving::CheckServed(engine.get()); !served.ok()) {
-    return Fail(Annotate(served, config.engine == "rados" ? "rados" : config.data_dir), 1);
-  }
+  Home home = *std::move(opened);
+  engine::Engine* const engine = home.engine();
 
   if (config.postmaster.empty()) {
     Log(LogLevel::kWarning,
         "no --postmaster: mail for <postmaster> and for postmaster@ of domains without one is deferred "
         "(451)");
   }
-  mail::Directory directory(engine.get(), {config.recipient_delimiter, config.postmaster});
-  mail::Deliveries deliveries(engine.get(), &directory, DeliveryOptionsOf(config), Clock::System());
-  mail::Provisioning provisioning(engine.get(), RulesOf(config), Clock::System());
-  mail::Messages messages(engine.get(), config.max_message, Clock::System());
+  mail::Directory directory(engine, {config.recipient_delimiter, config.postmaster});
+  mail::Deliveries deliveries(engine, &directory, DeliveryOptionsOf(config), Clock::System());
+  mail::Provisioning provisioning(engine, RulesOf(config), Clock::System());
+  mail::Messages messages(engine, config.max_message, Clock::System());
   {
     absl::Notification recovered;
     absl::Status status;
@@ -292,7 +290,7 @@ int Run(const StoreConfig& config) {
     if (!status.ok()) return Fail(Annotate(status, "finishing interrupted changes"), 1);
   }
 
-  auto events = std::make_unique<mail::EventFeed>(engine.get());
+  auto events = std::make_unique<mail::EventFeed>(engine);
   std::unique_ptr<ops::Webhook> webhook;
   if (!config.webhook_url.empty()) {
     auto hook = ops::Webhook::Start(
@@ -305,7 +303,7 @@ int Run(const StoreConfig& config) {
   if (warning_options) {
     warnings = std::make_unique<mail::QuotaWarnings>(&messages, events.get(), *std::move(warning_options));
   }
-  rpc::Api api(engine.get(), &deliveries, &provisioning, &messages, events.get(), config.transaction_idle);
+  rpc::Api api(engine, &deliveries, &provisioning, &messages, events.get(), config.transaction_idle);
   rpc::Server::Options options;
   options.listen = config.listen;
   if (tls != nullptr) options.credentials = tls->credentials();
@@ -316,7 +314,7 @@ int Run(const StoreConfig& config) {
   }
   std::unique_ptr<rpc::Server> server = *std::move(started);
   const ops::StoreMetrics metrics(
-      engine.get(), &provisioning, &deliveries,
+      engine, &provisioning, &deliveries,
       [&authorizer, &tls] {
         const access::Authorizer::Counts denied = authorizer->denied();
         ops::AccessFigures figures;
@@ -334,13 +332,13 @@ int Run(const StoreConfig& config) {
         figures.drift = messages.drift().found();
         return figures;
       });
-  ops::StatusSource status(engine.get(), &provisioning, &deliveries, Clock::System());
+  ops::StatusSource status(engine, &provisioning, &deliveries, Clock::System());
   auto operations = ops::OperationsServer::ListenAsTold(
       config.ops_listen, kDefaultOpsAddress,
       {.metrics = [&metrics] { return ops::MetricsText(metrics); },
        .may_scrape = ops::MetricsToken::Check(metrics_token.get()),
        // A cluster that does not answer, or whose room nobody knows: others may be better off.
-       .ready = [&engine] { return engine->name() != "rados" || !engine->GetCapacity().read_only; },
+       .ready = [engine] { return engine->name() != "rados" || !engine->GetCapacity().read_only; },
        .pages = {{"/", "text/html; charset=utf-8", [&status] { return ops::StatusHtml(status.Read()); }},
                  {"/status.css", "text/css; charset=utf-8", [] { return ops::kStatusCss; }},
                  {"/status.js", "text/javascript; charset=utf-8", [] { return ops::kStatusJs; }}},
@@ -358,12 +356,14 @@ int Run(const StoreConfig& config) {
   Log(LogLevel::kInfo, "ready",
       {{"listen", address}, {"engine", engine->name()}, {"data_dir", config.data_dir}});
 
+  home.StartMove();
   const int taken = AwaitEnd(signals, *authorizer, tls.get(), webhook.get());
   Log(LogLevel::kInfo, "stopping", {{"signal", taken == SIGTERM ? "SIGTERM" : "SIGINT"}});
   NotifyServiceManager("STOPPING=1");
   if (*operations) (*operations)->Stopping();
   api.health().Stop();
   events->Stop();
+  home.StopMove();
   deliveries.Drain();
   AwaitDrained(deliveries, config.drain_timeout, signals);
   server->Shutdown(std::chrono::system_clock::now() + kCallGrace);
@@ -374,7 +374,7 @@ int Run(const StoreConfig& config) {
   webhook.reset();
   warnings.reset();
   events.reset();
-  engine.reset();
+  home.Close();
   Log(LogLevel::kInfo, "stopped");
   return 0;
 }

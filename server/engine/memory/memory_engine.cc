@@ -530,6 +530,7 @@ class MemoryEngine : public Engine {
   void LockedInherit(Inheritance inheritance) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     store_time_base_s_ += inheritance.store_time_s - std::min(inheritance.store_time_s, StoreTime());
     next_number_ = std::max(next_number_, inheritance.next_number);
+    next_body_ = std::max(next_body_, inheritance.next_number);
     for (auto& [id, receipt] : inheritance.receipts) {
       if (receipts_.insert_or_assign(id, std::move(receipt)).second) by_age_.push_back(id);
     }

@@ -52,6 +52,8 @@ class MarkedMove {
   absl::Status Begin();
   // Whether the commit point is past, by an earlier run.
   bool complete() const { return complete_; }
+  // The same place, opened again.
+  void Reopened(engine::Engine* to) { to_ = to; }
   // The commit point: `from` is served no more.
   absl::Status Commit();
   // And `to` is.
@@ -64,7 +66,7 @@ class MarkedMove {
   absl::Status Set(engine::Engine* engine, engine::stored::House::State state, const std::string& other);
 
   engine::Engine* const from_;
-  engine::Engine* const to_;
+  engine::Engine* to_;
   const Places places_;
   bool complete_ = false;
   std::string move_;
