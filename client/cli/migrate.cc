@@ -42,7 +42,7 @@ absl::Status Migrate(Context& context, const MigrateArguments& arguments) {
       if ((word == "copying" || word == "comparing") && numbers.size() == 4) {
         if (shown != word) bar.reset();
         if (!bar) bar.emplace(std::string(word), /*octets=*/true);
-        shown = word;
+        shown = std::string(word);
         bar->Show(numbers[2], numbers[3], absl::StrCat(", mailboxes ", numbers[0], "/", numbers[1]));
       }
       if (word == "moved" && numbers.size() == 6) {
