@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 import harness
-from api import Stream, deliver, mailbox, new_id
+from api import Api, Stream, deliver, mailbox, new_id
 from hand_over import ALICE, SMALL, create_mailboxes
 from letters import Load, assert_arrived
 from smtp_client import Smtp, message
@@ -47,8 +47,7 @@ def test_a_store_moves_between_two_starts_and_its_senders_notice_nothing_but_a_4
     text = b"Subject: both\r\n\r\nHello.\r\n"
     kind, receipts = deliver(Stream(api), [BOB, SMALL], text, request_id)
     assert kind == "receipts" and receipts.committed
-    with Smtp(front.smtp) as smtp:
-        harness.poll(lambda: smtp.deliver(BOB, message(6_000_000)) == "250 2.0.0", "a large message to be taken")
+    deliver_large(front, BOB, 1)
     validity = folders(api, ALICE)
     load = Load(front.smtp, ALICE, 200)
     harness.poll(lambda: api.usage(ALICE).messages > 50, "some letters to arrive")
@@ -75,10 +74,17 @@ def test_a_store_moves_between_two_starts_and_its_senders_notice_nothing_but_a_4
     assert api.problems() == []
 
 
-def test_killed_in_the_middle_neither_place_is_served_and_the_same_command_goes_on(store, api, migrate, directory):
+def deliver_large(front, recipient, seed):
+    with Smtp(front.smtp) as smtp:
+        harness.poll(lambda: smtp.deliver(recipient, message(9_000_000, seed=seed)) == "250 2.0.0",
+                     "a large message to be taken")
+
+
+def test_killed_in_the_middle_neither_place_is_served_and_the_same_command_goes_on(
+        store, front, api, migrate, directory):
     create_mailboxes(api)
-    for _ in range(4):
-        assert deliver(Stream(api), [ALICE], b"Subject: large\r\n\r\n" + os.urandom(9_000_000))[0] == "receipts"
+    for seed in range(4):
+        deliver_large(front, ALICE, seed)
     assert store.program.stop() == 0
     old = store.data_dir
     killed = 0
@@ -103,6 +109,58 @@ def test_killed_in_the_middle_neither_place_is_served_and_the_same_command_goes_
     api.ready()
     api.assert_exact(ALICE)
     assert api.problems() == [] and len(api.texts(ALICE)) == 4
+
+
+def test_a_store_moves_while_it_serves_and_says_where_it_is_when_it_is_started_as_before(
+        start, directory, migrate):
+    old, new = directory / "data", directory / "new"
+    store = start(harness.Store, "--migrate-to", place(new))
+    front = start(harness.Front, store.address)
+    api = Api(store.address)
+    api.ready()
+    create_mailboxes(api)
+    # An empty store moves at once.
+    said = f"moved to {place(new)}, and served from there"
+    harness.poll(lambda: said in store.program.log_text(), "the store to move")
+    load = Load(front.smtp, ALICE, 50)
+    load.join()
+    store.kill9()
+    store.start()
+    api.ready()
+    assert f"the store has moved and is served from there; let its options say so to={place(new)}" \
+        in store.program.log_text()
+    assert_arrived(api, ALICE, load.keys, once=True)
+    assert store.program.stop() == 0
+    store.options.clear()
+    _, line = refused("restante-store", "--data-dir", old, "--listen", "127.0.0.1:0")
+    assert f"{old}: the store was moved to {place(new)} on " in line
+
+    # One with mail in it, under load; killed while it moves, it goes on.
+    newer = directory / "newer"
+    store.data_dir = new
+    store.options[:] = ["--migrate-to", place(newer)]
+    load = Load(front.smtp, ALICE, 300)
+    store.start()
+    api.ready()
+    store.kill9()
+    store.start()
+    harness.poll(lambda: f"moved to {place(newer)}, and served from there" in store.program.log_text(),
+                 "the store to move")
+    load.join()
+    api.ready()
+    api.await_nothing_reserved(ALICE)
+    api.assert_exact(ALICE)
+    assert api.problems() == []
+    assert api.usage(ALICE).messages == 350
+    store.kill9()
+    store.data_dir, store.options[:] = newer, []
+    store.start()
+    api.ready()
+    assert api.usage(ALICE).messages == 350
+    api.assert_exact(ALICE)
+    found = b"".join(api.texts(ALICE))
+    assert all(found.count(key.encode() + b"\r\n.") == 1 for key in load.keys)
+    api.close()
 
 
 def test_a_move_that_is_given_up_leaves_the_store_where_it_was(store, api, migrate, directory):

@@ -13,7 +13,7 @@ from hand_over import ALICE, create_mailboxes
 from letters import Load, assert_arrived
 from test_bad_input import refused
 from test_cluster import RadosStore
-from test_migrate import BOB, folders, migrate, place  # noqa: F401 (a fixture)
+from test_migrate import BOB, deliver_large, folders, migrate, place  # noqa: F401 (a fixture)
 
 
 def test_a_store_moves_to_a_cluster_and_back(start, store, front, api, migrate, directory):  # noqa: F811
@@ -25,15 +25,16 @@ def test_a_store_moves_to_a_cluster_and_back(start, store, front, api, migrate, 
     create_mailboxes(api)
     api.create_mailbox(BOB)
     request_id = new_id()
-    kind, receipts = deliver(Stream(api), [BOB], b"Subject: first\r\n\r\n" + os.urandom(5_000_000), request_id)
+    kind, receipts = deliver(Stream(api), [BOB], b"Subject: first\r\n\r\n" + os.urandom(200_000), request_id)
     assert kind == "receipts" and receipts.committed
+    deliver_large(front, BOB, 1)
     load = Load(front.smtp, ALICE, 100)
     load.join()
     validity = folders(api, ALICE)
     assert store.program.stop() == 0
 
     moved = migrate("--from", place(store.data_dir), "--to", "rados", *cluster)
-    assert moved["messages"] == 101 and moved["receipts"] == 101
+    assert moved["messages"] == 102 and moved["receipts"] == 102
     _, line = refused("restante-store", "--data-dir", store.data_dir, "--listen", "127.0.0.1:0")
     assert "the store was moved to rados:restante-index+restante-body/" in line
     in_cluster = start(RadosStore, cluster)
@@ -58,7 +59,7 @@ def test_a_store_moves_to_a_cluster_and_back(start, store, front, api, migrate, 
 
     back = directory / "back"
     moved = migrate("--from", "rados", *cluster, "--to", place(back))
-    assert moved["messages"] == 151
+    assert moved["messages"] == 152
     _, line = refused("restante-store", "--engine", "rados", *cluster, "--listen", "127.0.0.1:0")
     assert f"rados: the store was moved to {place(back)} on " in line
     store.data_dir = back
