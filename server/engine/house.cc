@@ -15,11 +15,11 @@ absl::Status WhyNotServed(const stored::House& house) {
     case stored::House::MOVING_IN:
       return absl::FailedPreconditionError(
           absl::StrCat("the store is being moved here from ", house.other(), " since ", when,
-                       ", and not complete; the same `restante migrate` again completes it"));
+                       ", and not complete; the same move again completes it"));
     case stored::House::MOVING_OUT:
       return absl::FailedPreconditionError(
           absl::StrCat("the store is being moved to ", house.other(), " since ", when,
-                       "; the same `restante migrate` again completes that, with --stay it is given up"));
+                       "; the same move again completes that, `restante migrate --stay` gives it up"));
     case stored::House::MOVED_OUT:
       return absl::FailedPreconditionError(absl::StrCat(
           "the store was moved to ", house.other(), " on ", when,

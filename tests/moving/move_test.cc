@@ -185,7 +185,7 @@ TEST_F(Move, ADifferenceEndsItBeforeTheCommitPointAndIsSetRightByTheNextRun) {
          ASSERT_TRUE(to.Put(PartitionId::Directory(), {{"d/x", ""}}).ok());
        },
        "is only in the store that is moved to"},
-      {[&] { to.CreateMailboxAndDomain(); }, "partitions of a kind"}};
+      {[&] { to.CreateMailboxAndDomain(); }, "it has to hold 4 and"}};
   for (const auto& [tamper, message] : tampers) {
     const absl::Status refused = Tamper(from, to, options_, "events copied", tamper);
     EXPECT_EQ(refused.code(), absl::StatusCode::kDataLoss) << message;

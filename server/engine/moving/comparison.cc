@@ -72,7 +72,7 @@ absl::Status Comparison::CompareBodies(BodyId one, BodyId other, uint64_t size) 
   return absl::OkStatus();
 }
 
-absl::Status Comparison::Compare(PartitionId partition) {
+absl::Status Comparison::Compare(PartitionId partition, uint64_t from_uid) {
   const bool mailbox = partition.kind == PartitionId::Kind::kMailbox;
   ASSIGN_OR_RETURN(const engine::ReadResult one, Read(from_, partition));
   ASSIGN_OR_RETURN(const engine::ReadResult other, Read(to_, partition));
@@ -105,7 +105,7 @@ absl::Status Comparison::Compare(PartitionId partition) {
         }
         ++messages_;
         passed_octets_ += a.size();
-        if (!compared.emplace(a.body(), body).second) return absl::OkStatus();
+        if (a.uid() < from_uid || !compared.emplace(a.body(), body).second) return absl::OkStatus();
         return Annotate(CompareBodies(BodyId{a.body()}, BodyId{body}, a.size()), name);
       });
 }

@@ -16,8 +16,9 @@ class Comparison {
  public:
   Comparison(engine::Engine* from, engine::Engine* to) : from_(from), to_(to) {}
 
-  // Heads, keys, and every octet of every body.
-  absl::Status Compare(engine::PartitionId partition);
+  // Heads, keys, and every octet of every body; of a mailbox that was compared before, those
+  // of its messages from a UID on. An entry keeps its body as long as it is there.
+  absl::Status Compare(engine::PartitionId partition, uint64_t from_uid = 0);
   // Receipts that are old enough to go soon may be gone in one of the two already.
   absl::Status CompareReceipts();
   // All of `from`, with their sequences; `to` may have more behind them.

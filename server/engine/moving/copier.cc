@@ -117,8 +117,7 @@ absl::Status Copier::AddEntry(Batch& batch, const std::string& key, const std::s
     if (!body && (body = Known(source))) batch.shared.push_back(source);
     if (!body) {
       absl::StatusOr<std::unique_ptr<engine::StagedBody>> staged = CopyBody(entry);
-      // Expunged since it was listed: the next look at the mailbox finds it gone.
-      if (absl::IsNotFound(staged.status())) return staged.status();
+      // (Expunged since it was listed? The next look at the mailbox finds it gone.)
       if (!staged.ok()) return Annotate(staged.status(), NameOf(batch.partition, entry.uid()));
       body = (*staged)->id();
       batch.brought.emplace_back(source, *body);

@@ -58,14 +58,16 @@ absl::StatusOr<uint64_t> CopyEvents(Engine* from, Engine* to) {
   return count;
 }
 
-absl::StatusOr<std::set<uint64_t>> NumbersOf(Engine* engine, PartitionId::Kind kind, uint64_t* octets) {
-  std::set<uint64_t> numbers;
+absl::StatusOr<std::vector<PartitionId>> PartitionsOf(Engine* engine, PartitionId::Kind kind,
+                                                      uint64_t* octets) {
+  std::vector<PartitionId> partitions;
   while (true) {
-    ASSIGN_OR_RETURN(const Listed some,
-                     ListPartitions(engine, kind, numbers.empty() ? 0 : *numbers.rbegin(), kAtOnce));
-    if (some.empty()) return numbers;
+    ASSIGN_OR_RETURN(
+        const Listed some,
+        ListPartitions(engine, kind, partitions.empty() ? 0 : partitions.back().number, kAtOnce));
+    if (some.empty()) return partitions;
     for (const auto& [number, head] : some) {
-      numbers.insert(number);
+      partitions.push_back({kind, number});
       if (octets != nullptr) *octets += head.mailbox().used_bytes();
     }
   }

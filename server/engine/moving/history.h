@@ -4,7 +4,7 @@
 #define RESTANTE_SERVER_ENGINE_MOVING_HISTORY_H_
 
 #include <cstdint>
-#include <set>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -19,9 +19,10 @@ absl::StatusOr<uint64_t> CopyReceipts(engine::Engine* from, engine::Engine* to);
 // Events, in place of all that are in `to`; and that numbers go on behind those of `from`.
 absl::StatusOr<uint64_t> CopyEvents(engine::Engine* from, engine::Engine* to);
 
-// Partitions of a kind; adds what mailboxes have used to `octets`, if it is given.
-absl::StatusOr<std::set<uint64_t>> NumbersOf(engine::Engine* engine, engine::PartitionId::Kind kind,
-                                             uint64_t* octets);
+// All of a kind, ascending; adds what mailboxes have used to `octets`, if it is given.
+absl::StatusOr<std::vector<engine::PartitionId>> PartitionsOf(engine::Engine* engine,
+                                                              engine::PartitionId::Kind kind,
+                                                              uint64_t* octets = nullptr);
 
 }  // namespace restante::moving
 

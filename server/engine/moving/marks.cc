@@ -64,8 +64,8 @@ absl::Status CheckServed(Engine* engine) {
 }
 
 absl::Status CheckEmpty(Engine* engine) {
-  ASSIGN_OR_RETURN(const auto mailboxes, NumbersOf(engine, PartitionId::Kind::kMailbox, nullptr));
-  ASSIGN_OR_RETURN(const auto domains, NumbersOf(engine, PartitionId::Kind::kDomain, nullptr));
+  ASSIGN_OR_RETURN(const auto mailboxes, PartitionsOf(engine, PartitionId::Kind::kMailbox));
+  ASSIGN_OR_RETURN(const auto domains, PartitionsOf(engine, PartitionId::Kind::kDomain));
   KeyReader keys(engine, PartitionId::Directory());
   ASSIGN_OR_RETURN(const auto* first, keys.Peek());
   if (mailboxes.empty() && domains.empty() && first == nullptr) return absl::OkStatus();
@@ -165,7 +165,7 @@ absl::Status MarkedMove::Mark() {
 // What is known not to fit: octets may be shared by mailboxes, and compressed.
 absl::Status MarkedMove::CheckRoom() {
   uint64_t octets = 0;
-  RETURN_IF_ERROR(NumbersOf(from_, PartitionId::Kind::kMailbox, &octets).status());
+  RETURN_IF_ERROR(PartitionsOf(from_, PartitionId::Kind::kMailbox, &octets).status());
   const uint64_t least = std::min(octets, from_->GetCapacity().used);
   const engine::Capacity capacity = to_->GetCapacity();
   if (capacity.read_only || least <= capacity.available) return absl::OkStatus();

@@ -14,8 +14,6 @@ using engine::BodyId;
 using engine::Engine;
 namespace stored = engine::stored;
 
-// After so long what was handed over is durable.
-constexpr int64_t kHandedOver_us = 5'000'000;
 constexpr size_t kCommittedAtMost = 1'000'000;
 
 absl::Status Moving() { return absl::UnavailableError("the store is moving: try again"); }
@@ -94,7 +92,7 @@ void MovingEngine::Change(Call call) {
 
 void MovingEngine::Ended(const std::vector<PartitionId>& changed) {
   absl::MutexLock lock(&mutex_);
-  changes_.partitions.insert(changed.begin(), changed.end());
+  if (noting_) changes_.partitions.insert(changed.begin(), changed.end());
   --under_way_;
   ended_.Changed();
 }
@@ -142,7 +140,7 @@ void MovingEngine::Settle(TransactionId transaction, std::vector<uint64_t> mailb
       {
         absl::MutexLock lock(&mutex_);
         transactions_.erase(transaction);
-        if (here && receipt.ok()) {
+        if (here && noting_ && receipt.ok()) {
           changes_.receipts.emplace_back(transaction, *receipt);
           for (const uint64_t mailbox : engine::MailboxesOf(*receipt)) {
             changed.push_back(PartitionId::Mailbox(mailbox));
@@ -163,14 +161,20 @@ void MovingEngine::HandedOver(TransactionId transaction, std::vector<uint64_t> m
     {
       absl::MutexLock lock(&mutex_);
       const auto it = committed_.find(transaction);
-      if (it == committed_.end()) {
+      const int64_t now = Clock::System()->MonotonicMicros();
+      if (!noting_) {
+        // Nothing was copied yet; but it may not be durable when something is.
+        while (!handed_over_.empty() && handed_over_.front().at_us < now - kHandedOver_us) {
+          handed_over_.pop_front();
+        }
+        handed_over_.push_back({.transaction = transaction, .mailboxes = {}, .at_us = now});
+      } else if (it == committed_.end()) {
         // Committed before, nobody knows where.
         if (handed_over_before_.size() < kCommittedAtMost) handed_over_before_.push_back(transaction);
       } else {
         if (!it->second.empty()) {
-          handed_over_.push_back({.transaction = transaction,
-                                  .mailboxes = std::move(it->second),
-                                  .at_us = Clock::System()->MonotonicMicros()});
+          handed_over_.push_back(
+              {.transaction = transaction, .mailboxes = std::move(it->second), .at_us = now});
         }
         committed_.erase(it);
       }
@@ -344,87 +348,6 @@ void MovingEngine::OnEvents(std::function<void()> listener) {
     engine = moved_ ? to_.get() : from_.get();
   }
   engine->OnEvents(std::move(listener));
-}
-
-// --- who moves it --------------------------------------------------------------------
-
-MovingEngine::Changes MovingEngine::TakeChanges() {
-  absl::MutexLock lock(&mutex_);
-  const int64_t old = Clock::System()->MonotonicMicros() - kHandedOver_us;
-  while (!handed_over_.empty() && handed_over_.front().at_us < old) {
-    for (const uint64_t mailbox : handed_over_.front().mailboxes) {
-      changes_.partitions.insert(PartitionId::Mailbox(mailbox));
-    }
-    handed_over_.pop_front();
-  }
-  return std::exchange(changes_, {});
-}
-
-bool MovingEngine::HasUnknown() const {
-  absl::MutexLock lock(&mutex_);
-  return unknown_;
-}
-
-bool MovingEngine::Drain(absl::Duration patience) {
-  absl::MutexLock lock(&mutex_);
-  phase_ = Phase::kDraining;
-  const bool drained = ended_.AwaitFor(&mutex_, patience, [this]() ABSL_NO_THREAD_SAFETY_ANALYSIS {
-    return std::none_of(transactions_.begin(), transactions_.end(),
-                        [](const auto& item) { return item.second.promised || item.second.committing; });
-  });
-  if (!drained) phase_ = Phase::kServing;
-  return drained;
-}
-
-bool MovingEngine::Freeze(absl::Duration patience) {
-  {
-    absl::MutexLock lock(&mutex_);
-    phase_ = Phase::kFrozen;
-    const auto none = [this]() ABSL_NO_THREAD_SAFETY_ANALYSIS { return under_way_ == 0; };
-    if (ended_.AwaitFor(&mutex_, patience, none)) return true;
-  }
-  GoOn();
-  return false;
-}
-
-void MovingEngine::Run(std::vector<Call> calls) {
-  for (Call& call : calls) Change(std::move(call));
-}
-
-void MovingEngine::GoOn() {
-  std::vector<Call> waiting;
-  {
-    absl::MutexLock lock(&mutex_);
-    phase_ = Phase::kServing;
-    waiting.swap(waiting_);
-  }
-  Run(std::move(waiting));
-}
-
-void MovingEngine::Switch(std::unique_ptr<Engine> to, uint64_t first_number) {
-  std::vector<Call> waiting;
-  std::deque<HandedOverOne> handed_over;
-  std::vector<TransactionId> handed_over_before;
-  std::function<void()> listener;
-  {
-    absl::MutexLock lock(&mutex_);
-    to_ = std::move(to);
-    first_number_ = first_number;
-    moved_ = true;
-    phase_ = Phase::kServing;
-    waiting.swap(waiting_);
-    handed_over.swap(handed_over_);
-    handed_over_before.swap(handed_over_before_);
-    committed_.clear();
-    listener = listener_;
-  }
-  from_->OnEvents(nullptr);
-  to_->OnEvents(listener);
-  // What may not have been durable when it was copied.
-  for (const HandedOverOne& one : handed_over) to_->HandedOver(one.transaction, one.mailboxes);
-  for (const TransactionId& transaction : handed_over_before) to_->HandedOver(transaction, {});
-  Run(std::move(waiting));
-  if (listener) listener();
 }
 
 }  // namespace restante::moving

@@ -18,7 +18,6 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
-#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -31,15 +30,11 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "server/base/steady_condition.h"
-#include "server/engine/engine.h"
+#include "server/engine/moving/passing_engine.h"
 
 namespace restante::moving {
 
-using engine::Done;
-using engine::PartitionId;
-using engine::TransactionId;
-
-class MovingEngine final : public engine::Engine {
+class MovingEngine final : public PassingEngine {
  public:
   explicit MovingEngine(std::unique_ptr<engine::Engine> from);
   // Whoever moves it has ended.
@@ -50,6 +45,9 @@ class MovingEngine final : public engine::Engine {
   // Where it is until Switch.
   engine::Engine* from() { return from_.get(); }
 
+  // Begins to note what changes, from now on; and no more, until it is done anew.
+  void StartNoting();
+  void StopNoting();
   struct Changes {
     std::set<PartitionId> partitions;
     std::vector<std::pair<TransactionId, engine::stored::Receipt>> receipts;
@@ -70,30 +68,12 @@ class MovingEngine final : public engine::Engine {
 
   // --- the port -----------------------------------------------------------------------
 
-  uint64_t NewNumber() override { return current()->NewNumber(); }
   void Update(PartitionId partition, std::vector<std::string> keys, engine::UpdateFn fn,
               Done<absl::Status> done) override;
-  void Read(PartitionId partition, std::vector<std::string> keys,
-            Done<absl::StatusOr<engine::ReadResult>> done) override {
-    current()->Read(partition, std::move(keys), std::move(done));
-  }
-  void Scan(PartitionId partition, std::string from, std::string to, size_t limit,
-            Done<absl::StatusOr<engine::ScanPage>> done) override {
-    current()->Scan(partition, std::move(from), std::move(to), limit, std::move(done));
-  }
-  using Listed = std::vector<std::pair<uint64_t, engine::stored::Head>>;
-  void ListPartitions(PartitionId::Kind kind, uint64_t after, size_t limit,
-                      Done<absl::StatusOr<Listed>> done) override {
-    current()->ListPartitions(kind, after, limit, std::move(done));
-  }
   void Open(TransactionId transaction, uint64_t disk_bytes,
             Done<absl::StatusOr<engine::OpenResult>> done) override;
   void Reserve(TransactionId transaction, uint64_t mailbox, engine::Demand demand,
                Done<absl::StatusOr<engine::ReserveResult>> done) override;
-  void Check(uint64_t mailbox, engine::Demand demand,
-             Done<absl::StatusOr<engine::ReserveResult>> done) override {
-    current()->Check(mailbox, demand, std::move(done));
-  }
   void Confirm(TransactionId transaction, Done<absl::StatusOr<engine::Confirmed>> done) override;
   void Extend(TransactionId transaction, uint64_t bytes,
               Done<absl::StatusOr<engine::Extended>> done) override;
@@ -106,48 +86,12 @@ class MovingEngine final : public engine::Engine {
   std::unique_ptr<engine::BodyWriter> NewBody(std::optional<uint64_t> expected) override;
   void ReadBody(engine::BodyId body, uint64_t offset, uint64_t length,
                 Done<absl::StatusOr<std::string>> done) override;
-  void ReadEvents(uint64_t after, size_t limit, Done<absl::StatusOr<engine::EventPage>> done) override {
-    current()->ReadEvents(after, limit, std::move(done));
-  }
   void OnEvents(std::function<void()> listener) override;
-  // Whoever takes over from it asks what keeps it.
-  void UpdateWith(std::vector<std::unique_ptr<engine::StagedBody>>, PartitionId, std::vector<std::string>,
-                  engine::UpdateFn, Done<absl::Status> done) override {
-    done(absl::UnimplementedError("nothing is taken over by a store that moves"));
-  }
-  void ReadReceipts(std::string from, size_t limit, Done<absl::StatusOr<engine::ReceiptPage>> done) override {
-    current()->ReadReceipts(std::move(from), limit, std::move(done));
-  }
-  void Inherit(engine::Inheritance, Done<absl::Status> done) override {
-    done(absl::UnimplementedError("nothing is taken over by a store that moves"));
-  }
-  uint64_t store_time_s() override { return current()->store_time_s(); }
-  engine::Capacity GetCapacity() override { return current()->GetCapacity(); }
-  bool HasDomains() override { return current()->HasDomains(); }
-  void VerifyBodies(std::function<void(uint64_t)> progress,
-                    Done<absl::StatusOr<std::vector<std::string>>> done) override {
-    current()->VerifyBodies(std::move(progress), std::move(done));
-  }
-  void RepairBodies(std::function<void(uint64_t)> progress,
-                    Done<absl::StatusOr<engine::Repairs>> done) override {
-    current()->RepairBodies(std::move(progress), std::move(done));
-  }
-  void Scrub(uint64_t bytes_per_second, engine::UpkeepReport report, Done<absl::Status> done) override {
-    current()->Scrub(bytes_per_second, std::move(report), std::move(done));
-  }
-  std::optional<engine::ScrubResult> LastScrub() override { return current()->LastScrub(); }
-  void Compact(engine::UpkeepReport report, Done<absl::Status> done) override {
-    current()->Compact(std::move(report), std::move(done));
-  }
-  void Backup(engine::BackupOptions options, engine::UpkeepReport report,
-              Done<absl::StatusOr<engine::BackupSummary>> done) override {
-    current()->Backup(std::move(options), std::move(report), std::move(done));
-  }
-  std::map<std::string, uint64_t> Figures() override { return current()->Figures(); }
-  std::map<std::string, Histogram::Values> Histograms() override { return current()->Histograms(); }
-  absl::string_view name() const override { return current()->name(); }
 
  private:
+  // After so long it is durable that open receipts have ended.
+  static constexpr int64_t kHandedOver_us = 5'000'000;
+
   enum class Phase { kServing, kDraining, kFrozen };
   struct Transaction {
     bool moved = false;  // Of the other engine.
@@ -164,7 +108,7 @@ class MovingEngine final : public engine::Engine {
   // `here`: with the engine that it moves from, which has to be told by Ended.
   using Call = absl::AnyInvocable<void(engine::Engine* engine, bool here)>;
 
-  engine::Engine* current() const;
+  engine::Engine* current() const override;
   // Runs what changes something, now or when it is not frozen any more.
   void Change(Call call);
   void Ended(const std::vector<PartitionId>& changed);
@@ -179,6 +123,7 @@ class MovingEngine final : public engine::Engine {
   SteadyCondition ended_;
   Phase phase_ ABSL_GUARDED_BY(mutex_) = Phase::kServing;
   bool moved_ ABSL_GUARDED_BY(mutex_) = false;
+  bool noting_ ABSL_GUARDED_BY(mutex_) = false;
   uint64_t first_number_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t under_way_ ABSL_GUARDED_BY(mutex_) = 0;  // Changes, where it moves from.
   bool unknown_ ABSL_GUARDED_BY(mutex_) = false;

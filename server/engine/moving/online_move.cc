@@ -7,17 +7,23 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "server/base/clock.h"
 #include "server/base/status_macros.h"
 #include "server/engine/moving/asking.h"
 #include "server/engine/moving/history.h"
+#include "server/engine/moving/parallel.h"
 
 namespace restante::moving {
 namespace {
 
 constexpr int kBlockShift = 56;
-constexpr int kRounds = 1000;
+constexpr int kRounds = 1000, kRoundsAsBefore = 10, kDoublings = 6;
+constexpr int64_t kSayEvery_us = 60'000'000;
 constexpr size_t kReceiptsAtOnce = 1000, kListedAtOnce = 1000;
 
+absl::Status OutcomeUnknown() {
+  return absl::FailedPreconditionError("a commit's outcome is not known; the next start of the store tells");
+}
 absl::Status NotInTime() { return absl::UnavailableError("changes under way did not end in time"); }
 
 }  // namespace
@@ -58,6 +64,7 @@ void OnlineMove::Run() {
       done_ = true;
       return;
     }
+    engine_->StopNoting();
     comparison_.reset();
     copier_.reset();
     marked_.reset();
@@ -70,17 +77,21 @@ void OnlineMove::Run() {
 }
 
 absl::Status OnlineMove::Attempt() {
+  // Before the first look at anything.
+  engine_->StartNoting();
   RETURN_IF_ERROR(Prepare());
   options_.say(absl::StrCat("moving to ", options_.places.to, " while it serves"), false);
   RETURN_IF_ERROR(CopyAll());
-  RETURN_IF_ERROR(CatchUp());
-  RETURN_IF_ERROR(CompareAll());
+  absl::Duration pause = options_.pause;
   while (true) {
     RETURN_IF_ERROR(CatchUp());
     ASSIGN_OR_RETURN(const bool changed_over, ChangeOver());
     if (changed_over) return absl::OkStatus();
-    options_.say("what was promised does not end: changing over later", false);
-    if (!Sleep(options_.pause)) return Stopped();
+    options_.say(absl::StrCat("what was promised did not end within ",
+                              absl::FormatDuration(options_.drain_patience), ": changing over later"),
+                 false);
+    if (!Sleep(pause)) return Stopped();
+    pause = std::min(2 * pause, 20 * options_.pause);
   }
 }
 
@@ -91,7 +102,7 @@ absl::Status OnlineMove::Prepare() {
   first_number_ = ((engine_->from()->NewNumber() >> kBlockShift) + 1) << kBlockShift;
   if (to_->NewNumber() < first_number_) {
     // Begun just now; or without being served, and then bodies have any numbers.
-    ASSIGN_OR_RETURN(const auto there, NumbersOf(to_.get(), PartitionId::Kind::kMailbox, nullptr));
+    ASSIGN_OR_RETURN(const auto there, PartitionsOf(to_.get(), PartitionId::Kind::kMailbox));
     if (!there.empty()) {
       return absl::FailedPreconditionError(
           absl::StrCat(options_.places.to,
@@ -107,7 +118,9 @@ absl::Status OnlineMove::Prepare() {
   }
   copier_ = std::make_unique<Copier>(engine_->from(), to_.get(), [this] { options_.places.at("written"); });
   comparison_ = std::make_unique<Comparison>(engine_->from(), to_.get());
+  absl::MutexLock lock(&mutex_);
   uncompared_.clear();
+  compared_.clear();
   return absl::OkStatus();
 }
 
@@ -117,25 +130,47 @@ absl::Status OnlineMove::Inherit(engine::Inheritance inheritance) {
 
 // --- copying -------------------------------------------------------------------------
 
+absl::Status OnlineMove::ForAll(const std::vector<PartitionId>& partitions, absl::string_view what,
+                                absl::FunctionRef<absl::Status(PartitionId)> work) {
+  return ForEach(
+      partitions, options_.width,
+      [&](PartitionId partition) -> absl::Status {
+        RETURN_IF_ERROR(Stopped());
+        return work(partition);
+      },
+      [&](uint64_t done) {
+        const int64_t now = Clock::System()->MonotonicMicros();
+        if (said_us_ == 0) said_us_ = now;
+        if (now - said_us_ < kSayEvery_us) return;
+        said_us_ = now;
+        options_.say(absl::StrCat(what, " ", done, " of ", partitions.size()), false);
+      });
+}
+
 absl::Status OnlineMove::CopyAll() {
   RETURN_IF_ERROR(TakeOverTime(engine_->from(), to_.get()));
-  for (const PartitionId::Kind kind : {PartitionId::Kind::kDomain, PartitionId::Kind::kMailbox}) {
-    ASSIGN_OR_RETURN(const auto numbers, NumbersOf(engine_->from(), kind, nullptr));
-    for (const uint64_t number : numbers) {
-      RETURN_IF_ERROR(Stopped());
-      RETURN_IF_ERROR(copier_->Copy({kind, number}));
-    }
-  }
+  const auto copy = [this](PartitionId partition) { return copier_->Copy(partition); };
+  ASSIGN_OR_RETURN(const auto domains, PartitionsOf(engine_->from(), PartitionId::Kind::kDomain));
+  RETURN_IF_ERROR(ForAll(domains, "domains copied:", copy));
+  ASSIGN_OR_RETURN(const auto mailboxes, PartitionsOf(engine_->from(), PartitionId::Kind::kMailbox));
+  RETURN_IF_ERROR(ForAll(mailboxes, "mailboxes copied:", copy));
   RETURN_IF_ERROR(CopyReceipts(engine_->from(), to_.get()).status());
   options_.places.at("copied");
+  RETURN_IF_ERROR(Compare(mailboxes));
+  options_.places.at("compared");
   return absl::OkStatus();
 }
 
-absl::Status OnlineMove::CopyChanges(MovingEngine::Changes changes) {
-  // (Domains come first: they are less.)
-  for (const PartitionId partition : changes.partitions) {
-    RETURN_IF_ERROR(copier_->Copy(partition));
-    if (partition.kind == PartitionId::Kind::kMailbox) uncompared_.insert(partition);
+absl::Status OnlineMove::CopyChanges(const MovingEngine::Changes& changes) {
+  // Domains before their mailboxes.
+  for (const PartitionId::Kind kind :
+       {PartitionId::Kind::kDirectory, PartitionId::Kind::kDomain, PartitionId::Kind::kMailbox}) {
+    std::vector<PartitionId> some;
+    for (const PartitionId partition : changes.partitions) {
+      if (partition.kind == kind) some.push_back(partition);
+    }
+    RETURN_IF_ERROR(
+        ForAll(some, "changes copied:", [this](PartitionId partition) { return copier_->Copy(partition); }));
   }
   for (size_t at = 0; at < changes.receipts.size(); at += kReceiptsAtOnce) {
     engine::Inheritance some;
@@ -150,36 +185,52 @@ absl::Status OnlineMove::CopyChanges(MovingEngine::Changes changes) {
 absl::Status OnlineMove::CatchUp() {
   for (int round = 0; round < kRounds; ++round) {
     RETURN_IF_ERROR(Stopped());
-    if (engine_->HasUnknown()) {
-      return absl::FailedPreconditionError(
-          "a commit's outcome is not known; the next start of the store tells");
+    if (engine_->HasUnknown()) return OutcomeUnknown();
+    const MovingEngine::Changes changes = engine_->TakeChanges();
+    RETURN_IF_ERROR(CopyChanges(changes));
+    std::set<PartitionId> again;
+    {
+      absl::MutexLock lock(&mutex_);
+      again.swap(uncompared_);
     }
-    MovingEngine::Changes changes = engine_->TakeChanges();
-    const size_t left = changes.partitions.size();
-    RETURN_IF_ERROR(CopyChanges(std::move(changes)));
+    for (const PartitionId partition : changes.partitions) {
+      if (partition.kind == PartitionId::Kind::kMailbox) again.insert(partition);
+    }
+    RETURN_IF_ERROR(Compare({again.begin(), again.end()}));
     options_.places.at("round");
-    if (left <= options_.left_at_most && uncompared_.size() <= options_.left_at_most) return absl::OkStatus();
-    if (left <= options_.left_at_most) RETURN_IF_ERROR(CompareAll());
+    // Where more changes than is copied meanwhile, more has to wait for the moment.
+    const size_t bearable = options_.left_at_most << std::min(round / kRoundsAsBefore, kDoublings);
+    absl::MutexLock lock(&mutex_);
+    if (std::max(changes.partitions.size(), uncompared_.size()) <= bearable) return absl::OkStatus();
   }
   return absl::UnavailableError(absl::StrCat("more changes than is copied, ", kRounds, " rounds long"));
 }
 
 // --- comparing -----------------------------------------------------------------------
 
-// What is changed meanwhile is compared again, when it is not.
-absl::Status OnlineMove::CompareAll() {
-  ASSIGN_OR_RETURN(const auto mailboxes, NumbersOf(engine_->from(), PartitionId::Kind::kMailbox, nullptr));
-  uncompared_.clear();
-  for (const uint64_t number : mailboxes) {
-    RETURN_IF_ERROR(Stopped());
-    const PartitionId mailbox = PartitionId::Mailbox(number);
-    const absl::Status compared = comparison_->Compare(mailbox);
-    // (A text may have gone meanwhile.)
-    if (!compared.ok() && !absl::IsDataLoss(compared) && !absl::IsNotFound(compared)) return compared;
-    if (!compared.ok()) uncompared_.insert(mailbox);
+absl::Status OnlineMove::CompareOne(PartitionId mailbox) {
+  uint64_t from_uid = 0;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (const auto it = compared_.find(mailbox); it != compared_.end()) from_uid = it->second;
   }
-  options_.places.at("compared");
+  ASSIGN_OR_RETURN(const engine::ReadResult read, Read(engine_->from(), mailbox));
+  RETURN_IF_ERROR(comparison_->Compare(mailbox, from_uid));
+  absl::MutexLock lock(&mutex_);
+  // (What came since the head was read was compared, too.)
+  if (read.head) compared_[mailbox] = read.head->mailbox().uid_next();
   return absl::OkStatus();
+}
+
+absl::Status OnlineMove::Compare(const std::vector<PartitionId>& mailboxes) {
+  return ForAll(mailboxes, "mailboxes compared:", [this](PartitionId mailbox) -> absl::Status {
+    const absl::Status compared = CompareOne(mailbox);
+    // (A text may have gone meanwhile.)
+    if (!absl::IsDataLoss(compared) && !absl::IsNotFound(compared)) return compared;
+    absl::MutexLock lock(&mutex_);
+    uncompared_.insert(mailbox);
+    return absl::OkStatus();
+  });
 }
 
 absl::Status OnlineMove::FindOthers(std::set<PartitionId>* found) {
@@ -219,29 +270,26 @@ absl::StatusOr<bool> OnlineMove::ChangeOver() {
 }
 
 absl::Status OnlineMove::Finish() {
-  if (engine_->HasUnknown()) {
-    return absl::FailedPreconditionError(
-        "a commit's outcome is not known; the next start of the store tells");
-  }
+  if (engine_->HasUnknown()) return OutcomeUnknown();
   MovingEngine::Changes changes = engine_->TakeChanges();
   RETURN_IF_ERROR(FindOthers(&changes.partitions));
   changes.partitions.insert(PartitionId::Directory());
-  std::set<PartitionId> compared = changes.partitions;
-  RETURN_IF_ERROR(CopyChanges(std::move(changes)));
+  RETURN_IF_ERROR(CopyChanges(changes));
   RETURN_IF_ERROR(CopyEvents(engine_->from(), to_.get()).status());
   // Nobody changes anything now.
-  compared.insert(uncompared_.begin(), uncompared_.end());
-  for (const PartitionId partition : compared) {
-    RETURN_IF_ERROR(
-        Annotate(comparison_->Compare(partition), absl::StrCat("comparing with ", options_.places.to)));
+  std::set<PartitionId> rest = changes.partitions;
+  {
+    absl::MutexLock lock(&mutex_);
+    rest.merge(uncompared_);
   }
-  std::set<PartitionId> others;
-  RETURN_IF_ERROR(FindOthers(&others));
-  if (!others.empty()) {
-    return absl::DataLossError(
-        absl::StrCat("comparing with ", options_.places.to, ": ", others.size(), " heads differ"));
-  }
-  RETURN_IF_ERROR(comparison_->CompareEvents());
+  const absl::Status compared = [&]() -> absl::Status {
+    RETURN_IF_ERROR(ForAll({rest.begin(), rest.end()}, "compared:", [this](PartitionId partition) {
+      return partition.kind == PartitionId::Kind::kMailbox ? CompareOne(partition)
+                                                           : comparison_->Compare(partition);
+    }));
+    return comparison_->CompareEvents();
+  }();
+  if (!compared.ok()) return Annotate(compared, absl::StrCat("comparing with ", options_.places.to));
   // From here on it is opened as it is served.
   copier_.reset();
   comparison_.reset();

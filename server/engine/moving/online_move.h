@@ -15,8 +15,11 @@
 #include <set>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
@@ -36,9 +39,11 @@ struct OnlineMoveOptions {
   // What was promised has so long to end, and changes that are under way; else it goes on
   // serving and changes over later.
   absl::Duration drain_patience = absl::Seconds(10), freeze_patience = absl::Seconds(5);
-  // After that, and after an error.
+  // After that, twice as long each time up to 20 times; and after an error.
   absl::Duration pause = absl::Seconds(30), after_error = absl::Minutes(5);
-  // Partitions that are left for the moment of the change at most.
+  // Mailboxes that are copied at once.
+  int width = 4;
+  // Partitions that are left for the moment of the change at most; more after many rounds.
   size_t left_at_most = 64;
   // Ends the process where nobody can know what is true: the next start sees.
   std::function<void()> give_up = [] { std::_Exit(1); };
@@ -61,10 +66,14 @@ class OnlineMove {
   absl::Status Attempt();
   absl::Status Prepare();
   absl::Status CopyAll();
-  absl::Status CompareAll();
-  // Copies what has changed, until little is left.
+  // Copies and compares what has changed, until little is left.
   absl::Status CatchUp();
-  absl::Status CopyChanges(MovingEngine::Changes changes);
+  absl::Status CopyChanges(const MovingEngine::Changes& changes);
+  // Those that differ, for they are changed meanwhile, are to be compared again.
+  absl::Status Compare(const std::vector<engine::PartitionId>& mailboxes);
+  absl::Status CompareOne(engine::PartitionId mailbox);
+  absl::Status ForAll(const std::vector<engine::PartitionId>& partitions, absl::string_view what,
+                      absl::FunctionRef<absl::Status(engine::PartitionId)> work);
   absl::Status Inherit(engine::Inheritance inheritance);
   // False: what was promised did not end in time.
   absl::StatusOr<bool> ChangeOver();
@@ -83,10 +92,12 @@ class OnlineMove {
   std::unique_ptr<Copier> copier_;
   std::unique_ptr<Comparison> comparison_;
   uint64_t first_number_ = 0;
-  // To be compared when nobody changes them.
-  std::set<engine::PartitionId> uncompared_;
+  int64_t said_us_ = 0;  // When it was last said how far it is.
 
   mutable absl::Mutex mutex_;
+  // To be compared, and from which UID on the others have not been compared yet.
+  std::set<engine::PartitionId> uncompared_ ABSL_GUARDED_BY(mutex_);
+  absl::flat_hash_map<engine::PartitionId, uint64_t> compared_ ABSL_GUARDED_BY(mutex_);
   SteadyCondition changed_;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   bool done_ ABSL_GUARDED_BY(mutex_) = false;
