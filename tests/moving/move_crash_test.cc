@@ -1,33 +1,17 @@
 // A move that is killed at every step, and run again after each.
 #include <gtest/gtest.h>
 #include <signal.h>
-#include <spawn.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include <string>
 
 #include "absl/strings/str_cat.h"
 #include "server/engine/moving/marks.h"
 #include "server/engine/moving/move.h"
-#include "tests/moving/moving_store.h"
+#include "tests/moving/moving_children.h"
 
 namespace restante::moving {
 namespace {
-
-// Runs a move in a process of its own, which is killed at step number `kill_at`; returns how
-// it ended.
-int MoveAndKill(const std::string& from, const std::string& to, int kill_at) {
-  const std::string step = absl::StrCat(kill_at);
-  std::string program = MOVE_CHILD;
-  char* argv[] = {program.data(), const_cast<char*>(from.c_str()), const_cast<char*>(to.c_str()),
-                  const_cast<char*>(step.c_str()), nullptr};
-  pid_t child = 0;
-  EXPECT_EQ(posix_spawn(&child, program.c_str(), nullptr, nullptr, argv, environ), 0);
-  int status = 0;
-  EXPECT_EQ(waitpid(child, &status, 0), child);
-  return status;
-}
 
 TEST(MoveCrash, KilledAtEveryStepItEndsAsIfItHadNotBeen) {
   const TemporaryDirectory directory;

@@ -5,11 +5,15 @@
 #include <atomic>
 #include <cstdlib>
 #include <filesystem>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "server/engine/embedded/embedded_engine.h"
 #include "server/engine/house.h"
+#include "server/engine/rados/rados_engine.h"
 
 namespace restante::moving {
 
@@ -169,29 +173,50 @@ void ExpectSame(MovingStore& one, MovingStore& other) {
   EXPECT_EQ(other.Verify(), std::vector<std::string>());
 }
 
-std::unique_ptr<engine::Engine> OpenToMove(const std::string& data_dir, const Clock* clock) {
+namespace {
+
+absl::StatusOr<std::unique_ptr<engine::Engine>> OpenPlace(const std::string& place, engine::QuotaRules rules,
+                                                          const Clock* clock) {
+  const std::vector<std::string> words = absl::StrSplit(place, ':');
+  if (words.size() == 3 && words[0] == "rados") {
+    rados::Options options;
+    options.ceph_conf = words[1];
+    options.ceph_user = "admin";
+    options.name_space = words[2];
+    options.create = true;
+    options.measured = false;
+    options.life_interval = absl::Milliseconds(400);
+    options.rules = std::move(rules);
+    options.clock = clock;
+    return rados::Open(std::move(options));
+  }
   embedded::Options options;
-  options.data_dir = data_dir;
+  options.data_dir = place;
   options.create = true;
-  options.rules.thresholds.clear();
+  options.rules = std::move(rules);
   options.clock = clock;
   options.ballast = 1 << 20;
   options.segment_bytes = 1 << 20;
-  auto engine = embedded::Open(std::move(options));
+  return embedded::Open(std::move(options));
+}
+
+std::unique_ptr<engine::Engine> OpenOrFail(const std::string& place, engine::QuotaRules rules,
+                                           const Clock* clock) {
+  auto engine = OpenPlace(place, std::move(rules), clock);
   EXPECT_TRUE(engine.ok()) << engine.status();
   return engine.ok() ? *std::move(engine) : nullptr;
 }
 
-std::unique_ptr<engine::Engine> OpenToServe(const std::string& data_dir, const Clock* clock) {
-  embedded::Options options;
-  options.data_dir = data_dir;
-  options.create = true;
-  options.clock = clock;
-  options.ballast = 1 << 20;
-  options.segment_bytes = 1 << 20;
-  auto engine = embedded::Open(std::move(options));
-  EXPECT_TRUE(engine.ok()) << engine.status();
-  return engine.ok() ? *std::move(engine) : nullptr;
+}  // namespace
+
+std::unique_ptr<engine::Engine> OpenToMove(const std::string& place, const Clock* clock) {
+  engine::QuotaRules rules;
+  rules.thresholds.clear();
+  return OpenOrFail(place, std::move(rules), clock);
+}
+
+std::unique_ptr<engine::Engine> OpenToServe(const std::string& place, const Clock* clock) {
+  return OpenOrFail(place, {}, clock);
 }
 
 MoveOptions OptionsOf(const Clock& clock) {

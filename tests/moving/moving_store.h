@@ -39,10 +39,10 @@ class MovingStore : public engine::EngineUser {
 // Their contents are the same; says where they are not.
 void ExpectSame(MovingStore& one, MovingStore& other);
 
-// Opened as a store is that is moved.
-std::unique_ptr<engine::Engine> OpenToMove(const std::string& data_dir, const Clock* clock);
-// As one that is served.
-std::unique_ptr<engine::Engine> OpenToServe(const std::string& data_dir, const Clock* clock);
+// Opens a place as a store is opened that is moved, or that is served: a data directory, or
+// `rados:CONF:NAMESPACE` with stores whose death is noticed after 2.4 seconds.
+std::unique_ptr<engine::Engine> OpenToMove(const std::string& place, const Clock* clock);
+std::unique_ptr<engine::Engine> OpenToServe(const std::string& place, const Clock* clock);
 
 MoveOptions OptionsOf(const Clock& clock);
 
