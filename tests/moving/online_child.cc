@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <cstdio>
 #include <cstdlib>
 #include <string>
 #include <vector>
@@ -53,6 +54,7 @@ int main(int, char** argv) {
     return to_serve ? OpenToServe(to, Clock::System()) : OpenToMove(to, Clock::System());
   };
   options.after_error = options.pause = absl::Milliseconds(20);
+  options.say = [](const std::string& line, bool) { std::fprintf(stderr, "%s\n", line.c_str()); };
   OnlineMove move(moving, options);
   while (!move.done()) absl::SleepFor(absl::Milliseconds(2));
   const uint64_t moved_at = load.deliveries();

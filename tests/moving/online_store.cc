@@ -87,7 +87,11 @@ void Load::Deliver(uint64_t seed) {
       absl::MutexLock lock(&mutex_);
       for (const uint64_t mailbox : to) stored_[mailbox].insert(tx);
     }
-    if (acknowledged_) acknowledged_(tx, to);
+    if (acknowledged_) {
+      acknowledged_(tx, to);
+      // Not faster than a small cluster copies.
+      absl::SleepFor(absl::Milliseconds(10));
+    }
     ++deliveries_;
   }
 }
@@ -95,6 +99,7 @@ void Load::Deliver(uint64_t seed) {
 void Load::Change(uint64_t seed) {
   std::mt19937_64 random(seed);
   while (!stopping_) {
+    if (acknowledged_) absl::SleepFor(absl::Milliseconds(20));
     const uint64_t mailbox = mailboxes_[random() % mailboxes_.size()];
     const auto entries = store_->EntriesOf(mailbox);
     if (entries.empty()) continue;
@@ -129,6 +134,7 @@ void Load::Change(uint64_t seed) {
 void Load::Read(uint64_t seed) {
   std::mt19937_64 random(seed);
   while (!stopping_) {
+    if (acknowledged_) absl::SleepFor(absl::Milliseconds(20));
     for (const stored::Entry& entry : store_->EntriesOf(mailboxes_[random() % mailboxes_.size()])) {
       if (stopping_ || random() % 8 != 0) continue;
       std::string text;

@@ -81,32 +81,50 @@ absl::Status Comparison::Compare(PartitionId partition, uint64_t from_uid) {
     return absl::DataLossError(absl::StrCat(NameOf(partition), ": its head differs"));
   }
   std::set<std::pair<uint64_t, uint64_t>> compared;
+  return WalkKeys(from_, to_, partition, UINT64_MAX,
+                  [&](const std::string& key, const std::string* value, const std::string* copy) {
+                    const std::optional<uint64_t> uid = mailbox ? engine::EntryUid(key) : std::nullopt;
+                    const std::string name =
+                        absl::StrCat(NameOf(partition), uid ? absl::StrCat(", UID ", *uid)
+                                                            : absl::StrCat(", key ", absl::CHexEscape(key)));
+                    if (value == nullptr || copy == nullptr) {
+                      return absl::DataLossError(absl::StrCat(name, ": is only in the store that is moved ",
+                                                              value != nullptr ? "from" : "to"));
+                    }
+                    if (!uid) {
+                      return *value == *copy ? absl::OkStatus()
+                                             : absl::DataLossError(absl::StrCat(name, ": differs"));
+                    }
+                    stored::Entry a, b;
+                    if (!a.ParseFromString(*value) || !b.ParseFromString(*copy)) {
+                      return absl::DataLossError(absl::StrCat(name, ": a damaged entry"));
+                    }
+                    const uint64_t body = b.body();
+                    b.set_body(a.body());
+                    if (a.SerializeAsString() != b.SerializeAsString()) {
+                      return absl::DataLossError(absl::StrCat(name, ": differs"));
+                    }
+                    ++messages_;
+                    passed_octets_ += a.size();
+                    if (a.uid() < from_uid || !compared.emplace(a.body(), body).second)
+                      return absl::OkStatus();
+                    return Annotate(CompareBodies(BodyId{a.body()}, BodyId{body}, a.size()), name);
+                  });
+}
+
+absl::Status Comparison::CompareTexts(PartitionId mailbox, uint64_t from_uid, uint64_t until_uid) {
   return WalkKeys(
-      from_, to_, partition, [&](const std::string& key, const std::string* value, const std::string* copy) {
-        const std::optional<uint64_t> uid = mailbox ? engine::EntryUid(key) : std::nullopt;
-        const std::string name =
-            absl::StrCat(NameOf(partition),
-                         uid ? absl::StrCat(", UID ", *uid) : absl::StrCat(", key ", absl::CHexEscape(key)));
-        if (value == nullptr || copy == nullptr) {
-          return absl::DataLossError(
-              absl::StrCat(name, ": is only in the store that is moved ", value != nullptr ? "from" : "to"));
-        }
-        if (!uid) {
-          return *value == *copy ? absl::OkStatus() : absl::DataLossError(absl::StrCat(name, ": differs"));
-        }
+      from_, to_, mailbox, until_uid,
+      [&](const std::string& key, const std::string* value, const std::string* copy) -> absl::Status {
         stored::Entry a, b;
-        if (!a.ParseFromString(*value) || !b.ParseFromString(*copy)) {
-          return absl::DataLossError(absl::StrCat(name, ": a damaged entry"));
+        if (value == nullptr || copy == nullptr || engine::EntryUid(key).value_or(0) < from_uid) {
+          return absl::OkStatus();
         }
-        const uint64_t body = b.body();
-        b.set_body(a.body());
-        if (a.SerializeAsString() != b.SerializeAsString()) {
-          return absl::DataLossError(absl::StrCat(name, ": differs"));
-        }
-        ++messages_;
-        passed_octets_ += a.size();
-        if (a.uid() < from_uid || !compared.emplace(a.body(), body).second) return absl::OkStatus();
-        return Annotate(CompareBodies(BodyId{a.body()}, BodyId{body}, a.size()), name);
+        if (!a.ParseFromString(*value) || !b.ParseFromString(*copy)) return absl::OkStatus();
+        const absl::Status compared = CompareBodies(BodyId{a.body()}, BodyId{b.body()}, a.size());
+        // (Expunged meanwhile.)
+        if (compared.ok() || absl::IsNotFound(compared)) return absl::OkStatus();
+        return Annotate(compared, absl::StrCat(NameOf(mailbox), ", UID ", a.uid()));
       });
 }
 

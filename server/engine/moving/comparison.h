@@ -19,6 +19,8 @@ class Comparison {
   // Heads, keys, and every octet of every body; of a mailbox that was compared before, those
   // of its messages from a UID on. An entry keeps its body as long as it is there.
   absl::Status Compare(engine::PartitionId partition, uint64_t from_uid = 0);
+  // While it is changed: the texts of messages with these UIDs, as far as they are in both.
+  absl::Status CompareTexts(engine::PartitionId mailbox, uint64_t from_uid, uint64_t until_uid);
   // Receipts that are old enough to go soon may be gone in one of the two already.
   absl::Status CompareReceipts();
   // All of `from`, with their sequences; `to` may have more behind them.

@@ -172,8 +172,12 @@ absl::Status Copier::CopyOnce(PartitionId partition, const stored::Head& head) {
   ASSIGN_OR_RETURN(const engine::ReadResult there, Read(to_, partition));
   Batch batch(partition, head);
   const bool mailbox = partition.kind == PartitionId::Kind::kMailbox;
+  // What comes from here on is another change. A mailbox that fills faster than it is copied
+  // would have no end.
+  const uint64_t until_uid =
+      mailbox && head.mailbox().uid_next() > 0 ? head.mailbox().uid_next() : UINT64_MAX;
   const absl::Status walked = WalkKeys(
-      from_, to_, partition,
+      from_, to_, partition, until_uid,
       [&](const std::string& key, const std::string* value, const std::string* copy) -> absl::Status {
         const bool is_entry = mailbox && engine::EntryUid(key).has_value();
         if (value == nullptr) {

@@ -2,6 +2,7 @@
 #ifndef RESTANTE_SERVER_ENGINE_MOVING_KEY_WALK_H_
 #define RESTANTE_SERVER_ENGINE_MOVING_KEY_WALK_H_
 
+#include <cstdint>
 #include <deque>
 #include <string>
 #include <utility>
@@ -17,7 +18,9 @@ namespace restante::moving {
 // where a store is and is no part of what is moved.
 class KeyReader {
  public:
-  KeyReader(Engine* of, PartitionId partition) : of_(of), partition_(partition) {}
+  // Without entries from a UID on, which come while it is read.
+  KeyReader(Engine* of, PartitionId partition, uint64_t until_uid = UINT64_MAX)
+      : of_(of), partition_(partition), until_uid_(until_uid) {}
 
   // The next key and its value, until Take; null: there are no more.
   absl::StatusOr<const std::pair<std::string, std::string>*> Peek() {
@@ -36,21 +39,23 @@ class KeyReader {
 
  private:
   static constexpr size_t kAtOnce = 500;
+  static constexpr char kBehindEntries[] = "m0";
 
   Engine* const of_;
   const PartitionId partition_;
+  const uint64_t until_uid_;
   std::string from_;
   bool more_ = true;
   std::deque<std::pair<std::string, std::string>> items_;
 };
 
 // Calls `visit` with each key that is in one of two stores or in both, and its values;
-// null: it is not there. Ends with the first error.
-inline absl::Status WalkKeys(Engine* one, Engine* other, PartitionId partition,
+// null: it is not there. Of a mailbox, entries below a UID. Ends with the first error.
+inline absl::Status WalkKeys(Engine* one, Engine* other, PartitionId partition, uint64_t until_uid,
                              absl::FunctionRef<absl::Status(const std::string& key, const std::string* in_one,
                                                             const std::string* in_other)>
                                  visit) {
-  KeyReader a(one, partition), b(other, partition);
+  KeyReader a(one, partition, until_uid), b(other, partition, until_uid);
   while (true) {
     ASSIGN_OR_RETURN(const auto* in_a, a.Peek());
     ASSIGN_OR_RETURN(const auto* in_b, b.Peek());

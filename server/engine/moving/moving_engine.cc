@@ -92,7 +92,10 @@ void MovingEngine::Change(Call call) {
 
 void MovingEngine::Ended(const std::vector<PartitionId>& changed) {
   absl::MutexLock lock(&mutex_);
-  if (noting_) changes_.partitions.insert(changed.begin(), changed.end());
+  if (noting_) {
+    changes_.partitions.insert(changed.begin(), changed.end());
+    changes_.count += changed.size();
+  }
   --under_way_;
   ended_.Changed();
 }

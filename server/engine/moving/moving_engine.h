@@ -51,6 +51,7 @@ class MovingEngine final : public PassingEngine {
   struct Changes {
     std::set<PartitionId> partitions;
     std::vector<std::pair<TransactionId, engine::stored::Receipt>> receipts;
+    uint64_t count = 0;  // Of changes, several in the same partition.
   };
   // What may have changed since the last call: noted when it is durable, and before
   // anybody hears of it.

@@ -17,7 +17,7 @@ namespace restante::moving {
 namespace {
 
 constexpr int kBlockShift = 56;
-constexpr int kRounds = 1000, kRoundsAsBefore = 10, kDoublings = 6;
+constexpr int kRoundsInVain = 2;
 constexpr int64_t kSayEvery_us = 60'000'000;
 constexpr size_t kReceiptsAtOnce = 1000, kListedAtOnce = 1000;
 
@@ -84,12 +84,13 @@ absl::Status OnlineMove::Attempt() {
   RETURN_IF_ERROR(CopyAll());
   absl::Duration pause = options_.pause;
   while (true) {
-    RETURN_IF_ERROR(CatchUp());
+    RETURN_IF_ERROR(CatchUp().status());
     ASSIGN_OR_RETURN(const bool changed_over, ChangeOver());
     if (changed_over) return absl::OkStatus();
-    options_.say(absl::StrCat("what was promised did not end within ",
-                              absl::FormatDuration(options_.drain_patience), ": changing over later"),
-                 false);
+    options_.say(
+        absl::StrCat("what was promised did not end within ", absl::FormatDuration(options_.drain_patience),
+                     ", or too much changes: changing over later"),
+        false);
     if (!Sleep(pause)) return Stopped();
     pause = std::min(2 * pause, 20 * options_.pause);
   }
@@ -182,8 +183,9 @@ absl::Status OnlineMove::CopyChanges(const MovingEngine::Changes& changes) {
   return absl::OkStatus();
 }
 
-absl::Status OnlineMove::CatchUp() {
-  for (int round = 0; round < kRounds; ++round) {
+absl::StatusOr<bool> OnlineMove::CatchUp() {
+  uint64_t least = UINT64_MAX;
+  for (int in_vain = 0; in_vain < kRoundsInVain;) {
     RETURN_IF_ERROR(Stopped());
     if (engine_->HasUnknown()) return OutcomeUnknown();
     const MovingEngine::Changes changes = engine_->TakeChanges();
@@ -198,12 +200,11 @@ absl::Status OnlineMove::CatchUp() {
     }
     RETURN_IF_ERROR(Compare({again.begin(), again.end()}));
     options_.places.at("round");
-    // Where more changes than is copied meanwhile, more has to wait for the moment.
-    const size_t bearable = options_.left_at_most << std::min(round / kRoundsAsBefore, kDoublings);
-    absl::MutexLock lock(&mutex_);
-    if (std::max(changes.partitions.size(), uncompared_.size()) <= bearable) return absl::OkStatus();
+    if (changes.count <= options_.left_at_most) return true;
+    in_vain = changes.count < least ? 0 : in_vain + 1;
+    least = std::min(least, changes.count);
   }
-  return absl::UnavailableError(absl::StrCat("more changes than is copied, ", kRounds, " rounds long"));
+  return false;
 }
 
 // --- comparing -----------------------------------------------------------------------
@@ -215,11 +216,14 @@ absl::Status OnlineMove::CompareOne(PartitionId mailbox) {
     if (const auto it = compared_.find(mailbox); it != compared_.end()) from_uid = it->second;
   }
   ASSIGN_OR_RETURN(const engine::ReadResult read, Read(engine_->from(), mailbox));
-  RETURN_IF_ERROR(comparison_->Compare(mailbox, from_uid));
-  absl::MutexLock lock(&mutex_);
-  // (What came since the head was read was compared, too.)
-  if (read.head) compared_[mailbox] = read.head->mailbox().uid_next();
-  return absl::OkStatus();
+  const uint64_t until_uid = std::max(from_uid, read.head ? read.head->mailbox().uid_next() : 0);
+  // Each text once, whatever else changes meanwhile.
+  RETURN_IF_ERROR(comparison_->CompareTexts(mailbox, from_uid, until_uid));
+  {
+    absl::MutexLock lock(&mutex_);
+    compared_[mailbox] = until_uid;
+  }
+  return comparison_->Compare(mailbox, until_uid);
 }
 
 absl::Status OnlineMove::Compare(const std::vector<PartitionId>& mailboxes) {
@@ -261,6 +265,12 @@ absl::Status OnlineMove::FindOthers(std::set<PartitionId>* found) {
 absl::StatusOr<bool> OnlineMove::ChangeOver() {
   if (!engine_->Drain(options_.drain_patience)) return false;
   options_.places.at("drained");
+  // No mail comes: also where more came than was copied, now there is an end.
+  const absl::StatusOr<bool> caught_up = CatchUp();
+  if (!caught_up.ok() || !*caught_up) {
+    engine_->GoOn();
+    return caught_up;
+  }
   if (!engine_->Freeze(options_.freeze_patience)) return NotInTime();
   options_.places.at("frozen");
   const absl::Status finished = Finish();

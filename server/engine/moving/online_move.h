@@ -43,8 +43,8 @@ struct OnlineMoveOptions {
   absl::Duration pause = absl::Seconds(30), after_error = absl::Minutes(5);
   // Mailboxes that are copied at once.
   int width = 4;
-  // Partitions that are left for the moment of the change at most; more after many rounds.
-  size_t left_at_most = 64;
+  // Changes that are left for the moment of the change at most.
+  uint64_t left_at_most = 200;
   // Ends the process where nobody can know what is true: the next start sees.
   std::function<void()> give_up = [] { std::_Exit(1); };
   // One line for operators, now and then.
@@ -66,8 +66,9 @@ class OnlineMove {
   absl::Status Attempt();
   absl::Status Prepare();
   absl::Status CopyAll();
-  // Copies and compares what has changed, until little is left.
-  absl::Status CatchUp();
+  // Copies and compares what has changed, until little is left; or until it does not get
+  // less, for more comes than is copied: then it returns false.
+  absl::StatusOr<bool> CatchUp();
   absl::Status CopyChanges(const MovingEngine::Changes& changes);
   // Those that differ, for they are changed meanwhile, are to be compared again.
   absl::Status Compare(const std::vector<engine::PartitionId>& mailboxes);
