@@ -13,12 +13,11 @@
 #include "server/engine/rados/cluster.h"
 #include "server/engine/rados/keys.h"
 #include "server/engine/rados/partition.h"
+#include "server/engine/rados/shard_reader.h"
 #include "tests/cluster/cluster_fixture.h"
 
 namespace restante::rados {
 namespace {
-
-constexpr uint64_t kRowsAtOnce = 1000;
 
 struct Counted {
   PartitionState state;
@@ -29,17 +28,11 @@ struct Counted {
 absl::StatusOr<Counted> ReadAll(Pool* pool, const std::string& object) {
   const auto read_object = [](Pool* from, std::string name) -> Task<absl::StatusOr<Counted>> {
     Counted counted;
-    std::string after;
-    bool more = true;
-    while (more) {
-      ReadOp op = from->NewRead();
-      op.Xattrs().OmapAfter(after, "", kRowsAtOnce);
-      ObjectRead read = co_await from->Read(name, std::move(op));
-      CO_ASSIGN_OR_RETURN(counted.state, StateOf(read, name));
-      more = read.more && !read.rows.empty();
-      for (auto& row : read.rows) counted.rows.push_back(std::move(row));
-      if (more) after = counted.rows.back().first;
-    }
+    ReadOp op = from->NewRead();
+    op.Xattrs();
+    const ObjectRead read = co_await from->Read(name, std::move(op));
+    CO_ASSIGN_OR_RETURN(counted.state, StateOf(read, name));
+    CO_ASSIGN_OR_RETURN(counted.rows, co_await AllRows(from, name, ""));
     co_return counted;
   };
   return Wait<absl::StatusOr<Counted>>(read_object(pool, object));

@@ -31,6 +31,12 @@ Options OptionsOf(const std::string& conf, const std::string& name_space) {
   return options;
 }
 
+void SpillAlways(Options* options) {
+  options->spill_rows = 40;
+  options->shard_rows = 20;
+  options->gone_shards_kept = absl::ZeroDuration();
+}
+
 Store::Store(Options options) {
   options.clock = &clock_;
   auto engine = rados::Open(std::move(options));
@@ -40,6 +46,8 @@ Store::Store(Options options) {
   }
   engine_ = *std::move(engine);
 }
+
+std::string RowKey(uint64_t row) { return absl::StrCat("row/", absl::Dec(row, absl::kZeroPad6)); }
 
 std::string TryToDeliver(engine::EngineUser& store, uint64_t tx, uint64_t size,
                          const std::vector<uint64_t>& mailboxes) {

@@ -21,12 +21,20 @@ namespace restante::rados {
 // What all stores of a test are opened with.
 Options OptionsOf(const std::string& conf, const std::string& name_space);
 
+// So that almost all rows of a partition are soon in shards, and replaced there again and
+// again.
+void SpillAlways(Options* options);
+
 // A store in this process, with a clock of its own, that tests move.
 class Store : public engine::EngineUser {
  public:
   // Ends the program where it cannot be opened.
   explicit Store(Options options);
 };
+
+// Rows that are no messages, and what a child (child_store.h) puts into one.
+std::string RowKey(uint64_t row);
+inline constexpr char kChildsRow[] = "of a child";
 
 // A whole delivery of Noise(size, tx), and each answer has to be the best one: "receipt",
 // or what ended it. Nothing is left open.

@@ -10,6 +10,7 @@
 //   engine_commit.cc        commits and their outcomes
 //   engine_settle.cc        settling, open receipts
 //   engine_drop.cc          bodies that nobody names
+//   engine_spill.cc         rows that leave a partition's object for shards
 //   engine_events.cc        thresholds of mailboxes, and the log of events
 //   engine_pools.cc         thresholds of pools
 //   engine_life.cc          life signs, the dead, store time
@@ -213,6 +214,30 @@ class RadosEngine : public engine::Engine {
   // All keys with a prefix of an object.
   Task<absl::StatusOr<Rows>> AllRows(std::string object, std::string prefix);
 
+  // --- shards ----------------------------------------------------------------------
+
+  // Rows of `k/` and `b/` that stand in a partition's own object.
+  struct OwnRows {
+    uint64_t rows = 0;
+    // Where most of them are: ranges of one prefix, and at most so many rows in all.
+    std::string from, to;
+    uint64_t copied = 0;
+  };
+  void SpillLater(PartitionId id);
+  Task<absl::Status> SpillTask(PartitionId id);
+  Task<absl::StatusOr<OwnRows>> CountOwnRows(PartitionId id);
+  // How many rows have left the object.
+  Task<absl::StatusOr<uint64_t>> SpillRange(PartitionId id, OwnRows own);
+  // `begun`: how many shards there may be of it, also where it fails.
+  Task<absl::StatusOr<std::vector<stored::ShardRange>>> CopyRows(std::shared_ptr<Partition> partition,
+                                                                 uint64_t number, OwnRows own,
+                                                                 std::shared_ptr<uint32_t> begun);
+  Task<absl::StatusOr<uint64_t>> DropCopied(std::shared_ptr<Partition> partition, OwnRows own);
+  Task<absl::Status> EndFilling(PartitionId id, uint64_t number, uint32_t begun);
+  void RemoveGoneLater(PartitionId id);
+  Task<absl::Status> RemoveGone(PartitionId id);
+  Task<absl::Status> RemoveShards(Shards shards);
+
   // --- grants ----------------------------------------------------------------------
 
   struct DomainSums {
@@ -381,6 +406,8 @@ class RadosEngine : public engine::Engine {
   // kCancelled where nobody wants it any more, or the store is being closed.
   absl::Status GoesOn(bool wanted) const;
   Task<absl::Status> SweepMailboxes(Judged judged, engine::SettleReport report);
+  // How many reservations of the dead it had.
+  Task<absl::StatusOr<uint64_t>> SweepMailbox(uint64_t mailbox, std::shared_ptr<Judged> judged);
   Task<absl::Status> SweepBodies(engine::SweepReport report);
   // The octets of the body, if it was removed.
   Task<absl::StatusOr<std::optional<uint64_t>>> SweepBody(BodyId body);
@@ -388,7 +415,10 @@ class RadosEngine : public engine::Engine {
   Task<absl::StatusOr<bool>> Names(uint64_t mailbox, BodyId body);
   // Has a mailbox let a body go that it does not name; false: there is no such mailbox.
   Task<absl::StatusOr<bool>> LetGo(uint64_t mailbox, BodyId body);
-  Task<absl::StatusOr<std::vector<std::string>>> ListBodyObjects();
+  Task<absl::Status> SweepFilling(PartitionId id, std::shared_ptr<const Judged> judged);
+  Task<absl::Status> SweepShards();
+  // Names of objects that begin so.
+  Task<absl::StatusOr<std::vector<std::string>>> ListObjects(Pool* pool, std::string prefix);
   void ExpireLater();
   Task<absl::StatusOr<bool>> ClaimExpiry();
   Task<absl::Status> Expire();
@@ -409,6 +439,8 @@ class RadosEngine : public engine::Engine {
   // All messages of these mailboxes that name a body.
   Task<absl::StatusOr<std::vector<std::pair<uint64_t, uint64_t>>>> NamersOf(BodyId body,
                                                                             std::set<uint64_t> mailboxes);
+  // What is wrong with a partition's shards, a line each.
+  Task<absl::StatusOr<std::vector<std::string>>> LostShards(PartitionId id);
 
   const Options options_;
   const Clock* const clock_;
@@ -431,7 +463,7 @@ class RadosEngine : public engine::Engine {
   std::atomic<bool> closing_{false};
   std::atomic<uint64_t> domains_{0};
   std::atomic<int64_t> stored_bytes_{0};  // By this store, less what it has removed.
-  std::atomic<uint64_t> runs_swept_{0};
+  std::atomic<uint64_t> runs_swept_{0}, spills_{0};
   std::atomic<bool> scrubbing_{false};
 
   absl::Mutex tasks_mutex_;
@@ -447,6 +479,8 @@ class RadosEngine : public engine::Engine {
   engine::Ledger disk_ ABSL_GUARDED_BY(mutex_);  // Knows transactions and the disk only.
   absl::flat_hash_map<TransactionId, Transaction> transactions_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_set<TransactionId> handed_over_ ABSL_GUARDED_BY(mutex_);
+  // Partitions that this store lets spill, or could not let spill a moment ago.
+  absl::flat_hash_set<PartitionId> spilling_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_set<std::string> shelves_ ABSL_GUARDED_BY(mutex_);
   // Mailboxes whose bodies are being let go, and whether there are more since.
   absl::flat_hash_map<uint64_t, bool> dropping_ ABSL_GUARDED_BY(mutex_);

@@ -8,6 +8,7 @@
 #include "server/engine/rados/engine_impl.h"
 #include "server/engine/rados/gather.h"
 #include "server/engine/rados/keys.h"
+#include "server/engine/rados/shard_reader.h"
 
 namespace restante::rados {
 namespace {
@@ -60,18 +61,7 @@ Task<absl::Status> RadosEngine::Delist(PartitionId id) {
 bool RadosEngine::HasDomains() { return domains_ > 0; }
 
 Task<absl::StatusOr<Rows>> RadosEngine::AllRows(std::string object, std::string prefix) {
-  Rows rows;
-  std::string after = prefix;
-  while (true) {
-    ReadOp op = index_->NewRead();
-    op.OmapAfter(after, prefix, kRowsAtOnce);
-    ObjectRead read = co_await index_->Read(object, std::move(op));
-    if (read.result == -ENOENT) co_return rows;
-    if (read.result < 0) co_return ToStatus(read.result, object);
-    for (auto& row : read.rows) rows.push_back(std::move(row));
-    if (!read.more || read.rows.empty()) co_return rows;
-    after = rows.back().first;
-  }
+  co_return co_await rados::AllRows(index_.get(), std::move(object), std::move(prefix));
 }
 
 Task<absl::StatusOr<std::vector<uint64_t>>> RadosEngine::ListedNumbers(PartitionId::Kind kind, uint64_t after,
@@ -242,31 +232,21 @@ Task<absl::StatusOr<engine::ScanPage>> RadosEngine::ScanTask(PartitionId id, std
     CO_RETURN_IF_ERROR(co_await partition->Post(std::move(step)));
   }
   engine::ScanPage page;
-  // Keys come after one that is told: `from` itself is asked for by name.
-  std::string after = PortKey(from);
-  const std::string end = to.empty() ? std::string() : PortKey(to);
-  bool first = true;
+  RowScan scan(index_.get(), partition->object(), PortKey(from),
+               to.empty() ? EndOf(kPortPrefix) : PortKey(to), std::min<uint64_t>(kRowsInPage, limit + 1));
+  Rows rows;
   while (true) {
-    ReadOp op = index_->NewRead();
-    op.OmapAfter(after, kPortPrefix, std::min<uint64_t>(kRowsAtOnce, limit + 1 - page.items.size()));
-    if (first) op.Omap({after});
-    ObjectRead read = co_await index_->Read(partition->object(), std::move(op));
-    if (read.result == -ENOENT) co_return page;
-    if (read.result < 0) co_return ToStatus(read.result, partition->object());
-    Rows rows(read.omap.begin(), read.omap.end());
-    for (auto& row : read.rows) rows.push_back(std::move(row));
+    CO_ASSIGN_OR_RETURN(const bool more, co_await scan.Next(&rows));
+    if (!more) co_return page;
     for (auto& [key, value] : rows) {
       std::optional<std::string> plain = FromPortKey(key);
-      if (!plain || (!to.empty() && *plain >= to)) co_return page;
+      if (!plain) continue;
       if (page.items.size() == limit) {
         page.more = true;
         co_return page;
       }
-      after = key;
       page.items.emplace_back(*std::move(plain), std::move(value));
     }
-    if (!read.more) co_return page;
-    first = false;
   }
 }
 

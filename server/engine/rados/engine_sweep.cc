@@ -12,6 +12,7 @@
 #include "server/base/status_macros.h"
 #include "server/engine/rados/engine_impl.h"
 #include "server/engine/rados/keys.h"
+#include "server/engine/rados/shard_writer.h"
 
 namespace restante::rados {
 namespace {
@@ -59,6 +60,7 @@ Task<absl::Status> RadosEngine::SweepTask() {
   CO_RETURN_IF_ERROR(co_await SweepMailboxes(judged, std::move(settled)));
   engine::SweepReport swept = [](const engine::SweepProgress&) { return true; };
   CO_RETURN_IF_ERROR(co_await SweepBodies(std::move(swept)));
+  CO_RETURN_IF_ERROR(co_await SweepShards());
   for (const auto& [key, value] : runs) {
     const uint64_t run = NumberOfKey(key).value_or(0);
     if (judged[run]) CO_RETURN_IF_ERROR(co_await ForgetRun(run, key, value, last_beats[run]));
@@ -81,7 +83,8 @@ void RadosEngine::SweepOrphans(engine::SweepReport report, Done<absl::Status> do
   const auto sweep = [](RadosEngine* engine, engine::SweepReport tell) -> Task<absl::Status> {
     std::function<bool()> go_on = [tell] { return tell({}); };
     CO_RETURN_IF_ERROR((co_await engine->JudgeRuns(std::move(go_on))).status());
-    co_return co_await engine->SweepBodies(tell);
+    CO_RETURN_IF_ERROR(co_await engine->SweepBodies(tell));
+    co_return co_await engine->SweepShards();
   };
   Run<absl::Status>(sweep(this, std::move(report)), std::move(done));
 }
@@ -155,40 +158,55 @@ Task<absl::Status> RadosEngine::ForgetRun(uint64_t run, std::string key, std::st
 Task<absl::Status> RadosEngine::SweepMailboxes(Judged judged, engine::SettleReport report) {
   engine::SettleProgress progress;
   for (const auto& [run, is_dead] : judged) progress.dead_stores += is_dead ? 1 : 0;
+  const auto shared = std::make_shared<Judged>(std::move(judged));
   CO_ASSIGN_OR_RETURN(const std::vector<uint64_t> mailboxes,
                       co_await ListedNumbers(PartitionId::Kind::kMailbox, 0, SIZE_MAX));
   progress.total_mailboxes = mailboxes.size();
   for (const uint64_t mailbox : mailboxes) {
     CO_RETURN_IF_ERROR(GoesOn(report(progress)));
-    const std::string object = PartitionObject(PartitionId::Mailbox(mailbox));
-    CO_ASSIGN_OR_RETURN(const Rows reservations, co_await AllRows(object, kReservationPrefix));
-    for (const auto& [key, value] : reservations) {
-      stored::Reservation reservation;
-      const std::optional<TransactionId> id = TransactionOfKey(key);
-      if (!id || !reservation.ParseFromString(value)) continue;
-      const uint64_t run = reservation.incarnation();
-      // (One that is enrolled no more, or since.)
-      if (judged.count(run) == 0) {
-        CO_ASSIGN_OR_RETURN(judged[run], co_await IsDead(run));
-      }
-      if (!judged[run]) continue;
-      CO_RETURN_IF_ERROR(co_await SettleReservation(*id, reservation.attempt(), mailbox));
-      ++progress.settled_reservations;
-    }
-    CO_ASSIGN_OR_RETURN(const Rows dropped, co_await AllRows(object, kDroppedPrefix));
-    if (!dropped.empty()) CO_RETURN_IF_ERROR(UnlessDamaged(co_await DropBodies(mailbox)));
-    CO_RETURN_IF_ERROR(co_await LogEvents(PartitionId::Mailbox(mailbox)));
+    const absl::StatusOr<uint64_t> settled = co_await SweepMailbox(mailbox, shared);
+    CO_RETURN_IF_ERROR(UnlessDamaged(settled.status()));
+    progress.settled_reservations += settled.value_or(0);
     ++progress.checked_mailboxes;
   }
   CO_ASSIGN_OR_RETURN(const std::vector<uint64_t> domains,
                       co_await ListedNumbers(PartitionId::Kind::kDomain, 0, SIZE_MAX));
-  for (const uint64_t domain : domains) CO_RETURN_IF_ERROR(co_await LogEvents(PartitionId::Domain(domain)));
+  for (const uint64_t domain : domains) {
+    CO_RETURN_IF_ERROR(UnlessDamaged(co_await LogEvents(PartitionId::Domain(domain))));
+    CO_RETURN_IF_ERROR(UnlessDamaged(co_await SweepFilling(PartitionId::Domain(domain), shared)));
+  }
+  CO_RETURN_IF_ERROR(UnlessDamaged(co_await SweepFilling(PartitionId::Directory(), shared)));
   co_return GoesOn(report(progress));
+}
+
+Task<absl::StatusOr<uint64_t>> RadosEngine::SweepMailbox(uint64_t mailbox, std::shared_ptr<Judged> judged) {
+  uint64_t settled = 0;
+  const std::string object = PartitionObject(PartitionId::Mailbox(mailbox));
+  CO_ASSIGN_OR_RETURN(const Rows reservations, co_await AllRows(object, kReservationPrefix));
+  for (const auto& [key, value] : reservations) {
+    stored::Reservation reservation;
+    const std::optional<TransactionId> id = TransactionOfKey(key);
+    if (!id || !reservation.ParseFromString(value)) continue;
+    const uint64_t run = reservation.incarnation();
+    // (One that is enrolled no more, or since.)
+    if (judged->count(run) == 0) {
+      CO_ASSIGN_OR_RETURN((*judged)[run], co_await IsDead(run));
+    }
+    if (!judged->at(run)) continue;
+    CO_RETURN_IF_ERROR(UnlessDamaged(co_await SettleReservation(*id, reservation.attempt(), mailbox)));
+    ++settled;
+  }
+  CO_ASSIGN_OR_RETURN(const Rows dropped, co_await AllRows(object, kDroppedPrefix));
+  if (!dropped.empty()) CO_RETURN_IF_ERROR(UnlessDamaged(co_await DropBodies(mailbox)));
+  CO_RETURN_IF_ERROR(co_await LogEvents(PartitionId::Mailbox(mailbox)));
+  CO_RETURN_IF_ERROR(co_await SweepFilling(PartitionId::Mailbox(mailbox), judged));
+  co_return settled;
 }
 
 // Removes bodies that dead runs have begun, or put away, for nobody.
 Task<absl::Status> RadosEngine::SweepBodies(engine::SweepReport report) {
-  CO_ASSIGN_OR_RETURN(const std::vector<std::string> names, co_await ListBodyObjects());
+  CO_ASSIGN_OR_RETURN(const std::vector<std::string> names,
+                      co_await ListObjects(body_pool_.get(), kBodyObjects));
   std::map<BodyId, std::vector<std::string>> parts;
   std::set<BodyId> whole;
   for (const std::string& name : names) {
@@ -295,6 +313,46 @@ Task<absl::StatusOr<std::optional<uint64_t>>> RadosEngine::SweepBody(BodyId body
   co_return std::nullopt;
 }
 
+// --- shards ------------------------------------------------------------------------
+
+Task<absl::Status> RadosEngine::SweepFilling(PartitionId id, std::shared_ptr<const Judged> judged) {
+  CO_ASSIGN_OR_RETURN(const PartitionState state, co_await PartitionOf(id)->Read({}, nullptr));
+  const uint64_t filling = state.shards ? state.shards->filling().number() : 0;
+  const auto run = judged->find(filling >> kIncarnationShift);
+  if (run == judged->end() || !run->second) co_return absl::OkStatus();
+  co_return co_await EndFilling(id, filling, 0);
+}
+
+// Removes shards that no list names, whosever they are: a note in the list comes before
+// the first of them, and what is not named by then never will be.
+Task<absl::Status> RadosEngine::SweepShards() {
+  CO_ASSIGN_OR_RETURN(const std::vector<std::string> names,
+                      co_await ListObjects(index_.get(), kShardObjects));
+  std::map<std::string, std::optional<Shards>> by_home;  // Read after they were listed.
+  for (const std::string& name : names) {
+    if (closing_) co_return absl::CancelledError("the store is being closed");
+    const auto shard = ShardOfObject(name);
+    if (!shard) continue;
+    ReadOp op = index_->NewRead();
+    op.Xattrs();
+    const ObjectRead read = co_await index_->Read(name, std::move(op));
+    const auto home = read.xattrs.find(kHomeXattr);
+    if (read.result < 0 || home == read.xattrs.end()) continue;
+    if (by_home.count(home->second) == 0) {
+      ReadOp home_op = index_->NewRead();
+      home_op.Xattrs();
+      const ObjectRead of_home = co_await index_->Read(home->second, std::move(home_op));
+      if (of_home.result < 0 && of_home.result != -ENOENT) co_return ToStatus(of_home.result, home->second);
+      by_home[home->second] = ShardsIn(of_home);
+    }
+    // (Where the list is damaged nothing goes.)
+    const std::optional<Shards>& shards = by_home[home->second];
+    if (!shards || IsNamed(*shards, shard->first, shard->second)) continue;
+    CO_RETURN_IF_ERROR((co_await RemoveShard(index_.get(), shard->first, shard->second)).status());
+  }
+  co_return absl::OkStatus();
+}
+
 // --- what is too old ---------------------------------------------------------------
 
 // One store in each hour of store time looks for it.
@@ -330,6 +388,7 @@ Task<absl::Status> RadosEngine::Expire() {
                       co_await ListedNumbers(PartitionId::Kind::kMailbox, 0, SIZE_MAX));
   for (const uint64_t mailbox : mailboxes) {
     if (closing_) co_return absl::OkStatus();
+    CO_RETURN_IF_ERROR(UnlessDamaged(co_await RemoveGone(PartitionId::Mailbox(mailbox))));
     const std::string object = PartitionObject(PartitionId::Mailbox(mailbox));
     std::vector<std::string> old;
     ReadOp op = index_->NewRead();
@@ -339,8 +398,10 @@ Task<absl::Status> RadosEngine::Expire() {
       if (key < placed_until) old.push_back(key);
     }
     const std::string receipts = PortKey(engine::kOpenReceiptsFrom);
-    CO_ASSIGN_OR_RETURN(const Rows open, co_await AllRows(object, receipts));
-    for (const auto& [key, value] : open) {
+    const absl::StatusOr<Rows> open = co_await AllRows(object, receipts);
+    CO_RETURN_IF_ERROR(UnlessDamaged(open.status()));
+    if (!open.ok()) continue;
+    for (const auto& [key, value] : *open) {
       if (!engine::PlacedBefore(&value, StoreTime(), options_.retry_window_seconds)) old.push_back(key);
     }
     if (old.empty()) continue;
@@ -363,7 +424,7 @@ Task<absl::Status> RadosEngine::Expire() {
       }
       return true;
     };
-    CO_RETURN_IF_ERROR(co_await MailboxOf(mailbox)->Post(std::move(step)));
+    CO_RETURN_IF_ERROR(UnlessDamaged(co_await MailboxOf(mailbox)->Post(std::move(step))));
   }
   co_return absl::OkStatus();
 }

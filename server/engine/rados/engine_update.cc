@@ -48,6 +48,7 @@ struct RadosEngine::Updating {
   int64_t left_octets = 0;  // and that its former domain has less.
   std::vector<TransactionId> lost;
   std::vector<std::string> written;  // Keys that it writes or erases.
+  Shards shards;  // Of the partition that was erased.
 };
 
 void RadosEngine::Update(PartitionId partition, std::vector<std::string> keys, engine::UpdateFn fn,
@@ -283,6 +284,7 @@ bool RadosEngine::ApplyErase(Updating& updating, Draft& draft) {
   updating.left_octets = -static_cast<int64_t>(draft.state().head.mailbox().used_bytes());
   updating.erased = true;
   updating.changed = true;
+  updating.shards = draft.state().shards;
   draft.Remove();
   return true;
 }
@@ -359,7 +361,10 @@ Task<absl::Status> RadosEngine::AfterUpdate(std::shared_ptr<Updating> updating) 
   if (updating->left_domain != 0 && id.kind == PartitionId::Kind::kMailbox) {
     CO_RETURN_IF_ERROR(co_await RemoveMember(updating->left_domain, id.number));
   }
-  if (updating->erased) CO_RETURN_IF_ERROR(co_await Delist(id));
+  if (updating->erased) {
+    CO_RETURN_IF_ERROR(co_await Delist(id));
+    CO_RETURN_IF_ERROR(co_await RemoveShards(updating->shards));
+  }
   if (id.kind == PartitionId::Kind::kDomain) HintDomain(id.number);
   if (updating->dropped_bodies) DropBodiesLater(id.number);
   // A lower limit counts from the moment that nobody holds more than he needs.

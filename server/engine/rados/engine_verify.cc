@@ -8,6 +8,7 @@
 #include "server/engine/rados/engine_impl.h"
 #include "server/engine/rados/gather.h"
 #include "server/engine/rados/keys.h"
+#include "server/engine/rados/shard_writer.h"
 
 namespace restante::rados {
 namespace {
@@ -88,6 +89,26 @@ Task<absl::Status> RadosEngine::Recount(uint64_t mailbox) {
   co_return co_await DropBodies(mailbox);
 }
 
+Task<absl::StatusOr<std::vector<std::string>>> RadosEngine::LostShards(PartitionId id) {
+  std::vector<std::string> lost;
+  const absl::StatusOr<PartitionState> state = co_await PartitionOf(id)->Read({}, nullptr);
+  if (absl::IsDataLoss(state.status())) lost.emplace_back(state.status().message());
+  if (!state.ok() && lost.empty()) co_return state.status();
+  if (!state.ok() || !state->shards) co_return lost;
+  for (const stored::ShardRange& range : state->shards->ranges()) {
+    if (range.number() == 0) continue;
+    const absl::Status status = co_await CheckShard(index_.get(), range);
+    if (!status.ok() && !absl::IsDataLoss(status)) co_return status;
+    if (status.ok()) continue;
+    // It may have been replaced meanwhile, and be gone.
+    CO_ASSIGN_OR_RETURN(const PartitionState now, co_await PartitionOf(id)->Read({}, nullptr));
+    const Range still = RangeOf(now.shards, range.from());
+    if (still.shard == nullptr || ObjectOf(*still.shard) != ObjectOf(range)) continue;
+    lost.emplace_back(status.message());
+  }
+  co_return lost;
+}
+
 Task<absl::StatusOr<engine::Repairs>> RadosEngine::VerifyTask(bool repair,
                                                               std::function<void(uint64_t)> progress) {
   engine::Repairs repairs;
@@ -100,6 +121,15 @@ Task<absl::StatusOr<engine::Repairs>> RadosEngine::VerifyTask(bool repair,
   uint64_t checked = 0;
   for (const uint64_t mailbox : mailboxes) {
     const std::string object = PartitionObject(PartitionId::Mailbox(mailbox));
+    const std::string where = absl::StrCat("mailbox partition ", mailbox);
+    CO_ASSIGN_OR_RETURN(const std::vector<std::string> lost,
+                        co_await LostShards(PartitionId::Mailbox(mailbox)));
+    for (const std::string& shard : lost) repairs.problems.push_back(absl::StrCat(where, ": ", shard));
+    if (!lost.empty()) {
+      // What it names cannot be known.
+      open.insert(mailbox);
+      continue;
+    }
     Named named;
     CO_ASSIGN_OR_RETURN(const Rows entries, co_await AllRows(object, PortKey("m/")));
     for (const auto& [key, value] : entries) AddEntry(key, value, &named);
@@ -110,7 +140,6 @@ Task<absl::StatusOr<engine::Repairs>> RadosEngine::VerifyTask(bool repair,
     CO_ASSIGN_OR_RETURN(const Rows reservations, co_await AllRows(object, kReservationPrefix));
     if (!reservations.empty()) open.insert(mailbox);
 
-    const std::string where = absl::StrCat("mailbox partition ", mailbox);
     for (const uint64_t uid : named.damaged) {
       repairs.problems.push_back(absl::StrCat(where, " UID ", uid, ": the entry is damaged"));
     }
@@ -172,7 +201,8 @@ Task<absl::StatusOr<engine::Repairs>> RadosEngine::VerifyTask(bool repair,
   }
 
   // Bodies of which nobody knows.
-  CO_ASSIGN_OR_RETURN(const std::vector<std::string> names, co_await ListBodyObjects());
+  CO_ASSIGN_OR_RETURN(const std::vector<std::string> names,
+                      co_await ListObjects(body_pool_.get(), kBodyObjects));
   for (const std::string& name : names) {
     const std::optional<BodyId> named = BodyOfObject(name);
     if (!named || name != BodyObject(*named)) continue;
@@ -191,13 +221,14 @@ Task<absl::StatusOr<engine::Repairs>> RadosEngine::VerifyTask(bool repair,
   co_return repairs;
 }
 
-Task<absl::StatusOr<std::vector<std::string>>> RadosEngine::ListBodyObjects() {
+Task<absl::StatusOr<std::vector<std::string>>> RadosEngine::ListObjects(Pool* pool, std::string prefix) {
   auto names = std::make_shared<std::vector<std::string>>();
-  Await<absl::Status> listing([this, names](Await<absl::Status>::Done done) {
+  Await<absl::Status> listing([pool, prefix, names](Await<absl::Status>::Done done) {
     // Listing waits, so it has a thread of its own.
-    std::thread([this, names, done = std::move(done)]() mutable {
-      const absl::Status status =
-          body_pool_->List([&](absl::string_view name) { names->emplace_back(name); });
+    std::thread([pool, prefix, names, done = std::move(done)]() mutable {
+      const absl::Status status = pool->List([&](absl::string_view name) {
+        if (absl::StartsWith(name, prefix)) names->emplace_back(name);
+      });
       std::move(done)(status);
     }).detach();
   });

@@ -3,6 +3,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 
 namespace restante::rados {
 namespace {
@@ -40,6 +41,17 @@ std::string OutcomeObject(const TransactionId& transaction) {
 }
 
 std::string LifeObject(uint64_t incarnation) { return absl::StrCat("store.", Hex(incarnation)); }
+
+std::string ShardObject(uint64_t number, uint32_t piece) {
+  return absl::StrCat(kShardObjects, Hex(number), ".", piece);
+}
+std::optional<std::pair<uint64_t, uint32_t>> ShardOfObject(absl::string_view name) {
+  if (!absl::ConsumePrefix(&name, kShardObjects) || name.size() < 18 || name[16] != '.') return std::nullopt;
+  const std::optional<uint64_t> number = FromHex(name.substr(0, 16));
+  uint32_t piece;
+  if (!number || !absl::SimpleAtoi(name.substr(17), &piece)) return std::nullopt;
+  return std::make_pair(*number, piece);
+}
 
 std::string BodyObject(BodyId body) { return absl::StrCat("body.", Hex(static_cast<uint64_t>(body))); }
 std::string BodyPart(BodyId body, uint64_t part) { return absl::StrCat(BodyObject(body), ".", part); }

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "absl/strings/string_view.h"
 #include "server/engine/types.h"
@@ -50,7 +51,14 @@ std::string OutcomeObject(int index);
 // The life sign of one run of one store.
 std::string LifeObject(uint64_t incarnation);
 
+// Rows that have left a partition's own object (shards.h).
+inline constexpr char kShardObjects[] = "shard.";
+std::string ShardObject(uint64_t number, uint32_t piece);
+// Number and piece; nullopt: it is no shard's name.
+std::optional<std::pair<uint64_t, uint32_t>> ShardOfObject(absl::string_view name);
+
 // A body: its last octets and all that is known of it; and its parts before that.
+inline constexpr char kBodyObjects[] = "body.";
 std::string BodyObject(BodyId body);
 std::string BodyPart(BodyId body, uint64_t part);
 // The body of either; nullopt: it is neither.

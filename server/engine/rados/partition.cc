@@ -5,11 +5,11 @@
 #include <random>
 #include <utility>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "server/base/clock.h"
 #include "server/base/status_macros.h"
 #include "server/engine/rados/keys.h"
+#include "server/engine/rados/shard_reader.h"
 
 namespace restante::rados {
 namespace {
@@ -18,7 +18,6 @@ constexpr char kSeq[] = "seq", kHead[] = "head", kTail[] = "tail";
 
 // Steps in one write at most.
 constexpr size_t kStepsAtOnce = 256;
-constexpr uint64_t kRowsAtOnce = 1000;
 // From then on a store that was not the first waits a little, at random.
 constexpr int kConflictsWithoutPause = 3;
 
@@ -34,70 +33,6 @@ absl::Duration RandomPause() {
 
 }  // namespace
 
-// --- drafts ------------------------------------------------------------------------
-
-bool Draft::Has(const std::string& key) {
-  if (changes_.count(key) > 0 || known_.values.count(key) > 0) return true;
-  for (const std::string& prefix : known_.prefixes) {
-    if (absl::StartsWith(key, prefix)) return true;
-  }
-  wanted_.insert(key);
-  return false;
-}
-
-bool Draft::HasAll(const std::string& prefix) {
-  if (known_.prefixes.count(prefix) > 0) return true;
-  wanted_prefixes_.insert(prefix);
-  return false;
-}
-
-bool Draft::IsFresh() {
-  if (fresh_) return true;
-  wants_fresh_ = true;
-  return false;
-}
-
-const std::string* Draft::Find(const std::string& key) const {
-  if (const auto it = changes_.find(key); it != changes_.end()) {
-    return it->second ? &*it->second : nullptr;
-  }
-  const auto it = known_.values.find(key);
-  return it != known_.values.end() && it->second ? &*it->second : nullptr;
-}
-
-Rows Draft::All(const std::string& prefix) const {
-  std::map<std::string, std::string> rows;
-  for (auto it = known_.values.lower_bound(prefix);
-       it != known_.values.end() && absl::StartsWith(it->first, prefix); ++it) {
-    if (it->second) rows[it->first] = *it->second;
-  }
-  for (auto it = changes_.lower_bound(prefix); it != changes_.end() && absl::StartsWith(it->first, prefix);
-       ++it) {
-    if (it->second) rows[it->first] = *it->second;
-    if (!it->second) rows.erase(it->first);
-  }
-  return {rows.begin(), rows.end()};
-}
-
-void Draft::Put(const std::string& key, std::string value) {
-  changes_[key] = std::move(value);
-  touched_ = true;
-}
-
-void Draft::Erase(const std::string& key) {
-  changes_[key] = std::nullopt;
-  touched_ = true;
-}
-
-void Draft::Remove() {
-  state_ = PartitionState();
-  changes_.clear();
-  removed_ = true;
-  touched_ = true;
-}
-
-// --- the partition -----------------------------------------------------------------
-
 absl::StatusOr<PartitionState> StateOf(const ObjectRead& read, const std::string& object) {
   PartitionState state;
   if (read.result == -ENOENT) return state;
@@ -107,17 +42,20 @@ absl::StatusOr<PartitionState> StateOf(const ObjectRead& read, const std::string
     return it == read.xattrs.end() ? nullptr : &it->second;
   };
   const std::string *seq = find(kSeq), *head = find(kHead), *tail = find(kTail);
+  std::optional<Shards> shards = ShardsIn(read);
   state.exists = true;
   if (seq == nullptr || head == nullptr || !state.head.ParseFromString(*head) ||
-      (tail != nullptr && !state.tail.ParseFromString(*tail))) {
+      (tail != nullptr && !state.tail.ParseFromString(*tail)) || !shards) {
     return absl::DataLossError(absl::StrCat("object `", object, "`: its attributes are damaged"));
   }
   state.seq = *seq;
+  state.shards = *std::move(shards);
   return state;
 }
 
-Partition::Partition(PartitionId id, Pool* pool, Later* later)
-    : id_(id), object_(PartitionObject(id)), pool_(pool), later_(later) {}
+Partition::Partition(PartitionId id, Pool* pool, Later* later,
+                     std::function<void(const PartitionState&)> written)
+    : id_(id), object_(PartitionObject(id)), pool_(pool), later_(later), written_(std::move(written)) {}
 
 void Partition::Post(Step step, absl::AnyInvocable<void(absl::Status)> done) {
   {
@@ -147,12 +85,22 @@ std::optional<PartitionState> Partition::Cached(int64_t* since_us) const {
 
 Task<absl::StatusOr<PartitionState>> Partition::Read(std::vector<std::string> keys,
                                                      std::map<std::string, std::string>* values) {
-  ReadOp op = pool_->NewRead();
-  op.Xattrs().Omap(keys);
-  ObjectRead read = co_await pool_->Read(object_, std::move(op));
-  CO_ASSIGN_OR_RETURN(PartitionState state, StateOf(read, object_));
-  if (values != nullptr) *values = std::move(read.omap);
-  co_return state;
+  while (true) {
+    ReadOp op = pool_->NewRead();
+    op.Xattrs().Omap(keys);
+    ObjectRead read = co_await pool_->Read(object_, std::move(op));
+    CO_ASSIGN_OR_RETURN(PartitionState state, StateOf(read, object_));
+    if (values == nullptr || !state.exists) co_return state;
+    std::map<std::string, std::optional<std::string>> found;
+    const absl::Status status =
+        co_await FindRows(pool_, object_, state.shards, keys, std::move(read.omap), &found);
+    if (absl::IsAborted(status)) continue;
+    if (!status.ok()) co_return status;
+    for (auto& [key, value] : found) {
+      if (value) values->emplace(key, *std::move(value));
+    }
+    co_return state;
+  }
 }
 
 Task<bool> Partition::Work() {
@@ -193,12 +141,9 @@ Task<bool> Partition::RunBatch(std::vector<Posted> batch) {
     }
     if (!state) {
       known = {};
-      std::set<std::string> keys;
-      const int result = co_await ReadState(keys, &known);
-      if (result < 0) {
-        end_all(result == -EBADMSG
-                    ? absl::DataLossError(absl::StrCat("object `", object_, "`: its attributes are damaged"))
-                    : ToStatus(result, object_));
+      const absl::Status status = co_await ReadState();
+      if (!status.ok()) {
+        end_all(status);
         co_return false;
       }
       fresh = true;
@@ -213,14 +158,14 @@ Task<bool> Partition::RunBatch(std::vector<Posted> batch) {
         end_all(absl::InternalError("a step asks for what it has"));
         co_return false;
       }
-      int result = -ECANCELED;
-      if (!draft.wants_fresh_) result = co_await ReadWanted(draft, &known);
-      if (result == -ECANCELED) {
+      absl::Status status = absl::AbortedError("a fresh state is wanted");
+      if (!draft.wants_fresh_) status = co_await ReadWanted(draft, &known);
+      if (absl::IsAborted(status)) {
         absl::MutexLock lock(&mutex_);
         state_.reset();
         ++epoch_;
-      } else if (result < 0) {
-        end_all(ToStatus(result, object_));
+      } else if (!status.ok()) {
+        end_all(status);
         co_return false;
       }
       continue;
@@ -232,7 +177,7 @@ Task<bool> Partition::RunBatch(std::vector<Posted> batch) {
 
     const bool frees = std::all_of(batch.begin(), batch.end(), [](const Posted& p) { return p.step.frees; });
     draft.state_.seq = Next(state->seq);
-    WriteOp op = Compose(draft, *state);
+    WriteOp op = Compose(*state, &draft);
     const int result = co_await pool_->Write(object_, std::move(op), frees);
     if (result == 0) {
       {
@@ -241,6 +186,7 @@ Task<bool> Partition::RunBatch(std::vector<Posted> batch) {
         state_us_ = Clock::System()->MonotonicMicros();
         if (batch.front().step.ends_epoch) ++epoch_;
       }
+      if (written_) written_(draft.state_);
       end_all(absl::OkStatus());
       co_return true;
     }
@@ -273,85 +219,85 @@ Task<bool> Partition::RunBatch(std::vector<Posted> batch) {
   }
 }
 
-Task<int> Partition::ReadState(const std::set<std::string>& keys, Draft::Known* known) {
+Task<absl::Status> Partition::ReadState() {
   ReadOp op = pool_->NewRead();
-  op.Xattrs().Omap({keys.begin(), keys.end()});
+  op.Xattrs();
   const ObjectRead read = co_await pool_->Read(object_, std::move(op));
-  absl::StatusOr<PartitionState> state = StateOf(read, object_);
-  if (!state.ok()) co_return absl::IsDataLoss(state.status()) ? -EBADMSG : read.result;
-  for (const std::string& key : keys) {
-    const auto it = read.omap.find(key);
-    known->values[key] = it == read.omap.end() ? std::nullopt : std::make_optional(it->second);
-  }
+  CO_ASSIGN_OR_RETURN(PartitionState state, StateOf(read, object_));
   absl::MutexLock lock(&mutex_);
-  state_ = *std::move(state);
+  state_ = std::move(state);
   state_us_ = Clock::System()->MonotonicMicros();
   ++epoch_;
-  co_return 0;
+  co_return absl::OkStatus();
 }
 
-Task<int> Partition::ReadWanted(const Draft& draft, Draft::Known* known) {
+Task<absl::Status> Partition::ReadWanted(const Draft& draft, Draft::Known* known) {
   // (The guard is that of the state which the steps have seen.)
-  std::string seq;
-  bool exists;
+  PartitionState state;
   {
     absl::MutexLock lock(&mutex_);
-    seq = state_->seq;
-    exists = state_->exists;
+    state = *state_;
   }
-  if (!exists) {
+  if (!state.exists) {
     for (const std::string& key : draft.wanted_) known->values[key] = std::nullopt;
     known->prefixes.insert(draft.wanted_prefixes_.begin(), draft.wanted_prefixes_.end());
-    co_return 0;
+    co_return absl::OkStatus();
   }
   if (!draft.wanted_.empty()) {
+    std::vector<std::string> keys(draft.wanted_.begin(), draft.wanted_.end());
     ReadOp op = pool_->NewRead();
-    op.CompareXattr(kSeq, seq).Omap({draft.wanted_.begin(), draft.wanted_.end()});
+    op.CompareXattr(kSeq, state.seq).Omap(keys);
     ObjectRead read = co_await pool_->Read(object_, std::move(op));
-    if (read.result == -ENOENT) co_return -ECANCELED;
-    if (read.result < 0) co_return read.result;
-    for (const std::string& key : draft.wanted_) {
-      const auto it = read.omap.find(key);
-      known->values[key] = it == read.omap.end() ? std::nullopt : std::make_optional(std::move(it->second));
-    }
+    if (read.result < 0) co_return ToStatus(read.result == -ENOENT ? -ECANCELED : read.result, object_);
+    CO_RETURN_IF_ERROR(co_await FindRows(pool_, object_, state.shards, std::move(keys), std::move(read.omap),
+                                         &known->values));
   }
   for (const std::string& prefix : draft.wanted_prefixes_) {
-    std::string after = prefix;
+    RowScan scan(pool_, object_, prefix, EndOf(prefix));
+    scan.While(state.seq);
+    Rows rows;
     bool more = true;
     while (more) {
-      ReadOp op = pool_->NewRead();
-      op.CompareXattr(kSeq, seq).OmapAfter(after, prefix, kRowsAtOnce);
-      ObjectRead read = co_await pool_->Read(object_, std::move(op));
-      if (read.result == -ENOENT) co_return -ECANCELED;
-      if (read.result < 0) co_return read.result;
-      more = read.more && !read.rows.empty();
-      if (more) after = read.rows.back().first;
-      for (auto& [key, value] : read.rows) known->values[key] = std::move(value);
+      CO_ASSIGN_OR_RETURN(more, co_await scan.Next(&rows));
+      for (auto& [key, value] : rows) known->values[key] = std::move(value);
     }
     known->prefixes.insert(prefix);
   }
-  co_return 0;
+  co_return absl::OkStatus();
 }
 
-WriteOp Partition::Compose(const Draft& draft, const PartitionState& before) const {
+WriteOp Partition::Compose(const PartitionState& before, Draft* draft) const {
+  PartitionState& state = draft->state_;
   WriteOp op = pool_->NewWrite();
   if (before.exists) {
     op.CompareXattr(kSeq, before.seq);
-    if (draft.removed_ && !draft.state_.exists) {
+    if (draft->removed_ && !state.exists) {
       op.Remove();
       return op;
     }
   } else {
     op.Create(/*exclusive=*/true);
   }
-  op.SetXattr(kSeq, draft.state_.seq);
-  op.SetXattr(kHead, draft.state_.head.SerializeAsString());
-  op.SetXattr(kTail, draft.state_.tail.SerializeAsString());
   Rows rows;
-  std::vector<std::string> erased;
-  for (const auto& [key, value] : draft.changes_) {
-    if (value) rows.emplace_back(key, *value);
-    if (!value && before.exists) erased.push_back(key);
+  std::vector<std::string> erased(draft->dropped_.begin(), draft->dropped_.end());
+  uint64_t own_rows = state.tail.own_rows();
+  for (const auto& [key, value] : draft->changes_) {
+    if (value) {
+      rows.emplace_back(key, ToRow(key, *value));
+    } else if (LeavesTombstone(state.shards, key)) {
+      rows.emplace_back(key, kTombstone);
+    } else {
+      if (before.exists) erased.push_back(key);
+      continue;
+    }
+    if (Spills(key)) ++own_rows;
+  }
+  state.tail.set_own_rows(own_rows);
+  op.SetXattr(kSeq, state.seq);
+  op.SetXattr(kHead, state.head.SerializeAsString());
+  op.SetXattr(kTail, state.tail.SerializeAsString());
+  if (state.shards != before.shards) {
+    op.SetXattr(kShardsXattr, state.shards ? state.shards->SerializeAsString() : "");
   }
   op.EraseOmap(erased);
   op.SetOmap(rows);

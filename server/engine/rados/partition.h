@@ -25,72 +25,13 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
-#include "restante/stored/v1/cluster.pb.h"
 #include "server/base/task.h"
 #include "server/engine/engine.h"
 #include "server/engine/rados/cluster.h"
-#include "server/engine/rados/keys.h"
+#include "server/engine/rados/draft.h"
 #include "server/engine/rados/later.h"
 
 namespace restante::rados {
-
-namespace stored = ::restante::stored::v1;
-
-// What a partition is, but for its keys.
-struct PartitionState {
-  bool exists = false;
-  std::string seq;  // As the guard compares it.
-  stored::Head head;
-  stored::PartitionTail tail;
-};
-
-// What a step sees, and changes. Keys are those of the cluster (keys.h).
-class Draft {
- public:
-  PartitionId partition() const { return partition_; }
-  PartitionState& state() { return state_; }
-  // Read since the step was posted: a refusal may be founded on it.
-  bool fresh() const { return fresh_; }
-  // Changes whenever the state was read anew: what was true before may not be any more.
-  uint64_t epoch() const { return epoch_; }
-
-  // Whether the key, all keys with a prefix, or a fresh state is known; false: it will be
-  // when the step runs the next time, and this run is to return false.
-  bool Has(const std::string& key);
-  bool HasAll(const std::string& prefix);
-  bool IsFresh();
-
-  // Of a key that is known; null: it does not exist.
-  const std::string* Find(const std::string& key) const;
-  // Ascending; of a prefix that is known.
-  Rows All(const std::string& prefix) const;
-
-  // The state was changed.
-  void Touch() { touched_ = true; }
-  void Put(const std::string& key, std::string value);
-  void Erase(const std::string& key);
-  // The whole partition goes.
-  void Remove();
-
- private:
-  friend class Partition;
-  struct Known {
-    std::map<std::string, std::optional<std::string>> values;
-    std::set<std::string> prefixes;
-  };
-  Draft(PartitionId partition, const PartitionState& state, const Known& known, bool fresh, uint64_t epoch)
-      : partition_(partition), state_(state), known_(known), fresh_(fresh), epoch_(epoch) {}
-
-  const PartitionId partition_;
-  PartitionState state_;
-  const Known& known_;
-  const bool fresh_;
-  const uint64_t epoch_;
-  bool touched_ = false, removed_ = false;
-  std::map<std::string, std::optional<std::string>> changes_;
-  std::set<std::string> wanted_, wanted_prefixes_;
-  bool wants_fresh_ = false;
-};
 
 struct Step {
   // False: something is not known yet; nothing was changed in this run.
@@ -103,14 +44,16 @@ struct Step {
 
 class Partition : public std::enable_shared_from_this<Partition> {
  public:
-  Partition(PartitionId id, Pool* pool, Later* later);
+  // `written` is called after each write, with what it has made of the state; before any
+  // of its steps is told.
+  Partition(PartitionId id, Pool* pool, Later* later, std::function<void(const PartitionState&)> written);
 
   // Runs the step after those that were posted before. `done`: its change is durable, or
-  // it made none; or nothing of it was done (kUnavailable, kResourceExhausted).
+  // it made none; or nothing of it was done (kUnavailable, kResourceExhausted, kDataLoss).
   void Post(Step step, absl::AnyInvocable<void(absl::Status)> done);
   Await<absl::Status> Post(Step step);
 
-  // The state as it is in the cluster now, and the keys of a read.
+  // The state as it is in the cluster now, and those of the keys that there are.
   Task<absl::StatusOr<PartitionState>> Read(std::vector<std::string> keys,
                                             std::map<std::string, std::string>* values);
   // The last state that is known here, and when that was (monotonic); nullopt: none is.
@@ -131,15 +74,16 @@ class Partition : public std::enable_shared_from_this<Partition> {
   Task<bool> Work();
   // Runs one batch until all of it is decided.
   Task<bool> RunBatch(std::vector<Posted> batch);
-  // Reads what `draft` lacks. 0, or a negative errno; ECANCELED: the state was another.
-  Task<int> ReadWanted(const Draft& draft, Draft::Known* known);
-  Task<int> ReadState(const std::set<std::string>& keys, Draft::Known* known);
-  WriteOp Compose(const Draft& draft, const PartitionState& before) const;
+  Task<absl::Status> ReadState();
+  // Reads what `draft` lacks. kAborted: the state was another.
+  Task<absl::Status> ReadWanted(const Draft& draft, Draft::Known* known);
+  WriteOp Compose(const PartitionState& before, Draft* draft) const;
 
   const PartitionId id_;
   const std::string object_;
   Pool* const pool_;
   Later* const later_;
+  const std::function<void(const PartitionState&)> written_;
   std::atomic<uint64_t> conflicts_{0};
 
   mutable absl::Mutex mutex_;

@@ -89,7 +89,9 @@ std::shared_ptr<Partition> RadosEngine::PartitionOf(PartitionId id) {
   absl::MutexLock lock(&partitions_mutex_);
   std::shared_ptr<Partition>& partition = partitions_[id];
   if (partition) return partition;
-  partition = std::make_shared<Partition>(id, index_.get(), later_.get());
+  partition = std::make_shared<Partition>(id, index_.get(), later_.get(), [this, id](const auto& state) {
+    if (state.tail.own_rows() > options_.spill_rows) SpillLater(id);
+  });
   std::shared_ptr<Partition> result = partition;
   if (partitions_.size() > kRememberedPartitions) {
     // Whoever still refers to one keeps it; two at a time would only meet at the guard.
@@ -127,6 +129,7 @@ std::map<std::string, uint64_t> RadosEngine::Figures() {
   return {{"open_transactions", transactions_.size()},
           {"incarnation", incarnation_},
           {"runs_swept", runs_swept_},
+          {"spills", spills_},
           {"hints_told", hints_ ? hints_->told() : 0},
           {"hints_heard", hints_ ? hints_->heard() : 0},
           {"hint_watches", hints_ ? hints_->watches() : 0},

@@ -38,6 +38,12 @@ struct Options {
   uint64_t retry_window_seconds = engine::kRetryWindowSeconds;
   uint64_t event_retention_seconds = engine::kEventRetentionSeconds;
 
+  // From so many rows of entries and counts on those of a partition spill into shards, of
+  // so many rows at most; shards that are replaced are kept so long for slow readers.
+  uint64_t spill_rows = 20'000;
+  uint64_t shard_rows = 10'000;
+  absl::Duration gone_shards_kept = absl::Minutes(10);
+
   // How often the life sign is raised; after three times as long without success this
   // store promises nothing; after six without a change others take it for dead.
   absl::Duration life_interval = absl::Seconds(5);
