@@ -35,7 +35,10 @@ ChildStore::ChildStore(const Options& options) {
   ::posix_spawn_file_actions_adddup2(&actions, out[1], STDOUT_FILENO);
   std::string program = RADOS_STORE_CHILD, conf = options.ceph_conf, name_space = options.name_space;
   std::string life = absl::StrCat(absl::ToInt64Milliseconds(options.life_interval));
-  std::array<char*, 5> arguments = {program.data(), conf.data(), name_space.data(), life.data(), nullptr};
+  std::string spill = absl::StrCat(options.spill_rows), shard = absl::StrCat(options.shard_rows);
+  std::string kept = absl::StrCat(absl::ToInt64Milliseconds(options.gone_shards_kept));
+  std::array<char*, 8> arguments = {program.data(), conf.data(),  name_space.data(), life.data(),
+                                    spill.data(),   shard.data(), kept.data(),       nullptr};
   if (::posix_spawn(&pid_, program.c_str(), &actions, nullptr, arguments.data(), environ) != 0) {
     Die(RADOS_STORE_CHILD);
   }

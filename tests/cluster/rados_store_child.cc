@@ -9,8 +9,10 @@
 //   expunge MAILBOX UID
 //   copy MAILBOX UID MAILBOX
 //   mailbox DOMAIN            makes one
+//   erase MAILBOX             ends one, with all that it has
+//   put MAILBOX ROW           a row that is no message; answers when the step was met
 //
-// Usage: rados_store_child CONF NAMESPACE LIFE_MS
+// Usage: rados_store_child CONF NAMESPACE LIFE_MS SPILL_ROWS SHARD_ROWS GONE_SHARDS_KEPT_MS
 #include <signal.h>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -51,6 +53,15 @@ class Trap {
     ::kill(::getpid(), signal_);
     // It is not said when a signal arrives; until then nobody gets past a step.
     ::usleep(100'000);
+  }
+  void AwaitMet() {
+    while (true) {
+      {
+        const std::lock_guard lock(mutex_);
+        if (step_.empty()) return;
+      }
+      ::usleep(10'000);
+    }
   }
 
  private:
@@ -98,6 +109,15 @@ std::string Do(Store& store, Trap& trap, std::istringstream words) {
   }
   if (verb == "expunge") return engine::Describe(store.Expunge(numbers.at(0), numbers.at(1)));
   if (verb == "copy") return Copy(store, numbers.at(0), numbers.at(1), numbers.at(2));
+  if (verb == "erase") {
+    return engine::Describe(store.ErasePartition(engine::PartitionId::Mailbox(numbers.at(0))));
+  }
+  if (verb == "put") {
+    const absl::Status put =
+        store.Put(engine::PartitionId::Mailbox(numbers.at(0)), {{RowKey(numbers.at(1)), kChildsRow}});
+    trap.AwaitMet();
+    return engine::Describe(put);
+  }
   if (verb == "mailbox") return absl::StrCat(store.CreateMailbox(numbers.at(0)));
   return absl::StrCat("what is `", verb, "`?");
 }
@@ -108,6 +128,9 @@ int Main(char** arguments) {
   Trap trap;
   Options options = OptionsOf(arguments[1], arguments[2]);
   options.life_interval = absl::Milliseconds(std::stoi(arguments[3]));
+  options.spill_rows = std::stoull(arguments[4]);
+  options.shard_rows = std::stoull(arguments[5]);
+  options.gone_shards_kept = absl::Milliseconds(std::stoi(arguments[6]));
   options.at = [&trap](absl::string_view step) { trap.At(step); };
   Store store(std::move(options));
   Say("open");
@@ -118,4 +141,4 @@ int Main(char** arguments) {
 }  // namespace
 }  // namespace restante::rados
 
-int main(int count, char** arguments) { return count == 4 ? restante::rados::Main(arguments) : 2; }
+int main(int count, char** arguments) { return count == 7 ? restante::rados::Main(arguments) : 2; }
