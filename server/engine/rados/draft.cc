@@ -4,13 +4,25 @@
 
 namespace restante::rados {
 
-bool Draft::Has(const std::string& key) {
-  if (changes_.count(key) > 0 || known_.values.count(key) > 0) return true;
+bool Draft::IsKnown(const std::string& key) const {
+  if (changes_.count(key) > 0 || known_.values.count(key) > 0 || expected_none_.count(key) > 0) return true;
   for (const std::string& prefix : known_.prefixes) {
     if (absl::StartsWith(key, prefix)) return true;
   }
+  return false;
+}
+
+bool Draft::Has(const std::string& key) {
+  if (IsKnown(key)) return true;
   wanted_.insert(key);
   return false;
+}
+
+bool Draft::ExpectNone(const std::string& key) {
+  // (What a shard has the write does not see.)
+  if (!expects_ || !state_.exists || RangeOf(state_.shards, key).shard != nullptr) return Has(key);
+  if (!IsKnown(key)) expected_none_.insert(key);
+  return true;
 }
 
 bool Draft::HasAll(const std::string& prefix) {

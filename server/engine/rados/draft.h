@@ -41,6 +41,9 @@ class Draft {
   bool Has(const std::string& key);
   bool HasAll(const std::string& prefix);
   bool IsFresh();
+  // As Has, of a key that is hardly ever there: it counts as known, and as not there, and
+  // the write proves that.
+  bool ExpectNone(const std::string& key);
 
   // Of a key that is known; null: it does not exist.
   const std::string* Find(const std::string& key) const;
@@ -63,17 +66,27 @@ class Draft {
     std::map<std::string, std::optional<std::string>> values;
     std::set<std::string> prefixes;
   };
-  Draft(PartitionId partition, const PartitionState& state, const Known& known, bool fresh, uint64_t epoch)
-      : partition_(partition), state_(state), known_(known), fresh_(fresh), epoch_(epoch) {}
+  Draft(PartitionId partition, const PartitionState& state, const Known& known, bool fresh, bool expects,
+        uint64_t epoch)
+      : partition_(partition),
+        state_(state),
+        known_(known),
+        fresh_(fresh),
+        expects_(expects),
+        epoch_(epoch) {}
+
+  bool IsKnown(const std::string& key) const;
 
   const PartitionId partition_;
   PartitionState state_;
   const Known& known_;
   const bool fresh_;
+  const bool expects_;  // Else ExpectNone is Has: it was wrong before.
   const uint64_t epoch_;
   bool touched_ = false, removed_ = false;
   std::map<std::string, std::optional<std::string>> changes_;
   std::set<std::string> dropped_;
+  std::set<std::string> expected_none_;
   std::set<std::string> wanted_, wanted_prefixes_;
   bool wants_fresh_ = false;
 };

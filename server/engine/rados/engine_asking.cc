@@ -91,7 +91,7 @@ bool RadosEngine::RunAsking(Asking& asking, Draft& draft) {
   std::string own_key;
   if (asking.transaction) {
     own_key = ReservationKey(*asking.transaction);
-    if (!draft.Has(own_key)) return false;
+    if (!(asking.first ? draft.ExpectNone(own_key) : draft.Has(own_key))) return false;
     if (const std::string* value = draft.Find(own_key)) {
       if (!own.ParseFromString(*value)) {
         asking.status =

@@ -22,6 +22,7 @@ struct RadosEngine::Asking {
   bool exempt = false, firm = false;
   bool grace = false;
   bool another_message = true, another_delivery = true;
+  bool first = false;         // The transaction holds nothing there, as far as is known here.
   bool confirming = false;    // What is held stays as it is, and is firm.
   bool only_growing = false;  // Where nothing is held nothing is asked.
   std::optional<stored::DomainHead> domain;

@@ -259,22 +259,24 @@ bool RadosEngine::RunRollForward(const TransactionId& id, const stored::Outcome&
   const std::string& retry_key = outcome.receipt().retry_key();
   const std::string open_receipt_key = retry_key.empty() ? "" : PortKey(engine::OpenReceiptKey(retry_key));
   const std::string reference_key = ReferenceKey(BodyId{outcome.body()});
-  bool known = true;
-  for (const std::string& key : {placed_key, reservation_key, reference_key}) known &= draft.Has(key);
-  if (!retry_key.empty()) known &= draft.Has(open_receipt_key);
-  if (!known) return false;
-
-  if (const std::string* value = draft.Find(placed_key)) {
-    placing->is_placed = placing->placed.ParseFromString(*value);
-    return true;
-  }
-  // Neither placed nor reserved: the mailbox is another one's since, or going.
+  if (!draft.Has(reservation_key)) return false;
   stored::Reservation reservation;
   const std::string* const reserved = draft.Find(reservation_key);
   if (reserved == nullptr || !reservation.ParseFromString(*reserved) ||
       reservation.attempt() != outcome.attempt()) {
+    if (!draft.Has(placed_key)) return false;
+    if (const std::string* value = draft.Find(placed_key)) {
+      placing->is_placed = placing->placed.ParseFromString(*value);
+      return true;
+    }
+    // Neither placed nor reserved: the mailbox is another one's since, or going.
     return draft.IsFresh();
   }
+  // (Where it is reserved it is not placed: both change in one write.) The text is hardly
+  // ever here by another entry, nor the message by an earlier delivery.
+  bool known = draft.ExpectNone(reference_key);
+  if (!retry_key.empty()) known &= draft.ExpectNone(open_receipt_key);
+  if (!known) return false;
 
   std::optional<engine::Placed> before;
   if (!retry_key.empty()) {

@@ -68,6 +68,7 @@ Task<absl::StatusOr<ReserveResult>> RadosEngine::ReserveTask(TransactionId id, u
     const auto it = transactions_.find(id);
     if (it == transactions_.end() || it->second.committing) co_return NotOpen(id);
     asking->attempt = it->second.attempt;
+    asking->first = it->second.holds.count(mailbox) == 0;
   }
   absl::StatusOr<ReserveResult> result = co_await Ask(asking);
   options_.at("reserved");

@@ -48,7 +48,7 @@ struct RadosEngine::Updating {
   int64_t left_octets = 0;  // and that its former domain has less.
   std::vector<TransactionId> lost;
   std::vector<std::string> written;  // Keys that it writes or erases.
-  Shards shards;  // Of the partition that was erased.
+  Shards shards;                     // Of the partition that was erased.
 };
 
 void RadosEngine::Update(PartitionId partition, std::vector<std::string> keys, engine::UpdateFn fn,

@@ -125,8 +125,8 @@ Task<bool> Partition::Work() {
 }
 
 Task<bool> Partition::RunBatch(std::vector<Posted> batch) {
-  Draft::Known known;
-  bool fresh = false;
+  Draft::Known known = {.values = reservations_, .prefixes = {}};
+  bool fresh = false, expects = true;
   int conflicts = 0;
   const auto end_all = [&](const absl::Status& status) {
     for (Posted& posted : batch) std::move(posted.done)(status);
@@ -141,6 +141,7 @@ Task<bool> Partition::RunBatch(std::vector<Posted> batch) {
     }
     if (!state) {
       known = {};
+      reservations_.clear();
       const absl::Status status = co_await ReadState();
       if (!status.ok()) {
         end_all(status);
@@ -150,7 +151,7 @@ Task<bool> Partition::RunBatch(std::vector<Posted> batch) {
       continue;
     }
 
-    Draft draft(id_, *state, known, fresh, epoch);
+    Draft draft(id_, *state, known, fresh, expects, epoch);
     bool again = false;
     for (Posted& posted : batch) again |= !posted.step.run(draft);
     if (again) {
@@ -171,6 +172,11 @@ Task<bool> Partition::RunBatch(std::vector<Posted> batch) {
       continue;
     }
     if (!draft.touched_) {
+      if (!draft.expected_none_.empty()) {
+        // No write proves it.
+        expects = false;
+        continue;
+      }
       end_all(absl::OkStatus());
       co_return true;
     }
@@ -186,6 +192,7 @@ Task<bool> Partition::RunBatch(std::vector<Posted> batch) {
         state_us_ = Clock::System()->MonotonicMicros();
         if (batch.front().step.ends_epoch) ++epoch_;
       }
+      Keep(draft);
       if (written_) written_(draft.state_);
       end_all(absl::OkStatus());
       co_return true;
@@ -197,6 +204,7 @@ Task<bool> Partition::RunBatch(std::vector<Posted> batch) {
     }
     if (result == -ECANCELED || result == -EEXIST || result == -ENOENT) {
       ++conflicts_;
+      expects = false;
       if (++conflicts > kConflictsWithoutPause) co_await later_->Sleep(RandomPause());
       continue;
     }
@@ -216,6 +224,15 @@ Task<bool> Partition::RunBatch(std::vector<Posted> batch) {
     }
     end_all(status);
     co_return false;
+  }
+}
+
+void Partition::Keep(const Draft& draft) {
+  if (draft.removed_) reservations_.clear();
+  for (auto it = draft.changes_.lower_bound(kReservationPrefix);
+       it != draft.changes_.end() && absl::StartsWith(it->first, kReservationPrefix); ++it) {
+    if (it->second) reservations_[it->first] = it->second;
+    if (!it->second) reservations_.erase(it->first);
   }
 }
 
@@ -271,6 +288,7 @@ WriteOp Partition::Compose(const PartitionState& before, Draft* draft) const {
   WriteOp op = pool_->NewWrite();
   if (before.exists) {
     op.CompareXattr(kSeq, before.seq);
+    for (const std::string& key : draft->expected_none_) op.CompareOmap(key, "");
     if (draft->removed_ && !state.exists) {
       op.Remove();
       return op;

@@ -78,6 +78,8 @@ class Partition : public std::enable_shared_from_this<Partition> {
   // Reads what `draft` lacks. kAborted: the state was another.
   Task<absl::Status> ReadWanted(const Draft& draft, Draft::Known* known);
   WriteOp Compose(const PartitionState& before, Draft* draft) const;
+  // What a write has made of reservations.
+  void Keep(const Draft& draft);
 
   const PartitionId id_;
   const std::string object_;
@@ -85,6 +87,9 @@ class Partition : public std::enable_shared_from_this<Partition> {
   Later* const later_;
   const std::function<void(const PartitionState&)> written_;
   std::atomic<uint64_t> conflicts_{0};
+  // Rows that this store has written and not erased, while nobody else has written: of
+  // transactions that are open. Only the worker uses it.
+  std::map<std::string, std::optional<std::string>> reservations_;
 
   mutable absl::Mutex mutex_;
   std::deque<Posted> queue_ ABSL_GUARDED_BY(mutex_);
