@@ -25,6 +25,10 @@ class PassingEngine : public engine::Engine {
             Done<absl::StatusOr<engine::ReadResult>> done) override {
     current()->Read(partition, std::move(keys), std::move(done));
   }
+  void ReadRecent(PartitionId partition, std::vector<std::string> keys,
+                  Done<absl::StatusOr<engine::ReadResult>> done) override {
+    current()->ReadRecent(partition, std::move(keys), std::move(done));
+  }
   void Scan(PartitionId partition, std::string from, std::string to, size_t limit,
             Done<absl::StatusOr<engine::ScanPage>> done) override {
     current()->Scan(partition, std::move(from), std::move(to), limit, std::move(done));
@@ -73,6 +77,12 @@ class PassingEngine : public engine::Engine {
   void Backup(engine::BackupOptions options, engine::UpkeepReport report,
               Done<absl::StatusOr<engine::BackupSummary>> done) override {
     current()->Backup(std::move(options), std::move(report), std::move(done));
+  }
+  void SettleDead(engine::SettleReport report, Done<absl::Status> done) override {
+    current()->SettleDead(std::move(report), std::move(done));
+  }
+  void SweepOrphans(engine::SweepReport report, Done<absl::Status> done) override {
+    current()->SweepOrphans(std::move(report), std::move(done));
   }
   std::map<std::string, uint64_t> Figures() override { return current()->Figures(); }
   std::map<std::string, Histogram::Values> Histograms() override { return current()->Histograms(); }
