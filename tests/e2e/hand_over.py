@@ -163,7 +163,7 @@ def check_away_and_back(mta, service, at_rcpt, victims=("store", "front end")):
         else:
             assert stored and stored.startswith("250 "), (replies, stored)
             mta.flush()
-            assert mta.queued() == 1
+            harness.poll(lambda: mta.queued() == 1, "the MTA to keep the mail")
         service.start_again(which)
         if at_rcpt:
             harness.poll(lambda: (send(mta.address, [ALICE], letter(keys[-1]))[1] or "").startswith("250 "),

@@ -79,7 +79,8 @@ class Postfix:
         return [json.loads(line) for line in self.command("postqueue", "-j").splitlines()]
 
     def queued(self):
-        return len(self.queue())
+        """How many messages wait. (One that moves from one queue to another is told twice.)"""
+        return len({message["queue_id"] for message in self.queue()})
 
     def flush(self):
         self.command("postqueue", "-f")
