@@ -120,6 +120,8 @@ bool RadosEngine::RunAsking(Asking& asking, Draft& draft) {
     return true;
   }
   if (asking.only_growing && (!has_own || own.bytes() >= asking.bytes)) {
+    // What is held is known from this store's own writes, and no write proves it here.
+    if (!draft.IsFresh()) return false;
     asking.result = engine::Granted{own.bytes()};
     return true;
   }
