@@ -12,11 +12,14 @@
 #include "server/engine/commit_entry.h"
 #include "server/engine/moving/asking.h"
 #include "server/engine/moving/key_walk.h"
+#include "server/engine/moving/parallel.h"
 
 namespace restante::moving {
 namespace {
 
 constexpr uint64_t kPiece = uint64_t{1} << 20;
+constexpr size_t kPairs = 256;
+constexpr int kPairsAtOnce = 8;
 constexpr size_t kReceiptsAtOnce = 1000, kEventsAtOnce = 1000;
 // Receipts that expire within this many seconds are not compared.
 constexpr uint64_t kSlackSeconds = 3600;
@@ -72,6 +75,17 @@ absl::Status Comparison::CompareBodies(BodyId one, BodyId other, uint64_t size) 
   return absl::OkStatus();
 }
 
+absl::Status Comparison::CompareBodies(std::vector<Pair>& pairs, bool may_be_gone) {
+  const absl::Status compared = ForEach(pairs.size(), kPairsAtOnce, [&](size_t i) -> absl::Status {
+    const absl::Status same = CompareBodies(pairs[i].one, pairs[i].other, pairs[i].size);
+    ++texts_;
+    if (may_be_gone && absl::IsNotFound(same)) return absl::OkStatus();
+    return Annotate(same, pairs[i].name);
+  });
+  pairs.clear();
+  return compared;
+}
+
 absl::Status Comparison::Compare(PartitionId partition, uint64_t from_uid) {
   const bool mailbox = partition.kind == PartitionId::Kind::kMailbox;
   ASSIGN_OR_RETURN(const engine::ReadResult one, Read(from_, partition));
@@ -80,40 +94,44 @@ absl::Status Comparison::Compare(PartitionId partition, uint64_t from_uid) {
   if (!one.head || !other.head || one.head->SerializeAsString() != other.head->SerializeAsString()) {
     return absl::DataLossError(absl::StrCat(NameOf(partition), ": its head differs"));
   }
-  std::set<std::pair<uint64_t, uint64_t>> compared;
-  return WalkKeys(from_, to_, partition, UINT64_MAX,
-                  [&](const std::string& key, const std::string* value, const std::string* copy) {
-                    const std::optional<uint64_t> uid = mailbox ? engine::EntryUid(key) : std::nullopt;
-                    const std::string name =
-                        absl::StrCat(NameOf(partition), uid ? absl::StrCat(", UID ", *uid)
-                                                            : absl::StrCat(", key ", absl::CHexEscape(key)));
-                    if (value == nullptr || copy == nullptr) {
-                      return absl::DataLossError(absl::StrCat(name, ": is only in the store that is moved ",
-                                                              value != nullptr ? "from" : "to"));
-                    }
-                    if (!uid) {
-                      return *value == *copy ? absl::OkStatus()
-                                             : absl::DataLossError(absl::StrCat(name, ": differs"));
-                    }
-                    stored::Entry a, b;
-                    if (!a.ParseFromString(*value) || !b.ParseFromString(*copy)) {
-                      return absl::DataLossError(absl::StrCat(name, ": a damaged entry"));
-                    }
-                    const uint64_t body = b.body();
-                    b.set_body(a.body());
-                    if (a.SerializeAsString() != b.SerializeAsString()) {
-                      return absl::DataLossError(absl::StrCat(name, ": differs"));
-                    }
-                    ++messages_;
-                    passed_octets_ += a.size();
-                    if (a.uid() < from_uid || !compared.emplace(a.body(), body).second)
-                      return absl::OkStatus();
-                    return Annotate(CompareBodies(BodyId{a.body()}, BodyId{body}, a.size()), name);
-                  });
+  std::set<std::pair<uint64_t, uint64_t>> seen;
+  std::vector<Pair> pairs;
+  const absl::Status walked = WalkKeys(
+      from_, to_, partition, UINT64_MAX,
+      [&](const std::string& key, const std::string* value, const std::string* copy) {
+        const std::optional<uint64_t> uid = mailbox ? engine::EntryUid(key) : std::nullopt;
+        const std::string name =
+            absl::StrCat(NameOf(partition),
+                         uid ? absl::StrCat(", UID ", *uid) : absl::StrCat(", key ", absl::CHexEscape(key)));
+        if (value == nullptr || copy == nullptr) {
+          return absl::DataLossError(
+              absl::StrCat(name, ": is only in the store that is moved ", value != nullptr ? "from" : "to"));
+        }
+        if (!uid) {
+          return *value == *copy ? absl::OkStatus() : absl::DataLossError(absl::StrCat(name, ": differs"));
+        }
+        stored::Entry a, b;
+        if (!a.ParseFromString(*value) || !b.ParseFromString(*copy)) {
+          return absl::DataLossError(absl::StrCat(name, ": a damaged entry"));
+        }
+        const uint64_t body = b.body();
+        b.set_body(a.body());
+        if (a.SerializeAsString() != b.SerializeAsString()) {
+          return absl::DataLossError(absl::StrCat(name, ": differs"));
+        }
+        ++messages_;
+        passed_octets_ += a.size();
+        if (a.uid() >= from_uid && seen.emplace(a.body(), body).second) {
+          pairs.push_back({name, BodyId{a.body()}, BodyId{body}, a.size()});
+        }
+        return pairs.size() < kPairs ? absl::OkStatus() : CompareBodies(pairs, false);
+      });
+  return walked.ok() ? CompareBodies(pairs, false) : walked;
 }
 
 absl::Status Comparison::CompareTexts(PartitionId mailbox, uint64_t from_uid, uint64_t until_uid) {
-  return WalkKeys(
+  std::vector<Pair> pairs;
+  const absl::Status walked = WalkKeys(
       from_, to_, mailbox, until_uid,
       [&](const std::string& key, const std::string* value, const std::string* copy) -> absl::Status {
         stored::Entry a, b;
@@ -121,11 +139,11 @@ absl::Status Comparison::CompareTexts(PartitionId mailbox, uint64_t from_uid, ui
           return absl::OkStatus();
         }
         if (!a.ParseFromString(*value) || !b.ParseFromString(*copy)) return absl::OkStatus();
-        const absl::Status compared = CompareBodies(BodyId{a.body()}, BodyId{b.body()}, a.size());
-        // (Expunged meanwhile.)
-        if (compared.ok() || absl::IsNotFound(compared)) return absl::OkStatus();
-        return Annotate(compared, absl::StrCat(NameOf(mailbox), ", UID ", a.uid()));
+        pairs.push_back(
+            {absl::StrCat(NameOf(mailbox), ", UID ", a.uid()), BodyId{a.body()}, BodyId{b.body()}, a.size()});
+        return pairs.size() < kPairs ? absl::OkStatus() : CompareBodies(pairs, true);
       });
+  return walked.ok() ? CompareBodies(pairs, true) : walked;
 }
 
 absl::Status Comparison::CompareReceipts() {

@@ -4,6 +4,8 @@
 
 #include <atomic>
 #include <cstdint>
+#include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "server/engine/engine.h"
@@ -28,13 +30,24 @@ class Comparison {
 
   uint64_t passed_octets() const { return passed_octets_; }
   uint64_t messages() const { return messages_; }
+  // Whose octets were compared.
+  uint64_t texts() const { return texts_; }
 
  private:
+  struct Pair {
+    std::string name;
+    engine::BodyId one, other;
+    uint64_t size;
+  };
+
   absl::Status CompareBodies(engine::BodyId one, engine::BodyId other, uint64_t size);
+  // Some at once; none is left in `pairs`. Ones that are gone meanwhile are kNotFound, or
+  // passed over.
+  absl::Status CompareBodies(std::vector<Pair>& pairs, bool may_be_gone);
 
   engine::Engine* const from_;
   engine::Engine* const to_;
-  std::atomic<uint64_t> passed_octets_{0}, messages_{0};
+  std::atomic<uint64_t> passed_octets_{0}, messages_{0}, texts_{0};
 };
 
 }  // namespace restante::moving

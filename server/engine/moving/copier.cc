@@ -8,6 +8,7 @@
 #include "server/base/status_macros.h"
 #include "server/engine/moving/asking.h"
 #include "server/engine/moving/key_walk.h"
+#include "server/engine/moving/parallel.h"
 
 namespace restante::moving {
 namespace {
@@ -18,6 +19,7 @@ constexpr uint64_t kBytesAtOnce = uint64_t{4} << 20;
 constexpr uint64_t kPiece = uint64_t{1} << 20;
 constexpr size_t kKnownBodies = 1'000'000;
 constexpr int kAttempts = 10;
+constexpr int kBodiesAtOnce = 8;
 
 std::string NameOf(PartitionId partition, uint64_t uid) {
   return absl::StrCat("mailbox partition ", partition.number, ", UID ", uid);
@@ -34,17 +36,25 @@ struct Copier::Batch {
     change.head = head;
     // What it crossed was recorded where it was crossed.
     change.unmeasured = true;
+    bytes = 0;
+    shared.clear();
+    bodies.clear();
+    sources.clear();
   }
 
   const PartitionId partition;
   engine::Change change;
-  std::vector<std::unique_ptr<engine::StagedBody>> bodies;
-  // Bodies of `from` that this batch brings, and those that are shared with what is there.
-  std::vector<std::pair<uint64_t, BodyId>> brought;
-  std::vector<uint64_t> shared;
+  // Keys and entries whose bodies have to come along; of so many bytes.
+  std::vector<std::pair<std::string, stored::Entry>> wanted;
   uint64_t bytes = 0;
+  // Bodies of `from` that are shared with what is there.
+  std::vector<uint64_t> shared;
 
-  size_t keys() const { return change.puts.size() + change.erased.size(); }
+  std::vector<std::unique_ptr<engine::StagedBody>> bodies;
+  // Where they come from.
+  std::vector<uint64_t> sources;
+
+  size_t keys() const { return change.puts.size() + change.erased.size() + wanted.size(); }
 };
 
 // --- bodies --------------------------------------------------------------------------
@@ -108,27 +118,43 @@ absl::Status Copier::AddEntry(Batch& batch, const std::string& key, const std::s
     entry.set_body(copy.body());
     std::string now = entry.SerializeAsString();
     if (now != *there) batch.change.puts.emplace_back(key, std::move(now));
-  } else {
-    const uint64_t source = entry.body();
-    std::optional<BodyId> body;
-    for (const auto& [from, to] : batch.brought) {
-      if (from == source) body = to;
-    }
-    if (!body && (body = Known(source))) batch.shared.push_back(source);
-    if (!body) {
-      absl::StatusOr<std::unique_ptr<engine::StagedBody>> staged = CopyBody(entry);
-      // (Expunged since it was listed? The next look at the mailbox finds it gone.)
-      if (!staged.ok()) return Annotate(staged.status(), NameOf(batch.partition, entry.uid()));
-      body = (*staged)->id();
-      batch.brought.emplace_back(source, *body);
-      batch.bytes += entry.size();
-      batch.bodies.push_back(*std::move(staged));
-    }
-    entry.set_body(static_cast<uint64_t>(*body));
+  } else if (const std::optional<BodyId> body = Known(entry.body())) {
+    batch.shared.push_back(entry.body());
     batch.change.added_bodies.push_back(*body);
+    entry.set_body(static_cast<uint64_t>(*body));
     batch.change.puts.emplace_back(key, entry.SerializeAsString());
+  } else {
+    batch.wanted.emplace_back(key, entry);
+    batch.bytes += entry.size();
   }
   passed_octets_ += entry.size();
+  return absl::OkStatus();
+}
+
+absl::Status Copier::BringBodies(Batch& batch) {
+  RETURN_IF_ERROR(AwaitRoom(batch.bytes));
+  // Each once, however many entries name it.
+  absl::flat_hash_map<uint64_t, size_t> places;
+  std::vector<const stored::Entry*> named;
+  for (const auto& [key, entry] : batch.wanted) {
+    if (places.emplace(entry.body(), named.size()).second) named.push_back(&entry);
+  }
+  batch.bodies.resize(named.size());
+  RETURN_IF_ERROR(ForEach(named.size(), kBodiesAtOnce, [&](size_t i) -> absl::Status {
+    absl::StatusOr<std::unique_ptr<engine::StagedBody>> body = CopyBody(*named[i]);
+    // (Expunged since it was listed? The next look at the mailbox finds it gone.)
+    if (!body.ok()) return Annotate(body.status(), NameOf(batch.partition, named[i]->uid()));
+    batch.bodies[i] = *std::move(body);
+    return absl::OkStatus();
+  }));
+  for (const stored::Entry* entry : named) batch.sources.push_back(entry->body());
+  for (auto& [key, entry] : batch.wanted) {
+    const BodyId body = batch.bodies[places[entry.body()]]->id();
+    entry.set_body(static_cast<uint64_t>(body));
+    batch.change.added_bodies.push_back(body);
+    batch.change.puts.emplace_back(std::move(key), entry.SerializeAsString());
+  }
+  batch.wanted.clear();
   return absl::OkStatus();
 }
 
@@ -147,12 +173,15 @@ absl::Status Copier::AwaitRoom(uint64_t bytes) {
 }
 
 absl::Status Copier::Write(Batch& batch) {
-  if (!batch.bodies.empty()) RETURN_IF_ERROR(AwaitRoom(batch.bytes));
+  if (!batch.wanted.empty()) RETURN_IF_ERROR(BringBodies(batch));
+  std::vector<std::pair<uint64_t, BodyId>> brought;
+  for (size_t i = 0; i < batch.bodies.size(); ++i) {
+    brought.emplace_back(batch.sources[i], batch.bodies[i]->id());
+  }
   const engine::Change change = std::move(batch.change);
-  batch.Begin(change.head);
   const absl::Status written = Ask<absl::Status>([&](auto done) {
     to_->UpdateWith(
-        std::exchange(batch.bodies, {}), batch.partition, {},
+        std::move(batch.bodies), batch.partition, {},
         [&change](const engine::View&) -> absl::StatusOr<engine::Verdict> { return change; },
         std::move(done));
   });
@@ -160,10 +189,8 @@ absl::Status Copier::Write(Batch& batch) {
     for (const uint64_t body : batch.shared) Forget(body);
     return written;
   }
-  for (const auto& [from, to] : batch.brought) Know(from, to);
-  batch.brought.clear();
-  batch.shared.clear();
-  batch.bytes = 0;
+  for (const auto& [from, to] : brought) Know(from, to);
+  batch.Begin(change.head);
   wrote_();
   return absl::OkStatus();
 }

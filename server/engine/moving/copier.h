@@ -48,6 +48,7 @@ class Copier {
   absl::Status CopyOnce(engine::PartitionId partition, const engine::stored::Head& head);
   absl::Status AddEntry(Batch& batch, const std::string& key, const std::string& value,
                         const std::string* there);
+  absl::Status BringBodies(Batch& batch);
   // Writes a body of `from` into `to`, where nothing names it yet.
   absl::StatusOr<std::unique_ptr<engine::StagedBody>> CopyBody(const engine::stored::Entry& entry);
   absl::Status Write(Batch& batch);

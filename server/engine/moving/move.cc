@@ -43,11 +43,13 @@ class Mover {
  private:
   absl::Status ForAll(const std::vector<PartitionId>& partitions,
                       absl::FunctionRef<absl::Status(PartitionId)> work) {
-    return ForEach(partitions, options_.width, work, [&](uint64_t done) {
-      if (&partitions == &mailboxes_) progress_.mailboxes = done;
-      progress_.octets = progress_.comparing ? comparison_.passed_octets() : copier_.passed_octets();
-      options_.report(progress_);
-    });
+    return ForEach(
+        partitions.size(), options_.width, [&](size_t i) { return work(partitions[i]); },
+        [&](uint64_t done) {
+          if (&partitions == &mailboxes_) progress_.mailboxes = done;
+          progress_.octets = progress_.comparing ? comparison_.passed_octets() : copier_.passed_octets();
+          options_.report(progress_);
+        });
   }
 
   absl::Status CopyAll() {

@@ -90,20 +90,34 @@ void MovingEngine::Change(Call call) {
   call(engine, here);
 }
 
+void MovingEngine::Pace(absl::AnyInvocable<void()> call) {
+  {
+    absl::MutexLock lock(&mutex_);
+    if (allowed_ && *allowed_ <= 0) {
+      paced_.push_back(std::move(call));
+      return;
+    }
+    if (allowed_) --*allowed_;
+  }
+  call();
+}
+
 void MovingEngine::Ended(const std::vector<PartitionId>& changed) {
   absl::MutexLock lock(&mutex_);
   if (noting_) {
     changes_.partitions.insert(changed.begin(), changed.end());
     changes_.count += changed.size();
   }
+  // (The first was counted when it was let in.)
+  if (allowed_ && changed.size() > 1) *allowed_ -= static_cast<int64_t>(changed.size() - 1);
   --under_way_;
   ended_.Changed();
 }
 
 void MovingEngine::Update(PartitionId partition, std::vector<std::string> keys, engine::UpdateFn fn,
                           Done<absl::Status> done) {
-  Change([this, partition, keys = std::move(keys), fn = std::move(fn), done = std::move(done)](
-             Engine* engine, bool here) mutable {
+  Call update = [this, partition, keys = std::move(keys), fn = std::move(fn), done = std::move(done)](
+                    Engine* engine, bool here) mutable {
     if (here) {
       engine->Update(partition, std::move(keys), std::move(fn),
                      [this, partition, done = std::move(done)](absl::Status status) mutable {
@@ -130,7 +144,8 @@ void MovingEngine::Update(PartitionId partition, std::vector<std::string> keys, 
       return verdict;
     };
     engine->Update(partition, std::move(keys), std::move(checked), std::move(done));
-  });
+  };
+  Pace([this, update = std::move(update)]() mutable { Change(std::move(update)); });
 }
 
 void MovingEngine::Settle(TransactionId transaction, std::vector<uint64_t> mailboxes,
@@ -217,6 +232,17 @@ void MovingEngine::Reserve(TransactionId transaction, uint64_t mailbox, engine::
 }
 
 void MovingEngine::Confirm(TransactionId transaction, Done<absl::StatusOr<engine::Confirmed>> done) {
+  bool promised;
+  {
+    absl::MutexLock lock(&mutex_);
+    const auto it = transactions_.find(transaction);
+    promised = it != transactions_.end() && it->second.promised;
+  }
+  if (promised) return Promise(transaction, std::move(done));
+  Pace([this, transaction, done = std::move(done)]() mutable { Promise(transaction, std::move(done)); });
+}
+
+void MovingEngine::Promise(TransactionId transaction, Done<absl::StatusOr<engine::Confirmed>> done) {
   Engine* engine = nullptr;
   absl::Status refused = HasMoved(transaction);
   bool first = false;

@@ -4,6 +4,7 @@
 //
 // Who moves it (online_move.h) copies in the background what is noted, and in the end:
 //
+//   Allow    Where more comes than is copied: new mail and changes come at its pace.
 //   Drain    Nothing new is promised: Open, and Confirm of what is not confirmed, are
 //            kUnavailable. What was promised goes on, and ends here.
 //   Freeze   No change is under way; those that are asked for wait. Reads go on.
@@ -56,6 +57,11 @@ class MovingEngine final : public PassingEngine {
   // What may have changed since the last call: noted when it is durable, and before
   // anybody hears of it.
   Changes TakeChanges();
+  // From now on changes come at the pace of the copy: so many more may. What is asked for
+  // beyond them waits, before anything is promised, until more are allowed.
+  void Allow(uint64_t changes);
+  // As many as come, again.
+  void AllowAll();
   // Whether a commit's outcome is not known: then only a start tells what there is.
   bool HasUnknown() const;
 
@@ -112,6 +118,9 @@ class MovingEngine final : public PassingEngine {
   engine::Engine* current() const override;
   // Runs what changes something, now or when it is not frozen any more.
   void Change(Call call);
+  // Runs what leads to a change, now or when one is allowed.
+  void Pace(absl::AnyInvocable<void()> call);
+  void Promise(TransactionId transaction, Done<absl::StatusOr<engine::Confirmed>> done);
   void Ended(const std::vector<PartitionId>& changed);
   // The engine of a transaction; null: it is open where nothing is served any more.
   engine::Engine* EngineOf(const TransactionId& transaction) const;
@@ -131,6 +140,9 @@ class MovingEngine final : public PassingEngine {
   Changes changes_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_map<TransactionId, Transaction> transactions_ ABSL_GUARDED_BY(mutex_);
   std::vector<Call> waiting_ ABSL_GUARDED_BY(mutex_);
+  // If there is a limit; below 0 if one was more than one.
+  std::optional<int64_t> allowed_ ABSL_GUARDED_BY(mutex_);
+  std::deque<absl::AnyInvocable<void()>> paced_ ABSL_GUARDED_BY(mutex_);
   std::function<void()> listener_ ABSL_GUARDED_BY(mutex_);
   // Where committed ones have left open receipts; and in which order.
   absl::flat_hash_map<TransactionId, std::vector<uint64_t>> committed_ ABSL_GUARDED_BY(mutex_);

@@ -15,6 +15,7 @@ void MovingEngine::StartNoting() {
 }
 
 void MovingEngine::StopNoting() {
+  AllowAll();
   absl::MutexLock lock(&mutex_);
   noting_ = false;
   changes_ = {};
@@ -36,14 +37,41 @@ MovingEngine::Changes MovingEngine::TakeChanges() {
   return std::exchange(changes_, {});
 }
 
+void MovingEngine::Allow(uint64_t changes) {
+  std::vector<absl::AnyInvocable<void()>> calls;
+  {
+    absl::MutexLock lock(&mutex_);
+    allowed_ = allowed_.value_or(0) + static_cast<int64_t>(changes);
+    for (; *allowed_ > 0 && !paced_.empty(); --*allowed_) {
+      calls.push_back(std::move(paced_.front()));
+      paced_.pop_front();
+    }
+  }
+  for (auto& call : calls) call();
+}
+
+void MovingEngine::AllowAll() {
+  std::deque<absl::AnyInvocable<void()>> calls;
+  {
+    absl::MutexLock lock(&mutex_);
+    allowed_.reset();
+    calls.swap(paced_);
+  }
+  for (auto& call : calls) call();
+}
+
 bool MovingEngine::HasUnknown() const {
   absl::MutexLock lock(&mutex_);
   return unknown_;
 }
 
 bool MovingEngine::Drain(absl::Duration patience) {
+  {
+    absl::MutexLock lock(&mutex_);
+    phase_ = Phase::kDraining;
+  }
+  AllowAll();
   absl::MutexLock lock(&mutex_);
-  phase_ = Phase::kDraining;
   const bool drained = ended_.AwaitFor(&mutex_, patience, [this]() ABSL_NO_THREAD_SAFETY_ANALYSIS {
     return std::none_of(transactions_.begin(), transactions_.end(),
                         [](const auto& item) { return item.second.promised || item.second.committing; });

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "server/base/clock.h"
 #include "server/base/status_macros.h"
@@ -134,12 +135,13 @@ absl::Status OnlineMove::Inherit(engine::Inheritance inheritance) {
 absl::Status OnlineMove::ForAll(const std::vector<PartitionId>& partitions, absl::string_view what,
                                 absl::FunctionRef<absl::Status(PartitionId)> work) {
   return ForEach(
-      partitions, options_.width,
-      [&](PartitionId partition) -> absl::Status {
+      partitions.size(), options_.width,
+      [&](size_t i) -> absl::Status {
         RETURN_IF_ERROR(Stopped());
-        return work(partition);
+        return work(partitions[i]);
       },
       [&](uint64_t done) {
+        Pace();
         const int64_t now = Clock::System()->MonotonicMicros();
         if (said_us_ == 0) said_us_ = now;
         if (now - said_us_ < kSayEvery_us) return;
@@ -183,12 +185,33 @@ absl::Status OnlineMove::CopyChanges(const MovingEngine::Changes& changes) {
   return absl::OkStatus();
 }
 
+void OnlineMove::Pace() {
+  if (may_come_ == allowed_) return;
+  // Each change is copied and compared: half of one for two that have passed.
+  const uint64_t now = std::clamp((Passed() - passed_before_) / 4, allowed_, may_come_);
+  engine_->Allow(now - allowed_);
+  allowed_ = now;
+}
+
 absl::StatusOr<bool> OnlineMove::CatchUp() {
+  const absl::Cleanup all = [this] {
+    may_come_ = allowed_ = 0;
+    engine_->AllowAll();
+  };
   uint64_t least = UINT64_MAX;
+  bool paced = false;
   for (int in_vain = 0; in_vain < kRoundsInVain;) {
     RETURN_IF_ERROR(Stopped());
     if (engine_->HasUnknown()) return OutcomeUnknown();
     const MovingEngine::Changes changes = engine_->TakeChanges();
+    if (!paced && changes.count > options_.left_at_most && changes.count > least / 2) {
+      paced = true;
+      options_.say("more comes than is copied: new mail is let in at the pace of the copy", false);
+    }
+    may_come_ = paced ? changes.count / 2 : 0;
+    allowed_ = 0;
+    passed_before_ = Passed();
+    if (paced) engine_->Allow(0);
     RETURN_IF_ERROR(CopyChanges(changes));
     std::set<PartitionId> again;
     {
@@ -199,6 +222,7 @@ absl::StatusOr<bool> OnlineMove::CatchUp() {
       if (partition.kind == PartitionId::Kind::kMailbox) again.insert(partition);
     }
     RETURN_IF_ERROR(Compare({again.begin(), again.end()}));
+    if (paced) engine_->Allow(may_come_ - allowed_);
     options_.places.at("round");
     if (changes.count <= options_.left_at_most) return true;
     in_vain = changes.count < least ? 0 : in_vain + 1;

@@ -66,8 +66,9 @@ class OnlineMove {
   absl::Status Attempt();
   absl::Status Prepare();
   absl::Status CopyAll();
-  // Copies and compares what has changed, until little is left; or until it does not get
-  // less, for more comes than is copied: then it returns false.
+  // Copies and compares what has changed, until little is left. Where it does not get half as
+  // much from round to round, more comes than is copied, and it is let in at the pace of the
+  // copy from then on. False: it does not get less even so.
   absl::StatusOr<bool> CatchUp();
   absl::Status CopyChanges(const MovingEngine::Changes& changes);
   // Those that differ, for they are changed meanwhile, are to be compared again.
@@ -83,6 +84,10 @@ class OnlineMove {
   absl::Status FindOthers(std::set<engine::PartitionId>* found);
   absl::Status Stopped() const;
   bool Sleep(absl::Duration duration);
+  // Texts that were copied and compared.
+  uint64_t Passed() const { return copier_->bodies() + comparison_->texts(); }
+  // Lets in half as many changes as the round has copied, while it copies them.
+  void Pace();
 
   MovingEngine* const engine_;
   const OnlineMoveOptions options_;
@@ -94,6 +99,9 @@ class OnlineMove {
   std::unique_ptr<Comparison> comparison_;
   uint64_t first_number_ = 0;
   int64_t said_us_ = 0;  // When it was last said how far it is.
+  // Of the round: so many changes may come while it goes on, and have been allowed by now.
+  uint64_t may_come_ = 0, allowed_ = 0;
+  uint64_t passed_before_ = 0;
 
   mutable absl::Mutex mutex_;
   // To be compared, and from which UID on the others have not been compared yet.

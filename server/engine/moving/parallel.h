@@ -1,4 +1,4 @@
-// The same for many partitions, some at once.
+// The same for many, some at once.
 #ifndef RESTANTE_SERVER_ENGINE_MOVING_PARALLEL_H_
 #define RESTANTE_SERVER_ENGINE_MOVING_PARALLEL_H_
 
@@ -13,15 +13,15 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "server/base/steady_condition.h"
-#include "server/engine/types.h"
 
 namespace restante::moving {
 
-// Calls `work` with each, on up to `width` threads; ends soon after the first error, which it
-// returns. `tick` gets how many are done, now and then and in the end, on the caller's thread.
-inline absl::Status ForEach(const std::vector<engine::PartitionId>& partitions, int width,
-                            absl::FunctionRef<absl::Status(engine::PartitionId)> work,
-                            absl::FunctionRef<void(uint64_t done)> tick) {
+// Calls `work` with each number below `count`, on up to `width` threads; ends soon after the
+// first error, which it returns. `tick` gets how many are done, now and then and in the end,
+// on the caller's thread.
+inline absl::Status ForEach(
+    size_t count, int width, absl::FunctionRef<absl::Status(size_t)> work,
+    absl::FunctionRef<void(uint64_t done)> tick = [](uint64_t) {}) {
   constexpr absl::Duration kTick = absl::Milliseconds(200);
   std::atomic<size_t> next{0};
   std::atomic<uint64_t> done{0};
@@ -30,10 +30,10 @@ inline absl::Status ForEach(const std::vector<engine::PartitionId>& partitions, 
   SteadyCondition changed;
   absl::Status failed;
   std::vector<std::thread> threads;
-  size_t running = std::min<size_t>(static_cast<size_t>(std::max(1, width)), partitions.size());
+  size_t running = std::min<size_t>(static_cast<size_t>(std::max(1, width)), count);
   const auto run = [&] {
-    for (size_t i = next++; i < partitions.size() && !ended; i = next++) {
-      const absl::Status status = work(partitions[i]);
+    for (size_t i = next++; i < count && !ended; i = next++) {
+      const absl::Status status = work(i);
       ++done;
       if (status.ok()) continue;
       ended = true;
