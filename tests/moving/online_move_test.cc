@@ -98,31 +98,6 @@ TEST_F(Online, NothingIsLostOrDoubledUnderLoad) {
   EXPECT_EQ(there.Verify(), std::vector<std::string>());
 }
 
-TEST_F(Online, MoreThanIsCopiedIsLetInAtThePaceOfTheCopy) {
-  // Four mailboxes, and a write of 256 messages at most each time.
-  std::atomic<bool> drained{false}, ended{false};
-  std::atomic<int> written_while_drained{0}, rounds{0};
-  options_.places.at = [&](absl::string_view step) {
-    if (step == "drained") drained = true;
-    if (step == "switched") ended = true;
-    if (step == "round") ++rounds;
-    if (step != "written" || ended) return;
-    if (drained) ++written_while_drained;
-    absl::SleepFor(absl::Milliseconds(400));
-  };
-  options_.left_at_most = 50;
-  Load load(store_.get(), mailboxes_, 1, 1);
-  while (load.deliveries() < 2000) absl::SleepFor(absl::Milliseconds(5));
-  Start();
-  AwaitDone();
-  load.Stop();
-  EXPECT_THAT(Said(), HasSubstr("more comes than is copied: new mail is let in at the pace of the copy"));
-  EXPECT_GE(rounds, 4);
-  // So few that nobody is put off for long.
-  EXPECT_LE(written_while_drained, 16);
-  load.ExpectAll(*store_);
-}
-
 TEST_F(Online, ASenderBetween354AndTheDotIsWaitedFor) {
   options_.drain_patience = absl::Milliseconds(50);
   store_->MakeReady(1, 1000, {mailboxes_[0], mailboxes_[1]});

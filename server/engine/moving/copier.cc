@@ -53,6 +53,8 @@ struct Copier::Batch {
   std::vector<std::unique_ptr<engine::StagedBody>> bodies;
   // Where they come from.
   std::vector<uint64_t> sources;
+  // kNotFound: a text was not there any more, and its entry was left out.
+  absl::Status gone;
 
   size_t keys() const { return change.puts.size() + change.erased.size() + wanted.size(); }
 };
@@ -139,20 +141,30 @@ absl::Status Copier::BringBodies(Batch& batch) {
   for (const auto& [key, entry] : batch.wanted) {
     if (places.emplace(entry.body(), named.size()).second) named.push_back(&entry);
   }
-  batch.bodies.resize(named.size());
+  std::vector<std::unique_ptr<engine::StagedBody>> bodies(named.size());
   RETURN_IF_ERROR(ForEach(named.size(), kBodiesAtOnce, [&](size_t i) -> absl::Status {
     absl::StatusOr<std::unique_ptr<engine::StagedBody>> body = CopyBody(*named[i]);
-    // (Expunged since it was listed? The next look at the mailbox finds it gone.)
-    if (!body.ok()) return Annotate(body.status(), NameOf(batch.partition, named[i]->uid()));
-    batch.bodies[i] = *std::move(body);
-    return absl::OkStatus();
+    if (body.ok()) bodies[i] = *std::move(body);
+    if (body.ok() || absl::IsNotFound(body.status())) return absl::OkStatus();
+    return Annotate(body.status(), NameOf(batch.partition, named[i]->uid()));
   }));
-  for (const stored::Entry* entry : named) batch.sources.push_back(entry->body());
   for (auto& [key, entry] : batch.wanted) {
-    const BodyId body = batch.bodies[places[entry.body()]]->id();
+    const size_t place = places[entry.body()];
+    if (bodies[place] == nullptr) {
+      // Expunged since it was listed? The next look at the mailbox tells.
+      batch.gone =
+          absl::NotFoundError(absl::StrCat(NameOf(batch.partition, entry.uid()), ": its text is gone"));
+      continue;
+    }
+    const BodyId body = bodies[place]->id();
     entry.set_body(static_cast<uint64_t>(body));
     batch.change.added_bodies.push_back(body);
     batch.change.puts.emplace_back(std::move(key), entry.SerializeAsString());
+  }
+  for (const auto& [source, place] : places) {
+    if (bodies[place] == nullptr) continue;
+    batch.sources.push_back(source);
+    batch.bodies.push_back(std::move(bodies[place]));
   }
   batch.wanted.clear();
   return absl::OkStatus();
@@ -195,14 +207,10 @@ absl::Status Copier::Write(Batch& batch) {
   return absl::OkStatus();
 }
 
-absl::Status Copier::CopyOnce(PartitionId partition, const stored::Head& head) {
+absl::Status Copier::CopyOnce(PartitionId partition, const stored::Head& head, uint64_t until_uid) {
   ASSIGN_OR_RETURN(const engine::ReadResult there, Read(to_, partition));
   Batch batch(partition, head);
   const bool mailbox = partition.kind == PartitionId::Kind::kMailbox;
-  // What comes from here on is another change. A mailbox that fills faster than it is copied
-  // would have no end.
-  const uint64_t until_uid =
-      mailbox && head.mailbox().uid_next() > 0 ? head.mailbox().uid_next() : UINT64_MAX;
   const absl::Status walked = WalkKeys(
       from_, to_, partition, until_uid,
       [&](const std::string& key, const std::string* value, const std::string* copy) -> absl::Status {
@@ -223,7 +231,8 @@ absl::Status Copier::CopyOnce(PartitionId partition, const stored::Head& head) {
       });
   if (!walked.ok()) return walked;
   const bool same_head = there.head && there.head->SerializeAsString() == head.SerializeAsString();
-  return batch.keys() == 0 && same_head ? absl::OkStatus() : Write(batch);
+  if (batch.keys() > 0 || !same_head) RETURN_IF_ERROR(Write(batch));
+  return batch.gone;
 }
 
 absl::Status Copier::Erase(PartitionId partition) {
@@ -247,9 +256,16 @@ absl::Status Copier::Erase(PartitionId partition) {
 }
 
 absl::Status Copier::Copy(PartitionId partition) {
+  // What comes from here on is another change. A mailbox that fills faster than it is copied
+  // would have no end.
+  std::optional<uint64_t> until_uid;
   for (int times = 1;; ++times) {
     ASSIGN_OR_RETURN(const engine::ReadResult read, Read(from_, partition));
-    const absl::Status copied = read.head ? CopyOnce(partition, *read.head) : Erase(partition);
+    if (!until_uid && read.head) {
+      const uint64_t next = read.head->mailbox().uid_next();
+      until_uid = partition.kind == PartitionId::Kind::kMailbox && next > 0 ? next : UINT64_MAX;
+    }
+    const absl::Status copied = read.head ? CopyOnce(partition, *read.head, *until_uid) : Erase(partition);
     // A body went while it was copied, here or there.
     if (!absl::IsNotFound(copied) || times == kAttempts) return copied;
   }

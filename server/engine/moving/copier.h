@@ -45,7 +45,7 @@ class Copier {
   struct Batch;
 
   absl::Status Erase(engine::PartitionId partition);
-  absl::Status CopyOnce(engine::PartitionId partition, const engine::stored::Head& head);
+  absl::Status CopyOnce(engine::PartitionId partition, const engine::stored::Head& head, uint64_t until_uid);
   absl::Status AddEntry(Batch& batch, const std::string& key, const std::string& value,
                         const std::string* there);
   absl::Status BringBodies(Batch& batch);

@@ -4,7 +4,7 @@
 //
 // Who moves it (online_move.h) copies in the background what is noted, and in the end:
 //
-//   Allow    Where more comes than is copied: new mail and changes come at its pace.
+//   Allow    While it catches up: new mail and changes come at the pace of the copy.
 //   Drain    Nothing new is promised: Open, and Confirm of what is not confirmed, are
 //            kUnavailable. What was promised goes on, and ends here.
 //   Freeze   No change is under way; those that are asked for wait. Reads go on.

@@ -199,19 +199,25 @@ absl::StatusOr<bool> OnlineMove::CatchUp() {
     engine_->AllowAll();
   };
   uint64_t least = UINT64_MAX;
-  bool paced = false;
+  bool said = false;
   for (int in_vain = 0; in_vain < kRoundsInVain;) {
     RETURN_IF_ERROR(Stopped());
     if (engine_->HasUnknown()) return OutcomeUnknown();
     const MovingEngine::Changes changes = engine_->TakeChanges();
-    if (!paced && changes.count > options_.left_at_most && changes.count > least / 2) {
-      paced = true;
-      options_.say("more comes than is copied: new mail is let in at the pace of the copy", false);
+    const bool paced = changes.count > options_.left_at_most;
+    if (paced && !std::exchange(said, true)) {
+      options_.say(absl::StrCat(changes.count, " changes came meanwhile: until they are copied, new mail is ",
+                                "let in at the pace of the copy"),
+                   false);
     }
     may_come_ = paced ? changes.count / 2 : 0;
-    allowed_ = 0;
+    allowed_ = paced ? options_.left_at_most / 2 : 0;
     passed_before_ = Passed();
-    if (paced) engine_->Allow(0);
+    if (paced) {
+      engine_->Allow(allowed_);
+    } else {
+      engine_->AllowAll();
+    }
     RETURN_IF_ERROR(CopyChanges(changes));
     std::set<PartitionId> again;
     {

@@ -66,9 +66,9 @@ class OnlineMove {
   absl::Status Attempt();
   absl::Status Prepare();
   absl::Status CopyAll();
-  // Copies and compares what has changed, until little is left. Where it does not get half as
-  // much from round to round, more comes than is copied, and it is let in at the pace of the
-  // copy from then on. False: it does not get less even so.
+  // Copies and compares what has changed, until little is left. Before that no more than half
+  // as much may come from round to round, so there is an end however fast it comes. False: it
+  // does not get less even so.
   absl::StatusOr<bool> CatchUp();
   absl::Status CopyChanges(const MovingEngine::Changes& changes);
   // Those that differ, for they are changed meanwhile, are to be compared again.
