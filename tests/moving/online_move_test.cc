@@ -98,6 +98,26 @@ TEST_F(Online, NothingIsLostOrDoubledUnderLoad) {
   EXPECT_EQ(there.Verify(), std::vector<std::string>());
 }
 
+// However slow the copy: it comes to an end, and no later than that does mail wait.
+TEST_F(Online, WhatComesFasterThanItIsCopiedIsLetInAtThePaceOfTheCopy) {
+  const uint64_t seed = std::random_device()();
+  RecordProperty("seed", std::to_string(seed));
+  SCOPED_TRACE(seed);
+  Load load(store_.get(), mailboxes_, seed, 1);
+  options_.left_at_most = 50;
+  options_.places.at = [&](absl::string_view step) {
+    if (step == "written") absl::SleepFor(absl::Milliseconds(250));
+  };
+  while (load.deliveries() < 2000) absl::SleepFor(absl::Milliseconds(5));
+  Start();
+  AwaitDone();
+  load.Stop();
+  EXPECT_THAT(Said(), HasSubstr("new mail is let in at the pace of the copy"));
+  load.ExpectAll(*store_);
+  MovingStore& there = Reopened();
+  load.ExpectAll(there);
+}
+
 TEST_F(Online, ASenderBetween354AndTheDotIsWaitedFor) {
   options_.drain_patience = absl::Milliseconds(50);
   store_->MakeReady(1, 1000, {mailboxes_[0], mailboxes_[1]});

@@ -30,7 +30,10 @@ class KeyReader {
       if (more_) from_ = page.items.back().first + '\0';
       for (auto& item : page.items) {
         const bool mark = partition_.kind == PartitionId::Kind::kDirectory && item.first == engine::kHouseKey;
-        if (!mark) items_.push_back(std::move(item));
+        const bool beyond = partition_.kind == PartitionId::Kind::kMailbox &&
+                            engine::EntryUid(item.first).value_or(0) >= until_uid_;
+        if (beyond && from_ < kBehindEntries) from_ = kBehindEntries;
+        if (!mark && !beyond) items_.push_back(std::move(item));
       }
     }
     return items_.empty() ? nullptr : &items_.front();
