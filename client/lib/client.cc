@@ -10,8 +10,8 @@
 #include "absl/synchronization/mutex.h"
 #include "client/lib/channel.h"
 #include "client/lib/grpc_status.h"
+#include "client/lib/idle_watch.h"
 #include "client/lib/store_names.h"
-#include "client/lib/timer.h"
 #include "restante/errors.h"
 #include "restante/v1/delivery.grpc.pb.h"
 #include "restante/v1/mailbox.grpc.pb.h"
@@ -22,63 +22,9 @@
 namespace restante {
 namespace {
 
+using client_internal::IdleWatch;
 using client_internal::StoreName;
-using client_internal::Timer;
 using client_internal::ToStatus;
-
-// Cancels a stream of data when nothing has come for a while.
-class Patience {
- public:
-  Patience(std::chrono::milliseconds idle, grpc::ClientContext* context) : idle_(idle), context_(context) {
-    Plan();
-  }
-  ~Patience() { timer_->Stop(); }
-
-  void Heard() {
-    absl::MutexLock lock(&watched_->mutex);
-    watched_->heard = std::chrono::steady_clock::now();
-  }
-  // To be called once the stream is over, before its context goes.
-  bool Over() {
-    absl::MutexLock lock(&watched_->mutex);
-    watched_->over = true;
-    return watched_->expired;
-  }
-
- private:
-  struct Watched {
-    absl::Mutex mutex;
-    Timer::Time heard = std::chrono::steady_clock::now();
-    bool over = false;
-    bool expired = false;
-  };
-  void Plan() { Plan(timer_.get(), watched_, idle_, context_); }
-  static void Plan(Timer* timer, std::shared_ptr<Watched> watched, std::chrono::milliseconds idle,
-                   grpc::ClientContext* context) {
-    Timer::Time at;
-    {
-      absl::MutexLock lock(&watched->mutex);
-      at = watched->heard + idle;
-    }
-    timer->At(at, [timer, watched, idle, context] {
-      {
-        absl::MutexLock lock(&watched->mutex);
-        if (watched->over) return;
-        if (watched->heard + idle <= std::chrono::steady_clock::now()) {
-          watched->expired = true;
-          context->TryCancel();
-          return;
-        }
-      }
-      Plan(timer, watched, idle, context);
-    });
-  }
-
-  const std::chrono::milliseconds idle_;
-  grpc::ClientContext* const context_;
-  const std::shared_ptr<Watched> watched_ = std::make_shared<Watched>();
-  const std::shared_ptr<Timer> timer_ = std::make_shared<Timer>();
-};
 
 // How long one of several stores may take to be connected to.
 constexpr std::chrono::milliseconds kConnectPatience{1'000};
@@ -96,7 +42,8 @@ bool IsThere(grpc::Channel& channel) {
 }  // namespace
 
 struct Client::Stubs {
-  explicit Stubs(const ClientOptions& options) : deadline(options.deadline) {
+  explicit Stubs(const ClientOptions& options)
+      : deadline(options.deadline), idle(std::make_shared<IdleWatch>(options.deadline)) {
     const absl::StatusOr<std::vector<StoreName>> names = client_internal::ParseStoreNames(options.target);
     none = names.status();
     if (!names.ok()) return;
@@ -180,7 +127,7 @@ struct Client::Stubs {
     ASSIGN_OR_RETURN(const std::shared_ptr<Set> stubs, Current());
     grpc::ClientContext context;
     stubs->channels->Authenticate(&context);
-    Patience patience(deadline, &context);
+    IdleWatch::Patience patience(idle.get(), &context);
     auto reader = ((*stubs).*stub.*method)(&context, request);
     Response response;
     bool done = false;
@@ -200,6 +147,7 @@ struct Client::Stubs {
   }
 
   const std::chrono::milliseconds deadline;
+  const std::shared_ptr<IdleWatch> idle;
   absl::Status none;  // Why there are no stores.
   std::vector<std::unique_ptr<Store>> stores;
   absl::Mutex mutex;  // Also around the sets of `stores`.
@@ -285,7 +233,7 @@ absl::Status Client::ReadMessage(const v1::ReadMessageRequest& request,
   ASSIGN_OR_RETURN(const std::shared_ptr<Stubs::Set> stubs, stubs_->Current());
   grpc::ClientContext context;
   stubs->channels->Authenticate(&context);
-  Patience patience(stubs_->deadline, &context);
+  IdleWatch::Patience patience(stubs_->idle.get(), &context);
   auto reader = stubs->message.ReadMessage(&context, request);
   v1::ReadMessageResponse response;
   absl::Status sunk;
@@ -307,7 +255,7 @@ absl::StatusOr<v1::Message> Client::AppendMessage(const v1::AppendMessageRequest
   ASSIGN_OR_RETURN(const std::shared_ptr<Stubs::Set> stubs, stubs_->Current());
   grpc::ClientContext context;
   stubs->channels->Authenticate(&context);
-  Patience patience(stubs_->deadline, &context);
+  IdleWatch::Patience patience(stubs_->idle.get(), &context);
   v1::Message stored;
   // A small message leaves in one piece, from its metadata to its end.
   context.set_initial_metadata_corked(true);

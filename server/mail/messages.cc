@@ -20,6 +20,10 @@ constexpr size_t kPageOctets = 1024 * 1024;
 // Entries that are read at once.
 constexpr size_t kScanned = 100;
 
+std::string NameOf(const MessageView& message) {
+  return MessageName(message.mailbox, message.folder, message.entry.uid());
+}
+
 }  // namespace
 
 Messages::Messages(engine::Engine* engine, uint64_t max_message, const Clock* clock)
@@ -34,6 +38,7 @@ Task<absl::StatusOr<MessagePage>> Messages::List(ParentRef parent, uint64_t afte
     CO_ASSIGN_OR_RETURN(const stored::Folder in, FindFolder(head, *parent.folder));
     folder = in.id();
   }
+  const std::string asked = parent.mailbox.ToString();
   MessagePage page;
   if (after == UINT64_MAX) co_return std::move(page);
   size_t octets = 0;
@@ -54,6 +59,7 @@ Task<absl::StatusOr<MessagePage>> Messages::List(ParentRef parent, uint64_t afte
       octets += value.size();
       if (folder && entry.folder() != *folder) continue;
       if (arrived_before_us && entry.arrival_us() >= *arrived_before_us) continue;
+      guesses_.Keep(asked, entry.uid(), {.body = engine::BodyId{entry.body()}, .size = entry.size()});
       MessageView view;
       view.mailbox = head.address();
       view.folder = NameOfFolder(head, entry.folder());
@@ -84,12 +90,28 @@ Task<absl::StatusOr<MessageView>> Messages::Get(MessageRef ref) {
   co_return std::move(view);
 }
 
-Task<absl::StatusOr<std::string>> Messages::ReadText(MessageView message, uint64_t offset, uint64_t length) {
+Task<absl::StatusOr<MessageReading>> Messages::Read(MessageRef ref, uint64_t offset, uint64_t length) {
+  // What is likely to be read is on its way while it is found out.
+  const std::string asked = ref.mailbox.ToString();
+  const std::optional<BodyGuesses::Guess> guess = guesses_.Find(asked, ref.uid);
+  std::optional<MessageText> early;
+  if (guess && offset < guess->size) early.emplace(engine_, guess->body, guess->size, offset, length);
+  CO_ASSIGN_OR_RETURN(MessageView message, co_await Get(ref));
+  const uint64_t size = message.entry.size();
   const engine::BodyId body{message.entry.body()};
-  absl::StatusOr<std::string> octets = co_await Await<absl::StatusOr<std::string>>(
-      [&](auto done) { engine_->ReadBody(body, offset, std::min(length, kMaxChunk), std::move(done)); });
+  if (offset > size) {
+    co_return Error(absl::StatusCode::kOutOfRange, "OUT_OF_RANGE", NameOf(message),
+                    absl::StrCat("offset ", offset, " lies beyond the end at ", size));
+  }
+  if (!early || early->body() != body) early.emplace(engine_, body, size, offset, length);
+  guesses_.Keep(asked, ref.uid, {.body = body, .size = size});
+  co_return MessageReading{.message = std::move(message), .text = *std::move(early)};
+}
+
+Task<absl::StatusOr<std::string>> Messages::NextOf(MessageReading* reading) {
+  absl::StatusOr<std::string> octets = co_await reading->text.Next();
   if (octets.ok()) co_return std::move(octets);
-  const std::string name = MessageName(message.mailbox, message.folder, message.entry.uid());
+  const std::string name = NameOf(reading->message);
   if (absl::IsNotFound(octets.status())) co_return NotFound(name);
   if (absl::IsDataLoss(octets.status())) {
     co_return Error(absl::StatusCode::kDataLoss, "DAMAGED", name, octets.status().message());

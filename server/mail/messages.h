@@ -16,6 +16,7 @@
 #include "server/mail/address.h"
 #include "server/mail/audit.h"
 #include "server/mail/entries.h"
+#include "server/mail/message_text.h"
 #include "server/mail/names.h"
 #include "server/mail/quota_drift.h"
 
@@ -34,8 +35,11 @@ struct MessagePage {
   uint64_t next = 0;  // Continue after this UID; 0: no more.
 };
 
-// Octets of a message that are read at once, at most.
-inline constexpr uint64_t kMaxChunk = 256 * 1024;
+// A message, and a range of its text on its way.
+struct MessageReading {
+  MessageView message;
+  MessageText text;
+};
 
 // Any thread. Outlives its calls. Errors of all methods: kNotFound with the
 // resource; kUnavailable and kDataLoss as the engine says.
@@ -50,9 +54,11 @@ class Messages {
   Task<absl::StatusOr<MessagePage>> List(ParentRef parent, uint64_t after, size_t limit,
                                          std::optional<int64_t> arrived_before_us);
   Task<absl::StatusOr<MessageView>> Get(MessageRef ref);
-  // Octets [offset, offset + length) of the text, cut at its end; `length` at
-  // most kMaxChunk. kNotFound: expunged since Get.
-  Task<absl::StatusOr<std::string>> ReadText(MessageView message, uint64_t offset, uint64_t length);
+  // The same with octets [offset, offset + length) of the text, cut at its end. kOutOfRange:
+  // `offset` lies beyond that.
+  Task<absl::StatusOr<MessageReading>> Read(MessageRef ref, uint64_t offset, uint64_t length);
+  // The next octets. kNotFound: expunged since Read.
+  Task<absl::StatusOr<std::string>> NextOf(MessageReading* reading);
 
   // Expunges in one step; UIDs that are not there are passed over.
   Task<absl::StatusOr<EntrySums>> Delete(ParentRef parent, std::vector<uint64_t> uids);
@@ -72,6 +78,7 @@ class Messages {
   const uint64_t max_message_;
   const Clock* const clock_;
   QuotaDrift drift_;
+  BodyGuesses guesses_;
 };
 
 }  // namespace restante::mail

@@ -96,30 +96,19 @@ Await<bool> ReadWithin(IdleWatch& watch, Call& call, v1::AppendMessageRequest* r
 
 Task<absl::Status> ReadMessage(mail::Messages* messages, Call& call, const v1::ReadMessageRequest* request) {
   CO_ASSIGN_OR_RETURN(mail::MessageRef ref, InField("name", mail::ParseMessageName(request->name())));
-  CO_ASSIGN_OR_RETURN(const mail::MessageView message, co_await messages->Get(ref));
-  const uint64_t size = message.entry.size();
-  uint64_t offset = request->offset();
-  if (offset > size) {
-    co_return mail::Error(absl::StatusCode::kOutOfRange, "OUT_OF_RANGE", ToApi(message).name(),
-                          absl::StrCat("offset ", offset, " lies beyond the end at ", size));
-  }
-  uint64_t left = size - offset;
-  if (request->length() != 0) left = std::min(left, request->length());
-  while (left != 0 && !call.over()) {
-    const uint64_t wanted = std::min(left, mail::kMaxChunk);
-    CO_ASSIGN_OR_RETURN(std::string octets, co_await messages->ReadText(message, offset, wanted));
-    if (octets.size() != wanted) {
-      co_return mail::Error(
-          absl::StatusCode::kDataLoss, "DAMAGED", ToApi(message).name(),
-          absl::StrCat("its text ends at ", offset + octets.size(), " of ", size, " octets"));
-    }
-    offset += wanted;
-    left -= wanted;
+  const uint64_t length = request->length() == 0 ? UINT64_MAX : request->length();
+  CO_ASSIGN_OR_RETURN(mail::MessageReading reading,
+                      co_await messages->Read(std::move(ref), request->offset(), length));
+  while (reading.text.left() != 0 && !call.over()) {
     v1::ReadMessageResponse response;
-    response.set_chunk(std::move(octets));
-    if (!co_await call.Write(response)) break;
+    CO_ASSIGN_OR_RETURN(*response.mutable_chunk(), co_await messages->NextOf(&reading));
+    if (reading.text.left() == 0) {
+      call.SetLast(response);
+    } else if (!co_await call.Write(response)) {
+      break;
+    }
   }
-  if (left != 0) co_return absl::CancelledError("the caller went away");
+  if (reading.text.left() != 0) co_return absl::CancelledError("the caller went away");
   co_return absl::OkStatus();
 }
 

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
 #include "server/base/crc32c.h"
 #include "tests/cluster/cluster_fixture.h"
 #include "tests/cluster/rados_stores.h"
@@ -44,6 +45,30 @@ class RadosRace : public cluster::SharedClusterTest {
   Stores stores_;
   Store &one_, &other_;
 };
+
+// Asked for twice, and the second answer comes when what the first one gave is confirmed.
+TEST_F(RadosRace, AnAnswerThatComesLateLeavesWhatWasConfirmed) {
+  std::atomic<int> answers = 0;
+  absl::Notification come, go_on, late;
+  stores_.options.at = [&](absl::string_view step) {
+    if (step != "reserved" || ++answers != 2) return;
+    come.Notify();
+    go_on.WaitForNotification();
+  };
+  Store& store = stores_.Open();
+  const uint64_t mailbox = store.CreateMailboxAndDomain(ValueOf(1000));
+  ASSERT_EQ(store.Open(1, 100), "opened");
+  ASSERT_EQ(store.Reserve(1, mailbox, 100), "granted 100");
+  store.engine().Reserve(engine::Id(1), mailbox, {.bytes = 100, .at_least = 100},
+                         [&](const absl::StatusOr<engine::ReserveResult>&) { late.Notify(); });
+  come.WaitForNotification();
+  EXPECT_EQ(store.Confirm(1), "confirmed");
+  go_on.Notify();
+  late.WaitForNotification();
+  EXPECT_TRUE(store.Commit(1, engine::Noise(100, 1), {mailbox}).ok());
+  stores_.Remember(1, 100, {mailbox});
+  stores_.ExpectExact(one_);
+}
 
 TEST_F(RadosRace, RoomForTenTakesTenOfTwoStores) {
   const uint64_t mailbox = one_.CreateMailboxAndDomain(ValueOf(10 * kSize + kSize - 1));

@@ -2,6 +2,7 @@
 #include <string>
 
 #include "tests/mail/fixture.h"
+#include "tests/mail/read_all.h"
 
 namespace restante::mail {
 namespace {
@@ -45,8 +46,12 @@ TEST_F(MessagesTest, AnAppendedMessageIsReadBack) {
   EXPECT_EQ(stored->folder, "INBOX");
   const auto got = Get(messages_->Get({.mailbox = At("alice@example.org"), .folder = "INBOX", .uid = 1}));
   ASSERT_TRUE(got.ok()) << got.status();
-  EXPECT_EQ(*Get(messages_->ReadText(*got, 0, kMaxChunk)), "hello, world");
-  EXPECT_EQ(*Get(messages_->ReadText(*got, 7, 3)), "wor");
+  const MessageRef ref = {At("alice@example.org"), "INBOX", 1};
+  EXPECT_EQ(*Get(ReadAll(messages_.get(), ref)), "hello, world");
+  EXPECT_EQ(*Get(ReadAll(messages_.get(), ref, 7, 3)), "wor");
+  EXPECT_EQ(*Get(ReadAll(messages_.get(), ref, 7)), "world");
+  EXPECT_EQ(*Get(ReadAll(messages_.get(), ref, 12)), "");
+  EXPECT_EQ(Get(ReadAll(messages_.get(), ref, 13)).status().code(), StatusCode::kOutOfRange);
   EXPECT_EQ(Head("alice@example.org").used_bytes(), 12u);
   EXPECT_EQ(memory_->Figures()["open_transactions"], 0u);
 }

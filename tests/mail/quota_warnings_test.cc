@@ -15,6 +15,7 @@
 #include "server/mail/append.h"
 #include "server/mail/provisioning.h"
 #include "tests/mail/fixture.h"
+#include "tests/mail/read_all.h"
 
 namespace restante::mail {
 namespace {
@@ -90,7 +91,9 @@ class QuotaWarningsTest : public testing::Test {
     }
     return found;
   }
-  std::string TextOf(const MessageView& view) { return *Get(messages_->ReadText(view, 0, kMaxChunk)); }
+  std::string TextOf(const MessageView& view) {
+    return *Get(ReadAll(messages_.get(), {At(view.mailbox), view.folder, view.entry.uid()}));
+  }
   uint64_t EventsSoFar() { return Get(feed_->Kept())->next - 1; }
 
   const Address alice_{"alice", "example.org"};

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/mail/quota.h"
+#include "tests/mail/read_all.h"
 #include "tests/model/describe.h"
 
 namespace restante::model {
@@ -198,14 +199,10 @@ std::string Client::Everything(World& world) {
         if (!page.ok()) break;
         for (const mail::MessageView& message : page->items) {
           absl::StrAppend(&all, Describe(message), "\n");
-          std::string text;
-          while (text.size() < message.entry.size()) {
-            const auto part = Get(world.messages().ReadText(message, text.size(), mail::kMaxChunk));
-            if (!part.ok() || part->empty()) break;
-            text += *part;
-          }
-          if (!IsWhole(text) || text.size() != message.entry.size())
-            absl::StrAppend(&all, "DAMAGED: ", text, "\n");
+          const auto text = Get(
+              mail::ReadAll(&world.messages(), {Address{local, name}, message.folder, message.entry.uid()}));
+          if (!text.ok() || !IsWhole(*text) || text->size() != message.entry.size())
+            absl::StrAppend(&all, "DAMAGED: ", Describe(text), "\n");
         }
         after = page->next;
       } while (after != 0);

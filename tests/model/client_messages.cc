@@ -8,6 +8,7 @@
 #include "server/base/crc32c.h"
 #include "server/mail/append.h"
 #include "server/mail/transaction_id.h"
+#include "tests/mail/read_all.h"
 #include "tests/model/client.h"
 #include "tests/model/describe.h"
 
@@ -120,9 +121,10 @@ void Client::ReadMessage() {
   const uint64_t offset = dice_.OneIn(4) ? dice_.Below(3'000) : 0;
   const uint64_t length = dice_.OneIn(4) ? dice_.Below(3'000) : mail::kMaxChunk;
   Both(absl::StrCat("reading ", uids[0], " of ", mailbox.ToString()), [&](World& world) {
-    const auto message = Get(world.messages().Get({mailbox, std::string(mail::kInbox), uids[0]}));
+    const mail::MessageRef ref = {mailbox, std::string(mail::kInbox), uids[0]};
+    const auto message = Get(world.messages().Get(ref));
     if (!message.ok()) return Describe(message.status());
-    const auto text = Get(world.messages().ReadText(*message, offset, length));
+    const auto text = Get(mail::ReadAll(&world.messages(), ref, offset, length));
     if (text.ok() && text->size() == message->entry.size() && !IsWhole(*text))
       Fail("it is not what was stored");
     return absl::StrCat(Describe(*message), ": ", Describe(text));

@@ -8,6 +8,7 @@
 #include "server/base/status_macros.h"
 #include "server/mail/append.h"
 #include "server/mail/names.h"
+#include "tests/mail/read_all.h"
 #include "tests/model/conversation.h"
 #include "tests/model/describe.h"
 
@@ -178,10 +179,11 @@ void SharedMailboxes::Read(Dice& dice) {
   for (const Which which : {kEmbedded, kMemory}) {
     World& world = worlds_[which];
     for (const uint64_t uid : SomeUids(world, name, 1, dice)) {
-      const auto message = Get(world.messages().Get({AddressOf(name), std::string(mail::kInbox), uid}));
+      const mail::MessageRef ref = {AddressOf(name), std::string(mail::kInbox), uid};
+      const auto message = Get(world.messages().Get(ref));
       absl::Status status = message.status();
       if (message.ok()) {
-        const auto text = Get(world.messages().ReadText(*message, 0, mail::kMaxChunk));
+        const auto text = Get(mail::ReadAll(&world.messages(), ref));
         status = text.status();
         if (text.ok() && (text->size() != message->entry.size() || !IsWhole(*text))) {
           Fail(world, absl::StrCat(name, " UID ", uid, ": not what was stored"));
@@ -290,7 +292,7 @@ void SharedMailboxes::CompareMailbox(World& world, const std::string& name) {
   for (const mail::MessageView& message : page->items) {
     const uint64_t uid = message.entry.uid();
     there.insert(uid);
-    const auto text = Get(world.messages().ReadText(message, 0, mail::kMaxChunk));
+    const auto text = Get(mail::ReadAll(&world.messages(), {AddressOf(name), message.folder, uid}));
     const auto told_of = told.stored.find(uid);
     if (!text.ok() || !IsWhole(*text) || told_of == told.stored.end() || told_of->second != text->size()) {
       Fail(world, absl::StrCat(name, " UID ", uid, ": not what was acknowledged"));

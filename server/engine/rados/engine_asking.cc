@@ -252,7 +252,7 @@ bool RadosEngine::RunAsking(Asking& asking, Draft& draft) {
   reservation.set_incarnation(incarnation_);
   reservation.set_bytes(granted);
   reservation.set_exempt(asking.exempt);
-  reservation.set_firm(asking.firm);
+  reservation.set_firm(asking.firm || (has_own && own.firm()));
   draft.Put(own_key, reservation.SerializeAsString());
   state.tail.set_reserved_bytes(Add(reserved, granted));
   state.tail.set_reservations(messages + 1);

@@ -77,11 +77,16 @@ Task<absl::StatusOr<ReserveResult>> RadosEngine::ReserveTask(TransactionId id, u
     absl::MutexLock lock(&mutex_);
     const auto it = transactions_.find(id);
     if (it != transactions_.end() && it->second.attempt == asking->attempt && !it->second.committing) {
-      it->second.holds[mailbox] = {.bytes = std::get<engine::Granted>(*result).bytes,
-                                   .exempt = demand.exempt,
-                                   .held = true,
-                                   .made_us = clock_->MonotonicMicros(),
-                                   .order = NewNumber()};
+      Hold& hold = it->second.holds[mailbox];
+      // An answer that comes late finds what was confirmed meanwhile: that stays so.
+      const bool firm = hold.held && hold.firm, firm_written = firm && hold.firm_written;
+      hold = {.bytes = std::get<engine::Granted>(*result).bytes,
+              .exempt = demand.exempt,
+              .held = true,
+              .firm = firm,
+              .firm_written = firm_written,
+              .made_us = clock_->MonotonicMicros(),
+              .order = NewNumber()};
       co_return result;
     }
   }
