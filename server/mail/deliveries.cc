@@ -119,6 +119,8 @@ Task<v1::Decision> Deliveries::CheckAs(Age age, std::string address, std::string
   const absl::StatusOr<engine::ReserveResult> reserved =
       co_await Await<absl::StatusOr<engine::ReserveResult>>(
           [&](auto done) { engine_->Check(result->mailbox, demand, std::move(done)); });
+  // What the mailbox itself says is so now (as for a recipient, Transaction::OnResolved).
+  *recent = result->recent && absl::IsNotFound(reserved.status());
   co_return DecideByRoom(address, *result, reserved);
 }
 

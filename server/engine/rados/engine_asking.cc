@@ -273,7 +273,7 @@ Task<absl::StatusOr<ReserveResult>> RadosEngine::Ask(std::shared_ptr<Asking> ask
       // Where a limit was lowered below what was granted, nothing that is given back may be
       // used again before the domain is asked.
       if (IsOvercommitted(asking->domain_number)) {
-        CO_RETURN_IF_ERROR((co_await CallInAll(asking->domain_number, 0)).status());
+        CO_RETURN_IF_ERROR((co_await SurveyPool(asking->domain_number, 0)).status());
       }
     }
     Step step;

@@ -14,13 +14,11 @@
 #include "absl/strings/str_cat.h"
 #include "server/base/status_macros.h"
 #include "server/engine/rados/engine_impl.h"
-#include "server/engine/rados/gather.h"
 #include "server/engine/rados/keys.h"
 
 namespace restante::rados {
 namespace {
 
-constexpr size_t kWidth = 32;
 // What a domain without a limit grants at a time.
 constexpr uint64_t kGenerous = uint64_t{64} << 20;
 constexpr int kRounds = 200;
@@ -104,58 +102,36 @@ Task<absl::Status> RadosEngine::RemoveMember(uint64_t domain, uint64_t mailbox) 
   co_return co_await PartitionOf(PartitionId::Domain(domain))->Post(std::move(step));
 }
 
-Task<absl::StatusOr<std::vector<uint64_t>>> RadosEngine::MembersOf(uint64_t domain) {
-  CO_ASSIGN_OR_RETURN(const Rows rows,
-                      co_await AllRows(PartitionObject(PartitionId::Domain(domain)), kGrantPrefix));
-  std::vector<uint64_t> members;
-  for (const auto& [key, value] : rows) {
-    if (const auto number = NumberOfKey(key)) members.push_back(*number);
-  }
-  co_return members;
-}
-
-Task<absl::StatusOr<RadosEngine::DomainSums>> RadosEngine::SumsOf(uint64_t domain) {
-  CO_ASSIGN_OR_RETURN(const std::vector<uint64_t> members, co_await MembersOf(domain));
-  using Read = absl::StatusOr<engine::ReadResult>;
-  std::function<Task<std::optional<Read>>(size_t)> read = [this, &members](size_t i) {
-    return [](RadosEngine* engine, uint64_t mailbox) -> Task<std::optional<Read>> {
-      Read result = co_await engine->ReadTask(PartitionId::Mailbox(mailbox), {});
-      co_return std::optional<Read>(std::move(result));
-    }(this, members[i]);
-  };
-  const std::vector<std::optional<Read>> reads =
-      co_await Gather<std::optional<Read>>(members.size(), kWidth, std::move(read));
-  DomainSums sums;
-  for (const std::optional<Read>& result : reads) {
-    if (!result->ok()) co_return result->status();
-    if (!(*result)->head || (*result)->head->mailbox().domain() != domain) continue;
-    sums.mailboxes++;
-    sums.used_bytes = Add(sums.used_bytes, (*result)->head->mailbox().used_bytes());
-    sums.used_messages += (*result)->head->mailbox().used_messages();
-    sums.reserved.bytes = Add(sums.reserved.bytes, (*result)->reserved.bytes);
-    sums.reserved.messages += (*result)->reserved.messages;
-  }
-  co_return sums;
-}
-
 Task<absl::StatusOr<std::optional<Shortage>>> RadosEngine::RaiseGrant(Raise raise) {
   // All that is wanted first, if need be from the others; then what there is.
   Raise wish = raise;
   if (!raise.forced) wish.least = std::max(raise.least, raise.wanted);
+  std::optional<Survey> survey;  // That found nothing, and nothing was granted since.
   for (int round = 0; round < kRounds; ++round) {
     uint64_t granted = 0;
     CO_ASSIGN_OR_RETURN(const std::optional<bool> raised, co_await TryRaise(wish, &granted));
     if (raised && *raised) co_return std::nullopt;
-    if (raised) continue;  // Somebody else changed it meanwhile.
-    CO_ASSIGN_OR_RETURN(const uint64_t called_in, co_await CallInAll(raise.domain, raise.mailbox));
-    if (called_in > 0) continue;
-    // What another store has called in meanwhile may be had as well.
-    CO_ASSIGN_OR_RETURN(const PartitionState now,
-                        co_await PartitionOf(PartitionId::Domain(raise.domain))->Read({}, nullptr));
-    if (now.tail.granted_bytes() < granted) continue;
-    if (std::exchange(wish.least, raise.least) != raise.least) continue;
+    if (raised) {  // Somebody else changed it meanwhile.
+      survey.reset();
+      continue;
+    }
+    if (!survey) {
+      CO_ASSIGN_OR_RETURN(survey, co_await SurveyPool(raise.domain, raise.mailbox));
+      bool changed = survey->freed > 0;
+      if (!changed) {
+        // What another store has called in meanwhile may be had as well.
+        CO_ASSIGN_OR_RETURN(const PartitionState now,
+                            co_await PartitionOf(PartitionId::Domain(raise.domain))->Read({}, nullptr));
+        changed = now.tail.granted_bytes() < granted;
+      }
+      if (changed) {
+        survey.reset();
+        continue;
+      }
+      if (std::exchange(wish.least, raise.least) != raise.least) continue;
+    }
     // Nobody has more than he needs: the sums say why it is refused.
-    CO_ASSIGN_OR_RETURN(const DomainSums sums, co_await SumsOf(raise.domain));
+    const DomainSums& sums = survey->sums;
     CO_ASSIGN_OR_RETURN(const auto head, co_await DomainOf(raise.domain));
     co_return Shortage{.scope = Shortage::Scope::kDomain,
                        .limit = head ? LimitOf(*head) : quota::kUnlimited,
@@ -323,30 +299,8 @@ Task<absl::StatusOr<uint64_t>> RadosEngine::CallIn(uint64_t domain, uint64_t mai
   co_return *freed;
 }
 
-Task<absl::StatusOr<uint64_t>> RadosEngine::CallInAll(uint64_t domain, uint64_t but) {
-  CO_ASSIGN_OR_RETURN(const std::vector<uint64_t> members, co_await MembersOf(domain));
-  using Freed = absl::StatusOr<uint64_t>;
-  std::function<Task<std::optional<Freed>>(size_t)> call_in = [this, domain, but, &members](size_t i) {
-    return [](RadosEngine* engine, uint64_t of, uint64_t mailbox, bool skip) -> Task<std::optional<Freed>> {
-      if (skip) co_return std::optional<Freed>(uint64_t{0});
-      Freed freed = co_await engine->CallIn(of, mailbox);
-      co_return std::optional<Freed>(std::move(freed));
-    }(this, domain, members[i], members[i] == but);
-  };
-  const std::vector<std::optional<Freed>> all =
-      co_await Gather<std::optional<Freed>>(members.size(), kWidth, std::move(call_in));
-  uint64_t freed = 0;
-  for (const std::optional<Freed>& one : all) {
-    if (!one->ok()) co_return one->status();
-    freed = Add(freed, **one);
-  }
-  co_return freed;
-}
-
 Task<absl::StatusOr<bool>> RadosEngine::TakeFromPool(uint64_t domain, uint64_t octets,
                                                      std::optional<TransactionId> but) {
-  CO_ASSIGN_OR_RETURN(const std::vector<uint64_t> members, co_await MembersOf(domain));
-  const std::set<uint64_t> pool(members.begin(), members.end());
   struct Silent {
     int64_t made_us;
     uint64_t mailbox, octets;
@@ -360,12 +314,18 @@ Task<absl::StatusOr<bool>> RadosEngine::TakeFromPool(uint64_t domain, uint64_t o
     for (const auto& [id, transaction] : transactions_) {
       if (transaction.committing || id == but) continue;
       for (const auto& [mailbox, hold] : transaction.holds) {
-        if (!hold.held || hold.firm || hold.made_us > before || hold.bytes == 0 || pool.count(mailbox) == 0)
-          continue;
+        if (!hold.held || hold.firm || hold.made_us > before || hold.bytes == 0) continue;
         silent.push_back({.made_us = hold.made_us, .mailbox = mailbox, .octets = hold.bytes, .id = id});
       }
     }
   }
+  if (silent.empty()) co_return false;
+  CO_ASSIGN_OR_RETURN(const std::vector<Member> members, co_await MembersOf(domain));
+  absl::flat_hash_set<uint64_t> pool;
+  for (const Member& member : members) pool.insert(member.mailbox);
+  silent.erase(std::remove_if(silent.begin(), silent.end(),
+                              [&](const Silent& one) { return !pool.contains(one.mailbox); }),
+               silent.end());
   std::sort(silent.begin(), silent.end());
   uint64_t sum = 0;
   size_t count = 0;

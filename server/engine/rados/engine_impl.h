@@ -244,8 +244,24 @@ class RadosEngine : public engine::Engine {
     uint64_t used_bytes = 0, used_messages = 0, mailboxes = 0;
     engine::Reserved reserved;
   };
+  struct Member {
+    uint64_t mailbox = 0;
+    stored::Grant grant;  // As the domain says.
+  };
+  struct Survey {
+    DomainSums sums;
+    uint64_t freed = 0;  // Was called in.
+  };
+  Task<absl::StatusOr<std::vector<Member>>> MembersOf(uint64_t domain);
+  // As it is in the cluster, with what this store was asked for before.
+  Task<absl::StatusOr<PartitionState>> StateNow(PartitionId id);
   Task<absl::StatusOr<DomainSums>> SumsOf(uint64_t domain);
-  Task<absl::StatusOr<std::vector<uint64_t>>> MembersOf(uint64_t domain);
+  // Reads all mailboxes of a domain, and calls in what they do not need, but for one of them;
+  // from a moment after the call on. Those who ask at the same time share one.
+  Task<absl::StatusOr<Survey>> SurveyPool(uint64_t domain, uint64_t but);
+  Task<absl::Status> SurveyInTurn(uint64_t domain);
+  Task<absl::StatusOr<Survey>> SurveyNow(uint64_t domain, bool call_in, uint64_t but);
+  Task<absl::StatusOr<Survey>> LookAtMember(uint64_t domain, Member member, bool lowers);
   // The domain's head as it was 5 s ago at most; none: no such domain.
   Task<absl::StatusOr<std::optional<stored::DomainHead>>> DomainOf(uint64_t domain);
   // Whether more is granted than the domain's limit, as far as this store knows.
@@ -265,7 +281,6 @@ class RadosEngine : public engine::Engine {
   Task<absl::StatusOr<std::optional<bool>>> TryRaise(Raise raise, uint64_t* granted);
   // Gives back to the domain what the mailbox does not need; how much that was.
   Task<absl::StatusOr<uint64_t>> CallIn(uint64_t domain, uint64_t mailbox);
-  Task<absl::StatusOr<uint64_t>> CallInAll(uint64_t domain, uint64_t but);
   // Takes so many octets of this store's silent reservations in a domain's mailboxes, the
   // oldest first, if there are as many. Those of other stores go when they are dead, or
   // somebody asks for their own mailbox.
@@ -482,6 +497,16 @@ class RadosEngine : public engine::Engine {
   // Partitions that this store lets spill, or could not let spill a moment ago.
   absl::flat_hash_set<PartitionId> spilling_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_set<std::string> shelves_ ABSL_GUARDED_BY(mutex_);
+  // Surveys of domains that go on, and who waits for the next.
+  struct Surveys {
+    struct Waiting {
+      uint64_t but = 0;
+      Done<absl::StatusOr<Survey>> done;
+    };
+    bool running = false;
+    std::vector<Waiting> waiting;
+  };
+  absl::flat_hash_map<uint64_t, Surveys> surveys_ ABSL_GUARDED_BY(mutex_);
   // Mailboxes whose bodies are being let go, and whether there are more since.
   absl::flat_hash_map<uint64_t, bool> dropping_ ABSL_GUARDED_BY(mutex_);
   // Since when a foreign reservation has been seen as it is; a store's life sign.

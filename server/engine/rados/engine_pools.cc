@@ -139,9 +139,9 @@ Task<absl::Status> RadosEngine::Recheck(uint64_t mailbox) {
 }
 
 Task<absl::Status> RadosEngine::RecheckMembers(uint64_t domain) {
-  CO_ASSIGN_OR_RETURN(const std::vector<uint64_t> members, co_await MembersOf(domain));
+  CO_ASSIGN_OR_RETURN(const std::vector<Member> members, co_await MembersOf(domain));
   std::function<Task<absl::Status>(size_t)> recheck = [this, &members](size_t i) {
-    return Recheck(members[i]);
+    return Recheck(members[i].mailbox);
   };
   const std::vector<absl::Status> all =
       co_await Gather<absl::Status>(members.size(), kWidth, std::move(recheck));

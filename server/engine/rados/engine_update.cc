@@ -369,8 +369,7 @@ Task<absl::Status> RadosEngine::AfterUpdate(std::shared_ptr<Updating> updating) 
   if (updating->dropped_bodies) DropBodiesLater(id.number);
   // A lower limit counts from the moment that nobody holds more than he needs.
   if (updating->lowered) {
-    const absl::StatusOr<uint64_t> called = co_await CallInAll(id.number, 0);
-    if (!called.ok()) co_return called.status();
+    CO_RETURN_IF_ERROR((co_await SurveyPool(id.number, 0)).status());
   }
   if (updating->crossed) CO_RETURN_IF_ERROR(co_await LogEvents(id));
   if (updating->limits_changed) {
