@@ -219,8 +219,12 @@ Task<absl::StatusOr<std::string>> Bodies::Read(BodyId body, uint64_t offset, uin
     if (at >= in_parts && has_tail) {
       octets.append(tail, at - in_parts, end - at);
     } else {
-      CO_ASSIGN_OR_RETURN(const std::string piece, co_await ReadStored(body, *meta, at, end));
-      octets += piece;
+      CO_ASSIGN_OR_RETURN(std::string piece, co_await ReadStored(body, *meta, at, end));
+      if (octets.empty()) {
+        octets = std::move(piece);
+      } else {
+        octets += piece;
+      }
     }
     at = end;
   }

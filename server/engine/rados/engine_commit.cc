@@ -231,8 +231,9 @@ Task<absl::StatusOr<stored::Receipt>> RadosEngine::Finish(TransactionId id,
   co_return receipt;
 }
 
-Task<absl::StatusOr<RadosEngine::Placing>> RadosEngine::RollForward(
-    TransactionId id, std::shared_ptr<const stored::Outcome> outcome, uint64_t mailbox) {
+Task<absl::StatusOr<Placing>> RadosEngine::RollForward(TransactionId id,
+                                                       std::shared_ptr<const stored::Outcome> outcome,
+                                                       uint64_t mailbox) {
   auto placing = std::make_shared<Placing>();
   do {
     if (placing->must_know != 0) CO_RETURN_IF_ERROR((co_await DomainOf(placing->must_know)).status());

@@ -5,6 +5,7 @@
 //   engine_partitions.cc    reads, scans, lists
 //   engine_update.cc        updates
 //   engine_grants.cc        domains and what they grant to their mailboxes
+//   engine_survey.cc        and what all of them hold
 //   engine_asking.cc        who gets room in a mailbox
 //   engine_reserve.cc       and what is held of it
 //   engine_commit.cc        commits and their outcomes
@@ -44,6 +45,7 @@
 #include "server/engine/rados/cluster.h"
 #include "server/engine/rados/cluster_room.h"
 #include "server/engine/rados/deadlines.h"
+#include "server/engine/rados/engine_state.h"
 #include "server/engine/rados/hints.h"
 #include "server/engine/rados/later.h"
 #include "server/engine/rados/partition.h"
@@ -66,26 +68,6 @@ using engine::Shortage;
 // are refused by a guard if they may not; and so many keys of the directory are kept.
 inline constexpr int64_t kRecent_us = 5'000'000;
 inline constexpr size_t kRecentKeys = 100'000;
-
-// What an open transaction of this store holds in one mailbox.
-struct Hold {
-  uint64_t bytes = 0;
-  bool exempt = false;
-  bool held = false;          // The reservation is in the mailbox, as far as is known here.
-  bool firm = false;          // Confirmed; nobody of this store takes it,
-  bool firm_written = false;  // and nobody of any other.
-  int64_t made_us = 0;        // Monotonic.
-  uint64_t order = 0;         // Ascends with each that is made.
-};
-
-struct Transaction {
-  uint64_t attempt = 0;
-  bool committing = false;
-  bool confirmed = false;
-  std::map<uint64_t, Hold> holds;  // By mailbox.
-  // Wait for the end of a commit.
-  std::vector<Done<bool>> waiting;
-};
 
 class RadosEngine : public engine::Engine {
  public:
@@ -216,13 +198,6 @@ class RadosEngine : public engine::Engine {
 
   // --- shards ----------------------------------------------------------------------
 
-  // Rows of `k/` and `b/` that stand in a partition's own object.
-  struct OwnRows {
-    uint64_t rows = 0;
-    // Where most of them are: ranges of one prefix, and at most so many rows in all.
-    std::string from, to;
-    uint64_t copied = 0;
-  };
   void SpillLater(PartitionId id);
   Task<absl::Status> SpillTask(PartitionId id);
   Task<absl::StatusOr<OwnRows>> CountOwnRows(PartitionId id);
@@ -240,18 +215,6 @@ class RadosEngine : public engine::Engine {
 
   // --- grants ----------------------------------------------------------------------
 
-  struct DomainSums {
-    uint64_t used_bytes = 0, used_messages = 0, mailboxes = 0;
-    engine::Reserved reserved;
-  };
-  struct Member {
-    uint64_t mailbox = 0;
-    stored::Grant grant;  // As the domain says.
-  };
-  struct Survey {
-    DomainSums sums;
-    uint64_t freed = 0;  // Was called in.
-  };
   Task<absl::StatusOr<std::vector<Member>>> MembersOf(uint64_t domain);
   // As it is in the cluster, with what this store was asked for before.
   Task<absl::StatusOr<PartitionState>> StateNow(PartitionId id);
@@ -268,12 +231,6 @@ class RadosEngine : public engine::Engine {
   bool IsOvercommitted(uint64_t domain);
   Task<absl::Status> AddMember(uint64_t domain, uint64_t mailbox, uint64_t bytes);
   Task<absl::Status> RemoveMember(uint64_t domain, uint64_t mailbox);
-  struct Raise {
-    uint64_t domain = 0, mailbox = 0;
-    uint64_t least = 0, wanted = 0;  // What the mailbox is to be granted in all.
-    uint64_t grace = 0;
-    bool forced = false;  // Also beyond the domain's limit.
-  };
   // Has a domain grant more to a mailbox. A shortage has scope, limit and the sums; needed
   // is the caller's to say.
   Task<absl::StatusOr<std::optional<Shortage>>> RaiseGrant(Raise raise);
@@ -324,15 +281,6 @@ class RadosEngine : public engine::Engine {
   Task<absl::StatusOr<std::optional<stored::Outcome>>> ReadOutcome(TransactionId id);
   // kAlreadyExists: there is one.
   Task<absl::Status> CreateOutcome(TransactionId id, std::string outcome);
-  struct Placing {
-    stored::Placed placed;
-    bool is_placed = false;
-    bool suppressed = false;
-    bool crossed = false;
-    uint64_t domain = 0;     // Of the mailbox.
-    int64_t octets = 0;      // That it has more.
-    uint64_t must_know = 0;  // Domain that has to be read before.
-  };
   // Enters the message in one mailbox, unless it was; none where it cannot be any more.
   Task<absl::StatusOr<Placing>> RollForward(TransactionId id, std::shared_ptr<const stored::Outcome> outcome,
                                             uint64_t mailbox);
@@ -497,30 +445,12 @@ class RadosEngine : public engine::Engine {
   // Partitions that this store lets spill, or could not let spill a moment ago.
   absl::flat_hash_set<PartitionId> spilling_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_set<std::string> shelves_ ABSL_GUARDED_BY(mutex_);
-  // Surveys of domains that go on, and who waits for the next.
-  struct Surveys {
-    struct Waiting {
-      uint64_t but = 0;
-      Done<absl::StatusOr<Survey>> done;
-    };
-    bool running = false;
-    std::vector<Waiting> waiting;
-  };
+  // By domain.
   absl::flat_hash_map<uint64_t, Surveys> surveys_ ABSL_GUARDED_BY(mutex_);
   // Mailboxes whose bodies are being let go, and whether there are more since.
   absl::flat_hash_map<uint64_t, bool> dropping_ ABSL_GUARDED_BY(mutex_);
-  // Since when a foreign reservation has been seen as it is; a store's life sign.
-  struct Seen {
-    std::string value;
-    int64_t since_us = 0;
-  };
   absl::flat_hash_map<std::string, Seen> seen_ ABSL_GUARDED_BY(mutex_);
   void ForgetSeen(int64_t now_us) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // How far pools of domains are from a threshold, by what this store knows.
-  struct Gauge {
-    int64_t change = 0;        // Octets since they were summed,
-    int64_t up = 0, down = 0;  // and how many more, or less, would cross.
-  };
   absl::flat_hash_map<uint64_t, Gauge> gauges_ ABSL_GUARDED_BY(mutex_);
   std::function<void()> listener_ ABSL_GUARDED_BY(mutex_);
   uint64_t told_events_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -100,7 +100,7 @@ Task<absl::Status> RadosEngine::SpillTask(PartitionId id) {
   co_return absl::OkStatus();
 }
 
-Task<absl::StatusOr<RadosEngine::OwnRows>> RadosEngine::CountOwnRows(PartitionId id) {
+Task<absl::StatusOr<OwnRows>> RadosEngine::CountOwnRows(PartitionId id) {
   OwnRows own;
   const std::shared_ptr<Partition> partition = PartitionOf(id);
   CO_ASSIGN_OR_RETURN(const PartitionState state, co_await partition->Read({}, nullptr));

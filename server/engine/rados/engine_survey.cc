@@ -20,7 +20,7 @@ uint64_t Add(uint64_t a, uint64_t b) { return a > UINT64_MAX - b ? UINT64_MAX : 
 
 }  // namespace
 
-Task<absl::StatusOr<std::vector<RadosEngine::Member>>> RadosEngine::MembersOf(uint64_t domain) {
+Task<absl::StatusOr<std::vector<Member>>> RadosEngine::MembersOf(uint64_t domain) {
   CO_ASSIGN_OR_RETURN(const Rows rows,
                       co_await AllRows(PartitionObject(PartitionId::Domain(domain)), kGrantPrefix));
   std::vector<Member> members;
@@ -45,13 +45,12 @@ Task<absl::StatusOr<PartitionState>> RadosEngine::StateNow(PartitionId id) {
   co_return co_await partition->Read({}, nullptr);
 }
 
-Task<absl::StatusOr<RadosEngine::DomainSums>> RadosEngine::SumsOf(uint64_t domain) {
+Task<absl::StatusOr<DomainSums>> RadosEngine::SumsOf(uint64_t domain) {
   CO_ASSIGN_OR_RETURN(const Survey survey, co_await SurveyNow(domain, /*call_in=*/false, 0));
   co_return survey.sums;
 }
 
-Task<absl::StatusOr<RadosEngine::Survey>> RadosEngine::SurveyNow(uint64_t domain, bool call_in,
-                                                                 uint64_t but) {
+Task<absl::StatusOr<Survey>> RadosEngine::SurveyNow(uint64_t domain, bool call_in, uint64_t but) {
   CO_ASSIGN_OR_RETURN(const std::vector<Member> members, co_await MembersOf(domain));
   // Of one mailbox.
   using One = absl::StatusOr<Survey>;
@@ -78,8 +77,7 @@ Task<absl::StatusOr<RadosEngine::Survey>> RadosEngine::SurveyNow(uint64_t domain
   co_return survey;
 }
 
-Task<absl::StatusOr<RadosEngine::Survey>> RadosEngine::LookAtMember(uint64_t domain, Member member,
-                                                                    bool lowers) {
+Task<absl::StatusOr<Survey>> RadosEngine::LookAtMember(uint64_t domain, Member member, bool lowers) {
   CO_ASSIGN_OR_RETURN(const PartitionState state, co_await StateNow(PartitionId::Mailbox(member.mailbox)));
   Survey survey;
   if (!state.exists || state.head.mailbox().domain() != domain) co_return survey;
@@ -97,7 +95,7 @@ Task<absl::StatusOr<RadosEngine::Survey>> RadosEngine::LookAtMember(uint64_t dom
   co_return survey;
 }
 
-Task<absl::StatusOr<RadosEngine::Survey>> RadosEngine::SurveyPool(uint64_t domain, uint64_t but) {
+Task<absl::StatusOr<Survey>> RadosEngine::SurveyPool(uint64_t domain, uint64_t but) {
   Await<absl::StatusOr<Survey>> surveyed([this, domain, but](Done<absl::StatusOr<Survey>> done) {
     {
       absl::MutexLock lock(&mutex_);
