@@ -241,9 +241,10 @@ void Pool::Read(const std::string& object, ReadOp op, absl::AnyInvocable<void(Ob
   std::shared_ptr<ReadState> state = op.state_;
   auto call = std::make_unique<ReadCall>(
       ReadCall{cluster_, cluster_->Begin(), std::move(op), std::move(done), std::move(state)});
+  const rados_read_op_t operation = call->op.op_.get();
   rados_completion_t completion;
   library.aio_create_completion2(call.get(), &ReadCall::Complete, &completion);
-  const int result = library.aio_read_op_operate(call->op.op_.get(), ioctx_, completion, object.c_str(), 0);
+  const int result = library.aio_read_op_operate(operation, ioctx_, completion, object.c_str(), 0);
   if (result == 0) {
     call.release();
     return;
