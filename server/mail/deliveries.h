@@ -93,7 +93,7 @@ class Deliveries {
 
  private:
   Task<v1::Decision> CheckTask(std::string address, std::string sender, std::optional<uint64_t> size);
-  // `recent`: as Resolution's.
+  // `recent`: the answer may be founded on where the address led a few seconds ago.
   Task<v1::Decision> CheckAs(Age age, std::string address, std::string sender, std::optional<uint64_t> size,
                              bool* recent);
 

@@ -14,8 +14,6 @@ namespace {
 
 constexpr int kRounds = 100;
 
-uint64_t Add(uint64_t a, uint64_t b) { return a > UINT64_MAX - b ? UINT64_MAX : a + b; }
-
 absl::Status NoSuchMailbox(uint64_t mailbox) {
   return absl::NotFoundError(absl::StrCat("mailbox partition ", mailbox, ": no such mailbox"));
 }

@@ -29,8 +29,6 @@ stored::Grant GrantOf(const std::string* value) {
   return grant;
 }
 
-uint64_t Add(uint64_t a, uint64_t b) { return a > UINT64_MAX - b ? UINT64_MAX : a + b; }
-
 uint64_t LimitOf(const stored::DomainHead& head) {
   return head.max_bytes().kind() == stored::Limit::VALUE
              ? std::min(head.max_bytes().value(), quota::kUnlimited)

@@ -184,6 +184,10 @@ class RadosEngine : public engine::Engine {
   Task<absl::Status> Enlist(PartitionId id);
   Task<absl::Status> Delist(PartitionId id);
   Task<absl::StatusOr<engine::ReadResult>> ReadTask(PartitionId id, std::vector<std::string> keys);
+  // As it is in the cluster, with what this store was asked for before; and those of the keys
+  // that there are.
+  Task<absl::StatusOr<PartitionState>> StateNow(PartitionId id, std::vector<std::string> keys,
+                                                std::map<std::string, std::string>* values);
   // Without a domain's sums.
   Task<absl::StatusOr<engine::ReadResult>> ReadPartition(PartitionId id, std::vector<std::string> keys);
   Task<absl::StatusOr<engine::ReadResult>> ReadRecentTask(PartitionId id, std::vector<std::string> keys);
@@ -216,8 +220,6 @@ class RadosEngine : public engine::Engine {
   // --- grants ----------------------------------------------------------------------
 
   Task<absl::StatusOr<std::vector<Member>>> MembersOf(uint64_t domain);
-  // As it is in the cluster, with what this store was asked for before.
-  Task<absl::StatusOr<PartitionState>> StateNow(PartitionId id);
   Task<absl::StatusOr<DomainSums>> SumsOf(uint64_t domain);
   // Reads all mailboxes of a domain, and calls in what they do not need, but for one of them;
   // from a moment after the call on. Those who ask at the same time share one.

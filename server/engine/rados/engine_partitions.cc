@@ -147,8 +147,8 @@ Task<absl::StatusOr<engine::ReadResult>> RadosEngine::ReadTask(PartitionId id,
   co_return result;
 }
 
-Task<absl::StatusOr<engine::ReadResult>> RadosEngine::ReadPartition(PartitionId id,
-                                                                    std::vector<std::string> keys) {
+Task<absl::StatusOr<PartitionState>> RadosEngine::StateNow(PartitionId id, std::vector<std::string> keys,
+                                                           std::map<std::string, std::string>* values) {
   const std::shared_ptr<Partition> partition = PartitionOf(id);
   // What was asked of this store before is seen.
   if (!partition->idle()) {
@@ -156,10 +156,15 @@ Task<absl::StatusOr<engine::ReadResult>> RadosEngine::ReadPartition(PartitionId 
     step.run = [](Draft&) { return true; };
     CO_RETURN_IF_ERROR(co_await partition->Post(std::move(step)));
   }
+  co_return co_await partition->Read(std::move(keys), values);
+}
+
+Task<absl::StatusOr<engine::ReadResult>> RadosEngine::ReadPartition(PartitionId id,
+                                                                    std::vector<std::string> keys) {
   std::vector<std::string> names;
   for (const std::string& key : keys) names.push_back(PortKey(key));
   std::map<std::string, std::string> values;
-  CO_ASSIGN_OR_RETURN(PartitionState state, co_await partition->Read(std::move(names), &values));
+  CO_ASSIGN_OR_RETURN(PartitionState state, co_await StateNow(id, std::move(names), &values));
   engine::ReadResult result;
   if (!state.exists && id.kind == PartitionId::Kind::kDirectory) {
     state.exists = true;

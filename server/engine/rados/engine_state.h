@@ -15,6 +15,9 @@ namespace restante::rados {
 
 namespace stored = ::restante::stored::v1;
 
+// Octets: what has no limit keeps having none.
+inline uint64_t Add(uint64_t a, uint64_t b) { return a > UINT64_MAX - b ? UINT64_MAX : a + b; }
+
 // What an open transaction of this store holds in one mailbox.
 struct Hold {
   uint64_t bytes = 0;

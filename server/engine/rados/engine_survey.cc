@@ -16,8 +16,6 @@ namespace {
 
 constexpr size_t kWidth = 32;
 
-uint64_t Add(uint64_t a, uint64_t b) { return a > UINT64_MAX - b ? UINT64_MAX : a + b; }
-
 }  // namespace
 
 Task<absl::StatusOr<std::vector<Member>>> RadosEngine::MembersOf(uint64_t domain) {
@@ -32,17 +30,6 @@ Task<absl::StatusOr<std::vector<Member>>> RadosEngine::MembersOf(uint64_t domain
     member.grant.ParseFromString(value);
   }
   co_return members;
-}
-
-Task<absl::StatusOr<PartitionState>> RadosEngine::StateNow(PartitionId id) {
-  const std::shared_ptr<Partition> partition = PartitionOf(id);
-  // What was asked of this store before is seen.
-  if (!partition->idle()) {
-    Step step;
-    step.run = [](Draft&) { return true; };
-    CO_RETURN_IF_ERROR(co_await partition->Post(std::move(step)));
-  }
-  co_return co_await partition->Read({}, nullptr);
 }
 
 Task<absl::StatusOr<DomainSums>> RadosEngine::SumsOf(uint64_t domain) {
@@ -78,7 +65,8 @@ Task<absl::StatusOr<Survey>> RadosEngine::SurveyNow(uint64_t domain, bool call_i
 }
 
 Task<absl::StatusOr<Survey>> RadosEngine::LookAtMember(uint64_t domain, Member member, bool lowers) {
-  CO_ASSIGN_OR_RETURN(const PartitionState state, co_await StateNow(PartitionId::Mailbox(member.mailbox)));
+  CO_ASSIGN_OR_RETURN(const PartitionState state,
+                      co_await StateNow(PartitionId::Mailbox(member.mailbox), {}, nullptr));
   Survey survey;
   if (!state.exists || state.head.mailbox().domain() != domain) co_return survey;
   const stored::MailboxHead& head = state.head.mailbox();
