@@ -274,8 +274,8 @@ class Engine {
 
   // Reserves room in a mailbox and its domain, softly: after
   // QuotaRules::soft_after_us somebody else may take it until Confirm.
-  // A second Reserve of the same mailbox in a transaction replaces the first;
-  // refused, the first stands.
+  // A second Reserve of the same mailbox in a transaction raises the first, if need be,
+  // and leaves firm what was confirmed; refused, the first stands as it is.
   // kFailedPrecondition: the transaction is not open (any more).
   virtual void Reserve(TransactionId transaction, uint64_t mailbox, Demand demand,
                        Done<absl::StatusOr<ReserveResult>> done) = 0;

@@ -207,12 +207,15 @@ absl::StatusOr<ReserveResult> Ledger::Reserve(TransactionId id, uint64_t mailbox
   if (transaction == nullptr) return NotOpen(id);
   if (!impl_->accounts.HasMailbox(mailbox)) return NoSuchMailbox(mailbox);
   const auto before = transaction->holds.find(mailbox);
-  uint64_t bytes = demand.bytes;
+  Hold* const own = before == transaction->holds.end() ? nullptr : &before->second;
+  const uint64_t held = own != nullptr && own->held ? own->bytes : 0;
+  const bool firm = own != nullptr && own->firm;
+  uint64_t bytes = std::max(demand.bytes, held);
   if (!demand.exempt) {
     const auto answer = impl_->Ask({.mailbox = mailbox,
-                                    .bytes = std::min(demand.at_least, demand.bytes),
+                                    .bytes = std::max(std::min(demand.at_least, demand.bytes), held),
                                     .owner = transaction,
-                                    .own = before == transaction->holds.end() ? nullptr : &before->second});
+                                    .own = own});
     if (const auto* shortage = std::get_if<Shortage>(&answer)) return *shortage;
     if (const auto* too_many = std::get_if<TooManyDeliveries>(&answer)) return *too_many;
     const auto& way = std::get<LedgerAccounts::Way>(answer);
@@ -225,6 +228,7 @@ absl::StatusOr<ReserveResult> Ledger::Reserve(TransactionId id, uint64_t mailbox
           .mailbox = mailbox,
           .bytes = bytes,
           .exempt = demand.exempt,
+          .firm = firm,
           .made_us = impl_->clock->MonotonicMicros()};
   impl_->accounts.Enter(hold);
   return Granted{.bytes = bytes};

@@ -263,19 +263,24 @@ struct Model {
     ModelTransaction* const t = Open(tx);
     if (t == nullptr && !only_check) return "FAILED_PRECONDITION";
     if (!Exists(mailbox)) return "NOT_FOUND";
-    uint64_t bytes = demand.bytes;
+    uint64_t held = 0;
+    Hardness hardness = Hardness::kSoft;
+    if (!only_check && t->holds.contains(mailbox) && t->holds[mailbox].hardness != Hardness::kLost) {
+      held = t->holds[mailbox].bytes;
+      hardness = t->holds[mailbox].hardness;
+    }
+    uint64_t bytes = std::max(demand.bytes, held);
     if (!demand.exempt) {
-      const Ways ways = Ask(tx, mailbox, std::min(demand.at_least, bytes), false, false);
+      const uint64_t least = std::max(std::min(demand.at_least, demand.bytes), held);
+      const Ways ways = Ask(tx, mailbox, least, false, false);
       if (ways.too_many) return Describe(TooManyDeliveries{rules.deliveries_per_mailbox});
       if (ways.shortage) return Describe(*ways.shortage);
       bytes = std::min(bytes, ways.room);
       if (!only_check) Take(ways);
     }
     if (!only_check) {
-      t->holds[mailbox] = {.bytes = bytes,
-                           .exempt = demand.exempt,
-                           .hardness = Hardness::kSoft,
-                           .made_us = clock->MonotonicMicros()};
+      t->holds[mailbox] = {
+          .bytes = bytes, .exempt = demand.exempt, .hardness = hardness, .made_us = clock->MonotonicMicros()};
     }
     return Describe(Granted{bytes});
   }

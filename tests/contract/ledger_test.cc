@@ -157,7 +157,7 @@ TEST_F(LedgerTest, AtLeastAboveTheDemandIsTheDemand) {
   EXPECT_EQ(ReserveUpTo(1001, 1, 100, 500), "granted 100");
 }
 
-TEST_F(LedgerTest, ASecondReserveReplacesTheFirst) {
+TEST_F(LedgerTest, ASecondReserveRaisesTheFirst) {
   Mailbox(1, 100);
   EXPECT_EQ(Begin(1001, 1, 80), "granted 80");
   EXPECT_EQ(Reserve(1001, 1, 90), "granted 90");
@@ -165,6 +165,10 @@ TEST_F(LedgerTest, ASecondReserveReplacesTheFirst) {
   EXPECT_EQ(Deliveries(1), 1u);
   EXPECT_EQ(Reserve(1001, 1, 101), "mailbox: needs 101 bytes, 0 used and 0 reserved of 100, full");
   EXPECT_EQ(ReservedIn(1), 90u) << "refused, the first stands";
+  EXPECT_EQ(Reserve(1001, 1, 70), "granted 90");
+  EXPECT_EQ(ReserveUpTo(1001, 1, 95, 1), "granted 95");
+  EXPECT_EQ(ReservedIn(1), 95u);
+  EXPECT_EQ(Deliveries(1), 1u);
 }
 
 TEST_F(LedgerTest, ParallelDeliveriesToOneMailboxAreBounded) {

@@ -51,6 +51,20 @@ TEST_P(EngineContract, ReservationsAreSeenUntilReleasedOrClosed) {
   ExpectExact({first, second});
 }
 
+TEST_P(EngineContract, ASecondReserveTakesNothingBack) {
+  const uint64_t mailbox = CreateMailboxAndDomain(ValueOf(100));
+  Open(1, 50);
+  EXPECT_EQ(Reserve(1, mailbox, 50), "granted 50");
+  EXPECT_EQ(Reserve(1, mailbox, 20), "granted 50");
+  EXPECT_EQ(Confirm(1), "confirmed");
+  EXPECT_EQ(Extend(1, 60), "extended");
+  EXPECT_EQ(Reserve(1, mailbox, 50), "granted 60");
+  EXPECT_EQ(Read(PartitionId::Mailbox(mailbox)).reserved.bytes, 60u);
+  EXPECT_EQ(Reserve(1, mailbox, 101), "mailbox: needs 101 bytes, 0 used and 0 reserved of 100, full");
+  EXPECT_TRUE(Commit(1, std::string(60, 'x'), {mailbox}).ok());
+  ExpectExact({mailbox});
+}
+
 TEST_P(EngineContract, ACommitFillsEntryHeadAndReceipt) {
   const uint64_t mailbox = CreateMailboxAndDomain(ValueOf(100), ValueOf(1));
   clock_.Advance(5'000'000);

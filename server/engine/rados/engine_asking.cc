@@ -124,12 +124,15 @@ bool RadosEngine::RunAsking(Asking& asking, Draft& draft) {
     return true;
   }
 
-  uint64_t reserved = state.tail.reserved_bytes() - (has_own ? own.bytes() : 0);
+  // Nothing is taken back: an answer that comes late finds what was confirmed and extended.
+  const uint64_t bytes = std::max(asking.bytes, own.bytes());
+  asking.least = std::max(asking.at_least, own.bytes());
+  uint64_t reserved = state.tail.reserved_bytes() - own.bytes();
   uint64_t messages = state.tail.reservations() - (has_own ? 1 : 0);
   const uint64_t grace = asking.grace ? std::min(options_.rules.grace_bytes, quota::kUnlimited) : 0;
   static const stored::Limit kInherit;
   const stored::DomainHead* const domain = asking.domain ? &*asking.domain : nullptr;
-  uint64_t granted = asking.bytes;
+  uint64_t granted = bytes;
   std::vector<std::pair<TransactionId, stored::Reservation>> takes;
   if (!asking.exempt) {
     const uint64_t limit = quota::Effective(head.max_bytes(), domain ? domain->default_bytes() : kInherit,
@@ -143,8 +146,8 @@ bool RadosEngine::RunAsking(Asking& asking, Draft& draft) {
             {{.counts_messages = true, .limit = options_.rules.deliveries_per_mailbox, .reserved = messages},
              1});
       }
-      all.push_back({{.limit = limit, .used = head.used_bytes(), .reserved = reserved, .grace = grace},
-                     asking.at_least});
+      all.push_back(
+          {{.limit = limit, .used = head.used_bytes(), .reserved = reserved, .grace = grace}, asking.least});
       if (asking.another_message) {
         all.push_back({{.counts_messages = true,
                         .limit = message_limit,
@@ -221,9 +224,9 @@ bool RadosEngine::RunAsking(Asking& asking, Draft& draft) {
   if (domain != nullptr) {
     const uint64_t before = Add(head.used_bytes(), reserved);
     const uint64_t grant = state.tail.grant().bytes();
-    const uint64_t least = Add(before, asking.exempt ? granted : std::min(asking.at_least, granted));
+    const uint64_t least = Add(before, asking.exempt ? granted : std::min(asking.least, granted));
     const bool bounded = domain->max_bytes().kind() == stored::Limit::VALUE;
-    asking.own_bytes = has_own ? own.bytes() : 0;
+    asking.own_bytes = own.bytes();
     if (!bounded && !asking.transaction) {
       // Nothing is kept of a question.
     } else if (grant < least || (!asking.takes_less && grant < Add(before, granted))) {
@@ -290,7 +293,7 @@ Task<absl::StatusOr<ReserveResult>> RadosEngine::Ask(std::shared_ptr<Asking> ask
       if (!shortage) continue;
       // (Its own reservation is not in its way.)
       shortage->reserved -= std::min(shortage->reserved, asking->own_bytes);
-      shortage->needed = std::min(asking->at_least, asking->bytes);
+      shortage->needed = asking->least;
       shortage->full_without_reservations =
           Add(shortage->used, shortage->needed) > Add(shortage->limit, asking->raise->grace);
       if (!shortage->full_without_reservations) {

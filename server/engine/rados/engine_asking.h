@@ -39,6 +39,7 @@ struct RadosEngine::Asking {
   // Reservations of other stores that stand in the way.
   std::vector<std::pair<TransactionId, stored::Reservation>> foreign;
   uint64_t own_bytes = 0;
+  uint64_t least = 0;       // What was needed, with what is held already.
   bool takes_less = false;  // The domain has no more than it gave.
   bool has_own = false;
   bool busy = false;  // The transaction is another store's, or another attempt's.

@@ -78,9 +78,9 @@ Task<absl::StatusOr<ReserveResult>> RadosEngine::ReserveTask(TransactionId id, u
     const auto it = transactions_.find(id);
     if (it != transactions_.end() && it->second.attempt == asking->attempt && !it->second.committing) {
       Hold& hold = it->second.holds[mailbox];
-      // An answer that comes late finds what was confirmed meanwhile: that stays so.
+      // An answer that comes late finds what was confirmed and extended meanwhile: that stays so.
       const bool firm = hold.held && hold.firm, firm_written = firm && hold.firm_written;
-      hold = {.bytes = std::get<engine::Granted>(*result).bytes,
+      hold = {.bytes = std::max(hold.held ? hold.bytes : 0, std::get<engine::Granted>(*result).bytes),
               .exempt = demand.exempt,
               .held = true,
               .firm = firm,
