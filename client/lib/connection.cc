@@ -97,6 +97,8 @@ std::shared_ptr<DeliverStream> Connection::LeastLoaded() {
 }
 
 std::shared_ptr<DeliverStream> Connection::Open(bool solo) {
+  // Perhaps it is another store by now, that knows more.
+  if (streams_.empty()) asks_alone_ = false;
   auto stream = std::make_shared<DeliverStream>(shared_from_this(), solo);
   streams_.push_back(stream);
   stream->Start(stub_.get(), &channels_);

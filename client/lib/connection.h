@@ -19,7 +19,9 @@
 #include <utility>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/functional/any_invocable.h"
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "client/lib/calls.h"
@@ -61,12 +63,14 @@ class Connection : public StreamOwner, public std::enable_shared_from_this<Conne
   // What HandedOver was given and has not been sent, oldest first.
   std::deque<v1::HandedOver> TakeHandedOver();
 
-  // Ask once. `done` runs on any thread, from within too. With `wait` it is waited for
+  // Asks once. `done` runs on any thread, from within too. With `wait` it is waited for
   // until the store is there.
   void GetReceipt(const v1::GetReceiptRequest& request, std::chrono::milliseconds deadline, bool wait,
                   Calls::Done<v1::GetReceiptResponse> done);
-  void CheckRecipient(const v1::CheckRecipientRequest& request, std::chrono::milliseconds deadline,
-                      Calls::Done<v1::CheckRecipientResponse> done);
+  // Asks once, on a stream if the store knows how. `done` is called as a handler.
+  using Checked = absl::AnyInvocable<void(absl::StatusOr<v1::Decision>)>;
+  void CheckRecipient(std::shared_ptr<const v1::CheckRecipientRequest> request,
+                      std::chrono::milliseconds deadline, Checked done);
 
   Condition condition() const;
   v1::Capacity capacity() const;
@@ -76,12 +80,21 @@ class Connection : public StreamOwner, public std::enable_shared_from_this<Conne
 
   void Soon(absl::AnyInvocable<void()> fn) override { handlers_->Soon(std::move(fn)); }
   void OnAnswers(std::vector<std::pair<StatePtr, v1::Answer>> answers) override;
+  void OnChecked(std::vector<v1::Checked> answers) override;
+  void OnCheckUnknown(DeliverStream* stream) override;
   void OnStreamDone(DeliverStream* stream, absl::Status why, bool answered, std::vector<Lost> lost,
                     std::vector<v1::HandedOver> unsent) override;
 
  private:
   enum class Link { kConnecting, kStanding, kAway };
   using Time = std::chrono::steady_clock::time_point;
+  // A CheckRecipient without an answer, on a stream.
+  struct Question {
+    const DeliverStream* stream;
+    Time end;
+    std::shared_ptr<const v1::CheckRecipientRequest> request;
+    Checked done;
+  };
 
   // The stream for a new transaction: one of its own, or the least loaded.
   std::shared_ptr<DeliverStream> Choose(bool solo) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -106,8 +119,17 @@ class Connection : public StreamOwner, public std::enable_shared_from_this<Conne
   // Tells the owner if the condition has changed.
   void TellCondition() ABSL_LOCKS_EXCLUDED(mutex_);
   void Sweep();
+
+  // connection_questions.cc.
   // The stub for a question; null, and `why` told, while nobody would answer.
   std::shared_ptr<v1::DeliveryService::Stub> StubFor(bool wait, absl::Status* why) const;
+  void AskAlone(Question question);
+  std::vector<Question> TakeQuestions(absl::FunctionRef<bool(const Question&)> which)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Fail(std::vector<Question> questions, const absl::Status& why);
+  // Has what is not answered by `end` told so.
+  void WatchQuestions(Time end) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void EndOverdueQuestions();
 
   const ClientOptions options_;
   Channels channels_;
@@ -135,6 +157,12 @@ class Connection : public StreamOwner, public std::enable_shared_from_this<Conne
   bool probe_planned_ ABSL_GUARDED_BY(mutex_) = false;
   // Shared streams first, then those of single transactions.
   std::vector<std::shared_ptr<DeliverStream>> streams_ ABSL_GUARDED_BY(mutex_);
+  absl::flat_hash_map<uint64_t, Question> questions_ ABSL_GUARDED_BY(mutex_);
+  uint64_t last_question_ ABSL_GUARDED_BY(mutex_) = 0;
+  // When the first of them is looked at to be overdue.
+  Time question_alarm_ ABSL_GUARDED_BY(mutex_) = Time::max();
+  // The store is too old to answer them on a stream.
+  bool asks_alone_ ABSL_GUARDED_BY(mutex_) = false;
   // Wait for a stream; oldest first.
   std::deque<v1::HandedOver> handed_over_ ABSL_GUARDED_BY(mutex_);
   SteadyCondition ended_;  // A stream is gone.

@@ -1,4 +1,4 @@
-// Whether the store is there, and single questions to it.
+// Whether the store is there.
 #include <grpcpp/channel.h>
 
 #include <algorithm>
@@ -67,9 +67,11 @@ void Connection::Forget(DeliverStream* stream) {
 void Connection::OnStreamDone(DeliverStream* stream, absl::Status why, bool answered, std::vector<Lost> lost,
                               std::vector<v1::HandedOver> unsent) {
   why = absl::Status(why.code(), absl::StrCat(options_.target, ": ", why.message()));
+  std::vector<Question> questions;
   {
     absl::MutexLock lock(&mutex_);
     Forget(stream);
+    questions = TakeQuestions([stream](const Question& question) { return question.stream == stream; });
     for (v1::HandedOver& handed_over : unsent) KeepHandedOver(std::move(handed_over));
     if (!stopped_ && !(stream->solo() && stream->finished())) {
       if (answered || steady_clock::now() - stream->started() > options_.max_backoff) {
@@ -84,6 +86,7 @@ void Connection::OnStreamDone(DeliverStream* stream, absl::Status why, bool answ
   }
   TellCondition();
   for (Lost& l : lost) handlers_->Lost(std::move(l.transaction), why, l.commit_sent);
+  Fail(std::move(questions), why);
 }
 
 void Connection::GoAway(absl::Status why) {
@@ -172,33 +175,6 @@ void Connection::OnProbed(bool waited, absl::StatusOr<v1::Capacity> capacity) {
   } else {
     Probe(/*wait=*/true);
   }
-}
-
-// --- asking -------------------------------------------------------------------------
-
-std::shared_ptr<v1::DeliveryService::Stub> Connection::StubFor(bool wait, absl::Status* why) const {
-  absl::MutexLock lock(&mutex_);
-  if (stub_ != nullptr && (link_ != Link::kAway || wait)) return stub_;
-  *why = away_why_;
-  return nullptr;
-}
-
-void Connection::GetReceipt(const v1::GetReceiptRequest& request, milliseconds deadline, bool wait,
-                            Calls::Done<v1::GetReceiptResponse> done) {
-  absl::Status why;
-  const std::shared_ptr<v1::DeliveryService::Stub> stub = StubFor(wait, &why);
-  if (stub == nullptr) return done(why);
-  calls_->Ask(*stub, channels_, &v1::DeliveryService::Stub::AsyncGetReceipt, request, deadline, wait,
-              std::move(done));
-}
-
-void Connection::CheckRecipient(const v1::CheckRecipientRequest& request, milliseconds deadline,
-                                Calls::Done<v1::CheckRecipientResponse> done) {
-  absl::Status why;
-  const std::shared_ptr<v1::DeliveryService::Stub> stub = StubFor(/*wait=*/false, &why);
-  if (stub == nullptr) return done(why);
-  calls_->Ask(*stub, channels_, &v1::DeliveryService::Stub::AsyncCheckRecipient, request, deadline,
-              /*wait=*/false, std::move(done));
 }
 
 }  // namespace restante::client_internal

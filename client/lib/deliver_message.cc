@@ -42,6 +42,7 @@ class Waiter : public TransactionHandler {
         over_ = true;
         break;
       case v1::Answer::kCredit:
+      case v1::Answer::kChecked:
       case v1::Answer::KIND_NOT_SET:
         break;
     }

@@ -200,6 +200,18 @@ bool DeliverStream::HandedOver(const v1::HandedOver& handed_over) {
   return true;
 }
 
+bool DeliverStream::Check(uint64_t number, const v1::CheckRecipientRequest& recipient) {
+  {
+    absl::MutexLock lock(&mutex_);
+    if (ended_) return false;
+    v1::Check& check = *Push(/*number=*/0, recipient.ByteSizeLong())->mutable_check();
+    check.set_number(number);
+    *check.mutable_recipient() = recipient;
+  }
+  FlushSoon();
+  return true;
+}
+
 void DeliverStream::FlushSoon() {
   {
     absl::MutexLock lock(&mutex_);
@@ -255,6 +267,7 @@ bool DeliverStream::Apply(TransactionState& transaction, const v1::Answer& answe
       return true;
     case v1::Answer::kDecision:
     case v1::Answer::kReady:
+    case v1::Answer::kChecked:
     case v1::Answer::KIND_NOT_SET:
       break;
   }
@@ -271,11 +284,18 @@ void DeliverStream::OnRead(bool ok) {
     return rpc_->Finish(&status_, &on_finished_);
   }
   std::vector<std::pair<StatePtr, v1::Answer>> answers;
+  std::vector<v1::Checked> checked;
+  bool check_unknown = false;
   {
     absl::MutexLock lock(&mutex_);
     answered_ = true;
-    answers.reserve(response_.answers_size());
     for (v1::Answer& answer : *response_.mutable_answers()) {
+      if (answer.has_checked()) {
+        checked.push_back(std::move(*answer.mutable_checked()));
+        continue;
+      }
+      // No transaction of ours has that number.
+      if (answer.transaction() == 0 && answer.has_refused()) check_unknown = true;
       auto found = transactions_.find(answer.transaction());
       if (found == transactions_.end()) continue;
       StatePtr transaction = found->second;
@@ -285,6 +305,8 @@ void DeliverStream::OnRead(bool ok) {
     Flush();
   }
   if (!answers.empty()) owner_->OnAnswers(std::move(answers));
+  if (!checked.empty()) owner_->OnChecked(std::move(checked));
+  if (check_unknown) owner_->OnCheckUnknown(this);
   rpc_->Read(&response_, &on_read_);
 }
 

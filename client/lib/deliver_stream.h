@@ -65,6 +65,10 @@ class StreamOwner {
   virtual void Soon(absl::AnyInvocable<void()> fn) = 0;
   // Answers of one response, each with its transaction.
   virtual void OnAnswers(std::vector<std::pair<StatePtr, v1::Answer>> answers) = 0;
+  // Answers to what DeliverStream::Check has sent, of one response.
+  virtual void OnChecked(std::vector<v1::Checked> answers) = 0;
+  // The store does not know Check: no answer comes to any.
+  virtual void OnCheckUnknown(DeliverStream* stream) = 0;
   // The stream has ended and is not used any more. `answered`: the store has
   // sent something on it. `unsent` did not leave.
   virtual void OnStreamDone(DeliverStream* stream, absl::Status why, bool answered, std::vector<Lost> lost,
@@ -99,6 +103,9 @@ class DeliverStream : public std::enable_shared_from_this<DeliverStream> {
   // WriteQueued. False: the stream has ended.
   bool HandedOver(const v1::HandedOver& handed_over);
   void WriteQueued();
+
+  // Asks, by a number of the owner's. False: the stream has ended.
+  bool Check(uint64_t number, const v1::CheckRecipientRequest& recipient);
 
   // Takes out, aborts and returns the transactions that have waited since before
   // `limit`; with `commits` also for Receipts.

@@ -36,6 +36,8 @@ class Handlers : public std::enable_shared_from_this<Handlers> {
   // No call is running or follows, but for one that this is called from; returns
   // whether it is.
   bool Close() { return gate_.Close(); }
+  // What one of them has to ask, before the next is called in the same Post.
+  bool closed() const { return gate_.closed(); }
 
  private:
   const std::function<void(absl::AnyInvocable<void()>)> executor_;

@@ -135,12 +135,13 @@ void Stores::AskCheck(std::shared_ptr<Checking> checking, absl::Status why) {
   checking->asked.push_back(connection);
   const milliseconds deadline = order.size() == 1 ? left : std::min(left, checking->turn);
   connection->CheckRecipient(
-      checking->request, deadline,
-      [self = shared_from_this(), checking](absl::StatusOr<v1::CheckRecipientResponse> result) mutable {
+      std::shared_ptr<const v1::CheckRecipientRequest>(checking, &checking->request), deadline,
+      [self = shared_from_this(), checking](absl::StatusOr<v1::Decision> result) mutable {
         if (WorthAskingAnother(result.status())) return self->AskCheck(std::move(checking), result.status());
-        self->handlers_->Post([checking = std::move(checking), result = std::move(result)]() mutable {
-          checking->done(std::move(result));
-        });
+        if (!result.ok()) return checking->done(result.status());
+        v1::CheckRecipientResponse response;
+        *response.mutable_decision() = *std::move(result);
+        checking->done(std::move(response));
       });
 }
 

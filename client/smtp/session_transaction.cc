@@ -55,6 +55,7 @@ void Session::OnAnswer(const v1::Answer& answer) {
       expected = phase_ == Phase::kAwaitAbort;
       if (expected) FinishAbort();
       break;
+    case v1::Answer::kChecked:
     case v1::Answer::KIND_NOT_SET:
       // An answer of a newer store that we did not ask for.
       break;

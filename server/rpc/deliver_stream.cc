@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "server/rpc/delivery_calls.h"
 #include "server/rpc/domains.h"
 
 namespace restante::rpc {
@@ -11,6 +12,8 @@ namespace {
 
 // Answers that may wait for a slow reader before no more events are read.
 constexpr int kMaxGathered = 4096;
+// Checks that may be under way before no more events are read.
+constexpr size_t kMaxChecking = 4096;
 
 }  // namespace
 
@@ -70,6 +73,7 @@ void DeliverStream::OnRead(bool ok) {
 
 void DeliverStream::Take(v1::Event event) {
   if (event.has_handed_over()) return deliveries_->HandedOver(event.handed_over().transaction_id());
+  if (event.has_check()) return Check(event.check());
   const uint64_t number = event.transaction();
   auto it = live_.find(number);
   if (event.has_begin()) {
@@ -117,6 +121,24 @@ void DeliverStream::Take(v1::Event event) {
   // Kept alive here: handling may end it and take it out of live_.
   const std::shared_ptr<mail::Transaction> transaction = it->second;
   transaction->Handle(std::move(event));
+}
+
+void DeliverStream::Check(const v1::Check& check) {
+  ++checking_;
+  auto decided = [stream = shared_from_this(), number = check.number()](v1::Decision decision) {
+    stream->Post([stream, number, decision = std::move(decision)]() mutable {
+      --stream->checking_;
+      v1::Answer answer;
+      answer.mutable_checked()->set_number(number);
+      *answer.mutable_checked()->mutable_decision() = std::move(decision);
+      stream->Send(std::move(answer));
+    });
+  };
+  if (grant_.Renew().ok()) return calls::Check(deliveries_, grant_.caller(), check.recipient(), decided);
+  v1::Decision decision;
+  decision.set_address(check.recipient().address());
+  decision.set_outcome(v1::OUTCOME_UNAVAILABLE);
+  decided(std::move(decision));
 }
 
 bool DeliverStream::MayBegin(uint64_t number) {
@@ -178,9 +200,10 @@ void DeliverStream::Pump() {
     });
     gathered_.Clear();
   }
-  if (!reading_ && !reads_ended_ && end_.ok() && gathered_.answers_size() < kMaxGathered) Read();
+  const bool keeps_up = gathered_.answers_size() < kMaxGathered && checking_ < kMaxChecking;
+  if (!reading_ && !reads_ended_ && end_.ok() && keeps_up) Read();
   if (writing_) return;
-  const bool over = gone_ || !end_.ok() || (reads_ended_ && live_.empty());
+  const bool over = gone_ || !end_.ok() || (reads_ended_ && live_.empty() && checking_ == 0);
   if (!over) return;
   // A read under way ends with the stream.
   call_ = nullptr;

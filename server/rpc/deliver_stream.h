@@ -60,6 +60,7 @@ class DeliverStream final : public mail::TransactionSink, public std::enable_sha
   void OnRead(bool ok);
   void OnWritten(bool ok);
   void Take(v1::Event event);
+  void Check(const v1::Check& check);
   // Whether a new transaction may begin; else it is refused. Those that have begun
   // go on: what they were promised holds.
   bool MayBegin(uint64_t number);
@@ -76,8 +77,9 @@ class DeliverStream final : public mail::TransactionSink, public std::enable_sha
   bool reading_ = false;
   bool reads_ended_ = false;
   bool writing_ = false;
-  bool gone_ = false;  // The caller.
-  absl::Status end_;   // Not OK: the stream is to end with it.
+  bool gone_ = false;    // The caller.
+  absl::Status end_;     // Not OK: the stream is to end with it.
+  size_t checking_ = 0;  // Checks without an answer.
   v1::DeliverRequest request_;
   v1::DeliverResponse gathered_;
 

@@ -21,18 +21,24 @@ Task<absl::Status> GetReceipt(mail::Deliveries* deliveries, Call& call, const v1
   co_return absl::OkStatus();
 }
 
+void Check(mail::Deliveries* deliveries, const access::Caller& caller,
+           const v1::CheckRecipientRequest& request, engine::Done<v1::Decision> done) {
+  if (!MayReach(caller, request.address())) {
+    v1::Decision decision;
+    decision.set_address(request.address());
+    decision.set_outcome(v1::OUTCOME_FOREIGN_DOMAIN);
+    return done(std::move(decision));
+  }
+  std::optional<uint64_t> size;
+  if (request.has_size()) size = request.size();
+  deliveries->Check(request.address(), request.sender(), size, std::move(done));
+}
+
 Task<absl::Status> CheckRecipient(mail::Deliveries* deliveries, Call& call,
                                   const v1::CheckRecipientRequest* request,
                                   v1::CheckRecipientResponse* response) {
-  if (!MayReach(call.grant().caller(), request->address())) {
-    response->mutable_decision()->set_address(request->address());
-    response->mutable_decision()->set_outcome(v1::OUTCOME_FOREIGN_DOMAIN);
-    co_return absl::OkStatus();
-  }
-  std::optional<uint64_t> size;
-  if (request->has_size()) size = request->size();
   *response->mutable_decision() = co_await Await<v1::Decision>(
-      [&](auto done) { deliveries->Check(request->address(), request->sender(), size, std::move(done)); });
+      [&](auto done) { Check(deliveries, call.grant().caller(), *request, std::move(done)); });
   co_return absl::OkStatus();
 }
 

@@ -4,7 +4,9 @@
 
 #include "absl/status/status.h"
 #include "restante/v1/delivery.pb.h"
+#include "server/access/caller.h"
 #include "server/base/task.h"
+#include "server/engine/engine.h"
 #include "server/mail/deliveries.h"
 #include "server/rpc/call.h"
 
@@ -12,6 +14,9 @@ namespace restante::rpc::calls {
 
 Task<absl::Status> GetReceipt(mail::Deliveries* deliveries, Call& call, const v1::GetReceiptRequest* request,
                               v1::GetReceiptResponse* response);
+// What CheckRecipient and the event Check are answered.
+void Check(mail::Deliveries* deliveries, const access::Caller& caller,
+           const v1::CheckRecipientRequest& request, engine::Done<v1::Decision> done);
 Task<absl::Status> CheckRecipient(mail::Deliveries* deliveries, Call& call,
                                   const v1::CheckRecipientRequest* request,
                                   v1::CheckRecipientResponse* response);

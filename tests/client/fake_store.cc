@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -58,6 +59,22 @@ bool FakeStore::Apply(const v1::Event& event, std::map<uint64_t, Open>* open, v1
   if (event.has_handed_over()) {
     absl::MutexLock lock(&mutex_);
     handed_over_.push_back(event.handed_over().transaction_id());
+    return true;
+  }
+  if (event.has_check()) {
+    absl::MutexLock lock(&mutex_);
+    if (!knows_check_) {
+      // As for any event without a Begin: once.
+      if (!std::exchange((*open)[event.transaction()].over, true)) {
+        answer()->mutable_refused()->set_outcome(v1::OUTCOME_INVALID_EVENT);
+      }
+      return true;
+    }
+    ++stream_checks_;
+    if (absl::StartsWith(event.check().recipient().address(), "stall@")) return true;
+    v1::Checked* const checked = answer()->mutable_checked();
+    checked->set_number(event.check().number());
+    *checked->mutable_decision() = DecisionOn(event.check().recipient());
     return true;
   }
   Open& t = (*open)[event.transaction()];
@@ -120,6 +137,7 @@ bool FakeStore::Apply(const v1::Event& event, std::map<uint64_t, Open>* open, v1
       return true;
     }
     case v1::Event::kHandedOver:
+    case v1::Event::kCheck:
     case v1::Event::KIND_NOT_SET:
       return true;
   }
@@ -182,11 +200,18 @@ grpc::Status FakeStore::CheckRecipient(grpc::ServerContext* context, const v1::C
   while (absl::StartsWith(request->address(), "stall@") && !context->IsCancelled()) {
     absl::SleepFor(absl::Milliseconds(1));
   }
-  v1::Decision& decision = *response->mutable_decision();
-  decision.set_address(request->address());
-  decision.set_outcome(absl::StartsWith(request->address(), "full@") ? v1::OUTCOME_MAILBOX_FULL
-                                                                     : v1::OUTCOME_OK);
+  *response->mutable_decision() = DecisionOn(*request);
+  absl::MutexLock lock(&mutex_);
+  ++lone_checks_;
   return grpc::Status::OK;
+}
+
+v1::Decision FakeStore::DecisionOn(const v1::CheckRecipientRequest& request) {
+  v1::Decision decision;
+  decision.set_address(request.address());
+  decision.set_outcome(absl::StartsWith(request.address(), "full@") ? v1::OUTCOME_MAILBOX_FULL
+                                                                    : v1::OUTCOME_OK);
+  return decision;
 }
 
 grpc::Status FakeStore::GetCapacity(grpc::ServerContext*, const v1::GetCapacityRequest*,
@@ -210,6 +235,18 @@ std::vector<std::string> FakeStore::handed_over() {
 int FakeStore::streams_opened() const {
   absl::MutexLock lock(&mutex_);
   return streams_opened_;
+}
+int FakeStore::lone_checks() const {
+  absl::MutexLock lock(&mutex_);
+  return lone_checks_;
+}
+int FakeStore::stream_checks() const {
+  absl::MutexLock lock(&mutex_);
+  return stream_checks_;
+}
+void FakeStore::SetKnowsCheck(bool knows) {
+  absl::MutexLock lock(&mutex_);
+  knows_check_ = knows;
 }
 int FakeStore::streams_open() const {
   absl::MutexLock lock(&mutex_);

@@ -10,8 +10,8 @@
 //     lost-before@     it breaks when Commit is read, and nothing is committed
 //     lost-after@      it breaks after Commit, which is committed
 //     nocredit@        no Credit beyond Begun's
-// and a recipient `stall@...` gets no Decision. CheckRecipient says that `full@...`
-// is full, and nothing of `stall@...` until the call is given up.
+// and a recipient `stall@...` gets no Decision. CheckRecipient and Check say that
+// `full@...` is full, and nothing of `stall@...` until the call is given up.
 #ifndef RESTANTE_TESTS_CLIENT_FAKE_STORE_H_
 #define RESTANTE_TESTS_CLIENT_FAKE_STORE_H_
 
@@ -69,6 +69,11 @@ class FakeStore : public v1::DeliveryService::Service {
   void AwaitAborts(int n);
   // Waits until no stream is open.
   void AwaitNoStream();
+  // Recipients that were asked about by calls of their own, and on streams.
+  int lone_checks() const;
+  int stream_checks() const;
+  // Whether it answers Check, or is too old.
+  void SetKnowsCheck(bool knows);
   // Streams are read only while this is on.
   void SetReading(bool reading);
 
@@ -91,6 +96,7 @@ class FakeStore : public v1::DeliveryService::Service {
   };
   v1::Receipts ReceiptsOf(const Stored& stored);
   // False: the stream breaks here.
+  static v1::Decision DecisionOn(const v1::CheckRecipientRequest& request);
   bool Apply(const v1::Event& event, std::map<uint64_t, Open>* open, v1::DeliverResponse* out);
 
   std::unique_ptr<grpc::Server> server_;
@@ -104,6 +110,9 @@ class FakeStore : public v1::DeliveryService::Service {
   int streams_open_ ABSL_GUARDED_BY(mutex_) = 0;
   int receipt_calls_ ABSL_GUARDED_BY(mutex_) = 0;
   int aborts_ ABSL_GUARDED_BY(mutex_) = 0;
+  int lone_checks_ ABSL_GUARDED_BY(mutex_) = 0;
+  int stream_checks_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool knows_check_ ABSL_GUARDED_BY(mutex_) = true;
   size_t most_events_ ABSL_GUARDED_BY(mutex_) = 0;
   size_t largest_request_ ABSL_GUARDED_BY(mutex_) = 0;
   int fail_receipts_ ABSL_GUARDED_BY(mutex_) = 0;

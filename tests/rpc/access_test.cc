@@ -310,6 +310,12 @@ class Conversation {
         .decision()
         .outcome();
   }
+  v1::Outcome Check(const std::string& address) {
+    return Say(0, [&](v1::Event& e) { e.mutable_check()->mutable_recipient()->set_address(address); })
+        .checked()
+        .decision()
+        .outcome();
+  }
   v1::Answer Data(uint64_t transaction) {
     return Say(transaction, [](v1::Event& e) { e.mutable_data(); });
   }
@@ -351,6 +357,8 @@ TEST_F(AccessTest, ToARestrictedMtaOtherDomainsAreForeign) {
     v1::CheckRecipientResponse response;
     ASSERT_TRUE(Ask("mx1", "/restante.v1.DeliveryService/CheckRecipient", request, &response).ok());
     EXPECT_EQ(response.decision().outcome(), outcome) << address;
+    Conversation asking(guarded_channel_, TokenOf("mx1"));
+    EXPECT_EQ(asking.Check(address), outcome) << address;
   }
 }
 
@@ -364,6 +372,7 @@ TEST_F(AccessTest, ARevokedMtaBeginsNothingNewAndEndsWhatWasPromised) {
   const v1::Answer refused = stream.Begin(2);
   EXPECT_EQ(refused.refused().outcome(), v1::OUTCOME_UNAVAILABLE);
   EXPECT_THAT(refused.refused().detail(), HasSubstr("needs the role mta"));
+  EXPECT_EQ(stream.Check("alice@example.org"), v1::OUTCOME_UNAVAILABLE);
   EXPECT_TRUE(stream.Commit(1, "Subject: a\r\n\r\n").receipts().committed());
   Know({{"mx1", "roles = [\"mta\"]"}});
   EXPECT_TRUE(stream.Begin(3).has_begun());

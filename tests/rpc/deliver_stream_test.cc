@@ -5,8 +5,12 @@
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
 
+#include <map>
 #include <memory>
+#include <optional>
+#include <set>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -72,6 +76,14 @@ class DeliverStreamTest : public ::testing::Test, protected mail::SmallStore {
     }
     void Commit(uint64_t t, uint64_t size) {
       Gather(t, [&](v1::Event& e) { e.mutable_commit()->set_size(size); });
+    }
+    void Check(uint64_t number, std::string address, std::optional<uint64_t> size = {}) {
+      Gather(0, [&](v1::Event& e) {
+        v1::Check& check = *e.mutable_check();
+        check.set_number(number);
+        check.mutable_recipient()->set_address(address);
+        if (size) check.mutable_recipient()->set_size(*size);
+      });
     }
     void Abort(uint64_t t) {
       Gather(t, [](v1::Event& e) { e.mutable_abort(); });
@@ -301,6 +313,76 @@ TEST_F(DeliverStreamTest, CheckRecipientAnswersAsRecipientWould) {
   EXPECT_EQ(check("alice@example.org", 1001).outcome(), v1::OUTCOME_MAILBOX_FULL);
   EXPECT_EQ(check("alice@example.org", 100 << 20).outcome(), v1::OUTCOME_MESSAGE_TOO_LARGE);
   EXPECT_EQ(check("bob@example.org", {}).outcome(), v1::OUTCOME_NO_SUCH_MAILBOX);
+}
+
+TEST_F(DeliverStreamTest, ChecksAreAnsweredAsCheckRecipientIs) {
+  MakeMailbox("alice", 1000);
+  Stream stream(stub_.get());
+  // Neither the number of a transaction nor that of another question stands in its way.
+  stream.Begin(7, Id(1), 600);
+  stream.To(7, "alice@example.org");
+  ASSERT_TRUE(stream.Send());
+  stream.Await(7, v1::Answer::kDecision);
+  stream.Check(7, "alice@example.org");
+  stream.Check(1, "alice@example.org", 400);
+  stream.Check(2, "alice@example.org", 401);
+  stream.Check(3, "alice@example.org", 100 << 20);
+  stream.Check(3, "bob@example.org");
+  stream.Check(0, "bob@example.com");
+  stream.Data(7);
+  ASSERT_TRUE(stream.Send());
+  std::multimap<uint64_t, v1::Decision> decisions;
+  bool ready = false;
+  while (decisions.size() < 6 || !ready) {
+    const v1::Answer answer = stream.Next();
+    ASSERT_NE(answer.kind_case(), v1::Answer::KIND_NOT_SET);
+    ready = ready || answer.has_ready();
+    if (!answer.has_checked()) continue;
+    EXPECT_EQ(answer.transaction(), 0u);
+    decisions.emplace(answer.checked().number(), answer.checked().decision());
+  }
+  EXPECT_EQ(decisions.find(7)->second.outcome(), v1::OUTCOME_OK);
+  EXPECT_EQ(decisions.find(7)->second.mailbox(), "mailboxes/alice@example.org");
+  EXPECT_EQ(decisions.find(1)->second.outcome(), v1::OUTCOME_OK);
+  EXPECT_EQ(decisions.find(2)->second.outcome(), v1::OUTCOME_MAILBOX_FULL);
+  EXPECT_EQ(decisions.find(2)->second.shortage().reserved(), 600u);
+  std::set<v1::Outcome> of_three;
+  for (auto [at, end] = decisions.equal_range(3); at != end; ++at) of_three.insert(at->second.outcome());
+  EXPECT_EQ(of_three, (std::set<v1::Outcome>{v1::OUTCOME_MESSAGE_TOO_LARGE, v1::OUTCOME_NO_SUCH_MAILBOX}));
+  EXPECT_EQ(decisions.find(0)->second.outcome(), v1::OUTCOME_FOREIGN_DOMAIN);
+  stream.Abort(7);
+  stream.Send();
+  stream.Await(7, v1::Answer::kAborted);
+  stream.HalfClose();
+  EXPECT_TRUE(stream.End().ok());
+}
+
+TEST_F(DeliverStreamTest, WhoHalfClosesHearsOfAllChecks) {
+  MakeMailbox("alice", 1000);
+  Stream stream(stub_.get());
+  constexpr uint64_t kChecks = 20'000;
+  // More than are taken at once.
+  std::thread asker([&] {
+    for (uint64_t number = 1; number <= kChecks; ++number) {
+      stream.Check(number, "alice@example.org", number);
+      if (number % 5000 != 0) continue;
+      EXPECT_TRUE(stream.Send());
+    }
+    stream.HalfClose();
+  });
+  std::set<uint64_t> answered;
+  while (true) {
+    const v1::Answer answer = stream.Next();
+    if (!answer.has_checked()) break;
+    const uint64_t number = answer.checked().number();
+    EXPECT_TRUE(answered.insert(number).second) << number;
+    EXPECT_EQ(answer.checked().decision().outcome(),
+              number <= 1000 ? v1::OUTCOME_OK : v1::OUTCOME_MAILBOX_FULL)
+        << number;
+  }
+  asker.join();
+  EXPECT_EQ(answered.size(), kChecks);
+  EXPECT_TRUE(stream.End().ok());
 }
 
 TEST(SeenNumbersTest, AscendingNumbersCostNothingAndOthersAreBounded) {

@@ -94,6 +94,7 @@ class Delivery final : public restante::TransactionHandler {
         return Finish({}, answer.refused().outcome());
       case Kind::kAborted:
         return Finish({}, restante::v1::OUTCOME_UNAVAILABLE);
+      case Kind::kChecked:
       case Kind::KIND_NOT_SET:
         return;
     }

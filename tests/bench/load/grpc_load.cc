@@ -154,6 +154,7 @@ class Deliverer : public TransactionHandler {
         if (text_ != nullptr) Die(answer.ShortDebugString());
         return End();
       case v1::Answer::kRefused:
+      case v1::Answer::kChecked:
       case v1::Answer::KIND_NOT_SET:
         Die(answer.ShortDebugString());
     }
