@@ -109,6 +109,31 @@ TEST_F(RadosUpkeep, ScrubReadsEverythingAndFindsNothingWhereAllIsWell) {
   EXPECT_EQ(scrubbed.last.total_bytes, scrubbed.last.done_bytes);
 }
 
+TEST_F(RadosUpkeep, AllStoresKnowOfTheLastScrub) {
+  Store& before = stores_.Open();
+  Store& store = stores_.Open();
+  const uint64_t mailbox = store.CreateMailboxAndDomain();
+  ASSERT_EQ(stores_.Deliver(store, 1, kSize, {mailbox}), "receipt");
+  EXPECT_FALSE(store.engine().LastScrub().has_value());
+  // One that is given up is not the last.
+  EXPECT_FALSE(Scrub(store, 0, /*go_on=*/false).status.ok());
+  EXPECT_FALSE(store.engine().LastScrub().has_value());
+
+  const auto knows = [&](Store& which, uint64_t damages) {
+    const auto last = which.engine().LastScrub();
+    return last && last->bytes == kSize && last->damages == damages && last->end_us > 0 &&
+           last->first_damages.size() == damages;
+  };
+  ASSERT_TRUE(Scrub(store).status.ok());
+  EXPECT_TRUE(knows(store, 0));
+  EXPECT_TRUE(Becomes([&] { return knows(before, 0); }));
+  for (const std::string& name : Bodies()) Overwrite(name, 7);
+  ASSERT_TRUE(Scrub(before).status.ok());
+  EXPECT_TRUE(knows(before, 1));
+  EXPECT_TRUE(Becomes([&] { return knows(store, 1); }));
+  EXPECT_TRUE(knows(stores_.Open(), 1));
+}
+
 TEST_F(RadosUpkeep, ScrubNamesObjectOffsetAndAllMessagesThatADamageCosts) {
   Store& store = stores_.Open();
   const std::vector<uint64_t> mailboxes = {store.CreateMailbox(0), store.CreateMailbox(0)};

@@ -3,30 +3,13 @@
 #include <utility>
 
 #include "server/base/clock.h"
+#include "server/engine/scrub_record.h"
 
 namespace restante::embedded {
 namespace {
 
-constexpr int kFirstDamages = 10;
 // A disk that goes may damage more than a log should hold.
 constexpr uint64_t kLoggedDamages = 100;
-
-engine::Damage FromRecord(const stored::ScrubRecord::Damage& from) {
-  engine::Damage damage{
-      .file = from.file(), .offset = from.offset(), .problem = from.problem(), .messages = {}};
-  for (const auto& message : from.messages()) damage.messages.emplace_back(message.mailbox(), message.uid());
-  return damage;
-}
-
-engine::ScrubResult FromRecord(const stored::ScrubRecord::Result& from) {
-  engine::ScrubResult result{.end_us = from.end_us(),
-                             .duration_us = from.duration_us(),
-                             .bytes = from.bytes(),
-                             .damages = from.damages(),
-                             .first_damages = {}};
-  for (const auto& damage : from.first_damages()) result.first_damages.push_back(FromRecord(damage));
-  return result;
-}
 
 // The real time: a clock that stands still would hold a scrub up for ever.
 int64_t NowUs() { return Clock::System()->MonotonicMicros(); }
@@ -72,7 +55,7 @@ void ScrubThread::Scrub(uint64_t bytes_per_second, engine::UpkeepReport report,
 std::optional<engine::ScrubResult> ScrubThread::Last() const {
   absl::MutexLock lock(&mutex_);
   if (!record_.has_last()) return std::nullopt;
-  return FromRecord(record_.last());
+  return engine::FromRecord(record_.last());
 }
 
 ScrubThread::Figures ScrubThread::figures() const {
@@ -185,19 +168,7 @@ void ScrubThread::Note(const engine::UpkeepProgress& progress, stored::ScrubReco
   so_far->set_bytes(progress.done_bytes);
   for (const engine::Damage& damage : progress.damages) {
     if (so_far->damages() < kLoggedDamages) callbacks_.found(damage);
-    so_far->set_damages(so_far->damages() + 1);
-    if (so_far->first_damages_size() == kFirstDamages) continue;
-    auto& first = *so_far->add_first_damages();
-    first.set_file(damage.file);
-    first.set_offset(damage.offset);
-    first.set_problem(damage.problem);
-    for (const auto& [mailbox, uid] : damage.messages) {
-      // All the messages of a segment would be too many to keep.
-      if (first.messages_size() == kFirstDamages) break;
-      auto& message = *first.add_messages();
-      message.set_mailbox(mailbox);
-      message.set_uid(uid);
-    }
+    engine::AddDamage(damage, so_far);
   }
   absl::MutexLock lock(&mutex_);
   figures_.running = true;
@@ -208,7 +179,7 @@ void ScrubThread::Note(const engine::UpkeepProgress& progress, stored::ScrubReco
 void ScrubThread::End(stored::ScrubRecord::Result result, int64_t began_us) {
   result.set_end_us(callbacks_.wall_us());
   result.set_duration_us(NowUs() - began_us);
-  const engine::ScrubResult ended = FromRecord(result);
+  const engine::ScrubResult ended = engine::FromRecord(result);
   stored::ScrubRecord record;
   {
     absl::MutexLock lock(&mutex_);

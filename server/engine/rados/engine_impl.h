@@ -125,6 +125,7 @@ class RadosEngine : public engine::Engine {
   void RepairBodies(std::function<void(uint64_t)> progress,
                     Done<absl::StatusOr<engine::Repairs>> done) override;
   void Scrub(uint64_t bytes_per_second, engine::UpkeepReport report, Done<absl::Status> done) override;
+  std::optional<engine::ScrubResult> LastScrub() override;
   void SettleDead(engine::SettleReport report, Done<absl::Status> done) override;
   void SweepOrphans(engine::SweepReport report, Done<absl::Status> done) override;
   std::map<std::string, uint64_t> Figures() override;
@@ -394,6 +395,9 @@ class RadosEngine : public engine::Engine {
   Task<absl::StatusOr<engine::Repairs>> VerifyTask(bool repair, std::function<void(uint64_t)> progress);
   Task<absl::Status> Recount(uint64_t mailbox);
   struct Scrubbing;
+  // The last one is this, unless a later one is known here; of the store's object.
+  void NoteScrub(const stored::ScrubRecord::Result& result);
+  void NoteScrubOf(const ObjectRead& store);
   Task<absl::Status> ScrubTask(std::shared_ptr<Scrubbing> scrubbing);
   Task<absl::Status> ScrubMailbox(std::shared_ptr<Scrubbing> scrubbing, uint64_t mailbox);
   // What is wrong with the body of an entry; with a body of several mailboxes in the first
@@ -456,6 +460,7 @@ class RadosEngine : public engine::Engine {
   absl::flat_hash_map<uint64_t, Gauge> gauges_ ABSL_GUARDED_BY(mutex_);
   std::function<void()> listener_ ABSL_GUARDED_BY(mutex_);
   uint64_t told_events_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::optional<engine::ScrubResult> last_scrub_ ABSL_GUARDED_BY(mutex_);
   std::atomic<bool> missed_recorded_{false};
 };
 

@@ -42,6 +42,7 @@ absl::Status RadosEngine::Begin() {
       const auto before = read.xattrs.find(kIncarnation);
       engine->incarnation_ = NumberIn(read, kIncarnation) + 1;
       engine->store_time_base_ = NumberIn(read, kStoreTime);
+      engine->NoteScrubOf(read);
       WriteOp op = engine->index_->NewWrite();
       if (read.result == -ENOENT) op.Create(/*exclusive=*/true).SetXattr("format", "1");
       if (read.result == 0) {
@@ -198,6 +199,7 @@ Task<absl::Status> RadosEngine::SaveStoreTime() {
   read_op.Xattrs();
   const ObjectRead read = co_await index_->Read(kStoreObject, std::move(read_op));
   if (read.result < 0) co_return ToStatus(read.result, kStoreObject);
+  NoteScrubOf(read);
   const auto before = read.xattrs.find(kStoreTime);
   if (NumberIn(read, kStoreTime) >= now) co_return absl::OkStatus();
   WriteOp op = index_->NewWrite();

@@ -11,6 +11,7 @@
 #include "server/engine/rados/engine_impl.h"
 #include "server/engine/rados/gather.h"
 #include "server/engine/rados/keys.h"
+#include "server/engine/scrub_record.h"
 
 namespace restante::rados {
 namespace {
@@ -35,11 +36,13 @@ struct RadosEngine::Scrubbing {
   absl::Mutex mutex;
   std::atomic<uint64_t> done_bytes{0}, total_bytes{0};  // As they are charged.
   const int64_t begun_us = Clock::System()->MonotonicMicros();
-  std::atomic<uint64_t> octets{0};  // That are read, or are to be.
+  stored::ScrubRecord::Result result;  // Of all that was told.
+  std::atomic<uint64_t> octets{0};     // That are read, or are to be.
 
   // One call at a time, though several bodies are read at once.
   bool Tell(Damages damages) {
     absl::MutexLock lock(&mutex);
+    for (const engine::Damage& damage : damages) engine::AddDamage(damage, &result);
     return report({.done_bytes = done_bytes,
                    .total_bytes = std::max<uint64_t>(total_bytes, done_bytes),
                    .damages = std::move(damages)});
@@ -80,7 +83,32 @@ Task<absl::Status> RadosEngine::ScrubTask(std::shared_ptr<Scrubbing> scrubbing) 
   }
   for (const uint64_t mailbox : mailboxes) CO_RETURN_IF_ERROR(co_await ScrubMailbox(scrubbing, mailbox));
   scrubbing->total_bytes = scrubbing->done_bytes.load();
-  co_return GoesOn(scrubbing->Tell({}));
+  CO_RETURN_IF_ERROR(GoesOn(scrubbing->Tell({})));
+  stored::ScrubRecord::Result& result = scrubbing->result;
+  result.set_end_us(clock_->WallMicros());
+  result.set_duration_us(Clock::System()->MonotonicMicros() - scrubbing->begun_us);
+  result.set_bytes(scrubbing->done_bytes);
+  NoteScrub(result);
+  // For all stores. Of two that end at once one is the last.
+  WriteOp op = index_->NewWrite();
+  op.AssertExists().SetXattr(kLastScrub, result.SerializeAsString());
+  co_return ToStatus(co_await index_->Write(kStoreObject, std::move(op), /*frees=*/true), kStoreObject);
+}
+
+void RadosEngine::NoteScrubOf(const ObjectRead& store) {
+  const auto found = store.xattrs.find(kLastScrub);
+  stored::ScrubRecord::Result result;
+  if (found != store.xattrs.end() && result.ParseFromString(found->second)) NoteScrub(result);
+}
+
+void RadosEngine::NoteScrub(const stored::ScrubRecord::Result& result) {
+  absl::MutexLock lock(&mutex_);
+  if (!last_scrub_ || last_scrub_->end_us <= result.end_us()) last_scrub_ = engine::FromRecord(result);
+}
+
+std::optional<engine::ScrubResult> RadosEngine::LastScrub() {
+  absl::MutexLock lock(&mutex_);
+  return last_scrub_;
 }
 
 Task<absl::Status> RadosEngine::ScrubMailbox(std::shared_ptr<Scrubbing> scrubbing, uint64_t mailbox) {

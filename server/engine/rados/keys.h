@@ -30,6 +30,7 @@ inline constexpr char kStoreObject[] = "restante";
 // that the run gives; and runs that have begun and whose end nobody has seen to. Their
 // value is another one each time that a run is enrolled.
 inline constexpr char kIncarnation[] = "incarnation";
+inline constexpr char kLastScrub[] = "last-scrub";
 inline constexpr int kIncarnationShift = 40;
 inline constexpr char kRunPrefix[] = "s/";
 inline constexpr char kDomainsObject[] = "domains";
