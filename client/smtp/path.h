@@ -27,8 +27,9 @@ struct ParsedPath {
 // a reverse path only, `<postmaster>` a forward path only.
 //
 // More is taken than the grammar has: dots anywhere in a local part, underscores
-// in domains; such addresses exist, and who exists is the store's to say. UTF-8 is
-// taken in local parts and domains, whether or not it may be used here. Control
+// anywhere and hyphens at the ends of labels in domains, a dot behind them, any text
+// in an address literal; such addresses exist, and who exists is the store's to say.
+// UTF-8 is taken in local parts and domains, whether or not it may be used here. Control
 // characters are not taken, nor more than 1000 octets.
 //
 // Errors: kInvalidArgument, with a literal that says what is wrong.
