@@ -132,6 +132,7 @@ void DeliverStream::Check(const v1::Check& check) {
       answer.mutable_checked()->set_number(number);
       *answer.mutable_checked()->mutable_decision() = std::move(decision);
       stream->Send(std::move(answer));
+      if (stream->checking_ == 0) stream->Pump();
     });
   };
   if (grant_.Renew().ok()) return calls::Check(deliveries_, grant_.caller(), check.recipient(), decided);
@@ -202,8 +203,9 @@ void DeliverStream::Pump() {
   }
   const bool keeps_up = gathered_.answers_size() < kMaxGathered && checking_ < kMaxChecking;
   if (!reading_ && !reads_ended_ && end_.ok() && keeps_up) Read();
-  if (writing_) return;
-  const bool over = gone_ || !end_.ok() || (reads_ended_ && live_.empty() && checking_ == 0);
+  // What is asked of the deliveries does not outlive the call, and so not them.
+  if (writing_ || checking_ > 0) return;
+  const bool over = gone_ || !end_.ok() || (reads_ended_ && live_.empty());
   if (!over) return;
   // A read under way ends with the stream.
   call_ = nullptr;

@@ -14,11 +14,13 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
 #include "restante/v1/delivery.grpc.pb.h"
 #include "server/mail/event_feed.h"
 #include "server/mail/provisioning.h"
 #include "server/rpc/methods.h"
 #include "server/rpc/server.h"
+#include "tests/mail/fixture.h"
 #include "tests/mail/small_store.h"
 
 namespace restante::rpc {
@@ -383,6 +385,46 @@ TEST_F(DeliverStreamTest, WhoHalfClosesHearsOfAllChecks) {
   asker.join();
   EXPECT_EQ(answered.size(), kChecks);
   EXPECT_TRUE(stream.End().ok());
+}
+
+// Answers a Check when it is told to.
+class WaitingEngine : public mail::MortalEngine {
+ public:
+  using MortalEngine::MortalEngine;
+  void Check(uint64_t, engine::Demand, engine::Done<absl::StatusOr<engine::ReserveResult>> done) override {
+    done_ = std::move(done);
+    asked.Notify();
+  }
+  void Answer() { std::move(done_)(engine::ReserveResult(engine::Granted{1})); }
+
+  absl::Notification asked;
+
+ private:
+  engine::Done<absl::StatusOr<engine::ReserveResult>> done_;
+};
+
+TEST_F(DeliverStreamTest, AServerThatStopsWaitsForChecksThatNobodyWaitsFor) {
+  MakeMailbox("alice", 1000);
+  WaitingEngine waiting(engine_.get());
+  mail::Deliveries deliveries(&waiting, directory_.get(), {}, &clock_);
+  Api api(&waiting, &deliveries, &provisioning_, &messages_, &events_);
+  std::unique_ptr<Server> server = *Server::Start({.listen = "127.0.0.1:0"}, api.methods());
+  const auto stub = v1::DeliveryService::NewStub(
+      grpc::CreateChannel(absl::StrCat("127.0.0.1:", server->port()), grpc::InsecureChannelCredentials()));
+  Stream stream(stub.get());
+  stream.Check(1, "alice@example.org");
+  ASSERT_TRUE(stream.Send());
+  waiting.asked.WaitForNotification();
+  stream.Cancel();
+  EXPECT_EQ(stream.End().error_code(), grpc::StatusCode::CANCELLED);
+  absl::Notification stopped;
+  std::thread stop([&] {
+    server.reset();
+    stopped.Notify();
+  });
+  EXPECT_FALSE(stopped.WaitForNotificationWithTimeout(absl::Milliseconds(300)));
+  waiting.Answer();
+  stop.join();
 }
 
 TEST(SeenNumbersTest, AscendingNumbersCostNothingAndOthersAreBounded) {
