@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <set>
 #include <thread>
 
@@ -232,7 +233,9 @@ TEST(Scrub, NamesWhatWasInFilesThatAreGone) {
 std::vector<fs::path> IndexFiles(const SmallStore& store) {
   std::vector<fs::path> paths;
   for (const auto& file : fs::directory_iterator(fs::path(store.options.data_dir) / "index")) {
-    if (file.is_regular_file() && file.file_size() > 0) paths.push_back(file.path());
+    // (One that goes meanwhile has none any more.)
+    std::error_code gone;
+    if (file.is_regular_file(gone) && file.file_size(gone) > 0 && !gone) paths.push_back(file.path());
   }
   std::sort(paths.begin(), paths.end());
   return paths;
@@ -338,8 +341,7 @@ TEST(Scrub, NamesTheMessagesThatAreLostWithABlockOfTheIndex) {
   for (const fs::path& path : IndexFiles(store)) {
     if (path.extension() != ".ldb") continue;
     const uint64_t size = fs::file_size(path);
-    // (The footer, of 48 octets, is no block: see above.)
-    for (uint64_t at = 0; at + 48 < size; at += 211) {
+    for (uint64_t at = 0; at < size;) {
       Directory scratch;
       SmallStore damaged(scratch.path / "data");
       damaged.options.compaction_bytes_per_second = 0;
@@ -349,13 +351,25 @@ TEST(Scrub, NamesTheMessagesThatAreLostWithABlockOfTheIndex) {
       fs::copy(scratch.path / "data" / "index", scratch.path / "index");
       const std::set<uint64_t> lost = LostIn(scratch.path / "index", body_of, store.mailbox);
       std::set<uint64_t> named;
+      const auto tables = IndexFiles(damaged);
       const std::vector<Damage> damages = Scrub(damaged);
+      // LevelDB may have made other tables of them meanwhile, of what it had read before.
+      if (IndexFiles(damaged) != tables) continue;
       ASSERT_THAT(damages, Not(IsEmpty())) << path << " octet " << at;
       for (const Damage& damage : damages) {
         EXPECT_EQ(fs::path(damage.file).filename(), path.filename());
         for (const auto& [mailbox, uid] : damage.messages) named.insert(uid);
       }
+      // A table that cannot be opened may take its checkpoint along; of what came behind the one
+      // before, a scrub does not see yet that it is lost. (Else this would be equal as well.)
+      if (absl::StrContains(Text(damages), "damaged footer")) {
+        ASSERT_TRUE(std::includes(lost.begin(), lost.end(), named.begin(), named.end()))
+            << path << " octet " << at << Text(damages);
+        at += 211;
+        continue;
+      }
       ASSERT_EQ(named, lost) << path << " octet " << at << Text(damages);
+      at += 211;
       some += !named.empty() && named.size() < body_of.size();
     }
   }
