@@ -197,7 +197,8 @@ absl::Status EmbeddedEngine::Scrubbing::FindLostKeys(const std::vector<IndexFind
   // Where the newest version of each is found.
   std::map<std::string, IndexPlace, std::less<>> found;
   // Of later groups nothing is in tables: memory has it, and the log for the next start.
-  std::optional<uint64_t> last_group;
+  // (The tables say it too, but those that are damaged.)
+  uint64_t last_group = engine_.index_thread_->checkpointed_group();
   if (whole_tables) {
     std::vector<IndexFinding> again;
     RETURN_IF_ERROR(ReadIndexFiles(
@@ -205,7 +206,7 @@ absl::Status EmbeddedEngine::Scrubbing::FindLostKeys(const std::vector<IndexFind
           stored::Checkpoint checkpoint;
           if (key == kCheckpointKey && value &&
               checkpoint.ParseFromArray(value->data(), static_cast<int>(value->size()))) {
-            last_group = std::max(last_group.value_or(0), checkpoint.group());
+            last_group = std::max(last_group, checkpoint.group());
           }
           const auto it = logged.keys.find(key);
           const std::optional<GroupedValue> split = value ? SplitGroup(*value) : std::nullopt;
@@ -223,7 +224,7 @@ absl::Status EmbeddedEngine::Scrubbing::FindLostKeys(const std::vector<IndexFind
                      }));
     const bool given = snapshot->Get(key).ok();
     snapshot.reset();
-    if (in_memory || (last_group && group > *last_group)) continue;
+    if (in_memory || (whole_tables && group > last_group)) continue;
     for (size_t i = 0; i < findings.size(); ++i) {
       const IndexDamage& damage = findings[i].damage;
       if (!damage.keys || !damage.keys->Contains(key)) continue;

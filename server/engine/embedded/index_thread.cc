@@ -5,7 +5,6 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "server/base/status_macros.h"
-#include "server/engine/embedded/recovery.h"
 
 namespace restante::embedded {
 namespace {
@@ -16,13 +15,14 @@ constexpr absl::Duration kRetryAfter = absl::Milliseconds(500);
 
 }  // namespace
 
-IndexThread::IndexThread(Index* index, stored::Checkpoint at, uint64_t since_checkpoint,
-                         uint64_t checkpoint_bytes, Callbacks callbacks)
+IndexThread::IndexThread(Index* index, const Replayed& recovered, uint64_t checkpoint_bytes,
+                         Callbacks callbacks)
     : index_(index),
       checkpoint_bytes_(checkpoint_bytes),
       callbacks_(std::move(callbacks)),
-      reached_(std::move(at)),
-      since_checkpoint_(since_checkpoint) {
+      checkpointed_group_(recovered.checkpoint),
+      reached_(MakeCheckpoint(recovered.last_group, recovered.end, recovered.store_time_s)),
+      since_checkpoint_(recovered.log_bytes) {
   thread_ = std::thread([this] { Run(); });
 }
 
@@ -140,6 +140,7 @@ absl::Status IndexThread::ApplyBatch(std::vector<Item>& batch) {
 
 absl::Status IndexThread::WriteCheckpoint() {
   RETURN_IF_ERROR(index_->WriteCheckpoint(reached_));
+  checkpointed_group_ = reached_.group();
   since_checkpoint_ = 0;
   ++checkpoints_;
   return absl::OkStatus();

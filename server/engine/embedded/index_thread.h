@@ -22,6 +22,7 @@
 #include "absl/synchronization/mutex.h"
 #include "server/base/steady_condition.h"
 #include "server/engine/embedded/index.h"
+#include "server/engine/embedded/recovery.h"
 #include "server/engine/embedded/segment_writer.h"
 
 namespace restante::embedded {
@@ -37,10 +38,8 @@ class IndexThread {
     std::function<void(const std::string& line)> log;
   };
 
-  // `at` is what the index has, and `since_checkpoint` the octets of log behind the
-  // checkpoint on disk.
-  IndexThread(Index* index, stored::Checkpoint at, uint64_t since_checkpoint, uint64_t checkpoint_bytes,
-              Callbacks callbacks);
+  // `recovered` is how the index was found, and what was replayed into it since.
+  IndexThread(Index* index, const Replayed& recovered, uint64_t checkpoint_bytes, Callbacks callbacks);
   // Stops after everything that was added is applied, and checkpoints, if the
   // index works.
   ~IndexThread();
@@ -61,6 +60,9 @@ class IndexThread {
   bool damaged() const { return damaged_.load(std::memory_order_relaxed); }
   // Octets of groups that are not applied yet.
   uint64_t backlog_bytes() const { return backlog_bytes_.load(std::memory_order_relaxed); }
+  // Up to which group all is in tables of LevelDB for certain. (It may have made tables
+  // of later ones of its own accord.)
+  uint64_t checkpointed_group() const { return checkpointed_group_.load(std::memory_order_relaxed); }
   uint64_t checkpoints() const { return checkpoints_.load(std::memory_order_relaxed); }
   uint64_t reopened() const { return reopened_.load(std::memory_order_relaxed); }
 
@@ -92,7 +94,7 @@ class IndexThread {
   bool hurry_ ABSL_GUARDED_BY(mutex_) = false;  // What is queued shall be done.
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   SteadyCondition stop_;  // stopping_ is set.
-  std::atomic<uint64_t> backlog_bytes_{0}, checkpoints_{0}, reopened_{0};
+  std::atomic<uint64_t> backlog_bytes_{0}, checkpointed_group_, checkpoints_{0}, reopened_{0};
   std::atomic<bool> damaged_{false};
 
   // The thread's own.

@@ -89,6 +89,7 @@ absl::StatusOr<Replayed> ReadTail(Files& files, const std::string& directory, ui
   const uint64_t first = std::max<uint64_t>(checkpoint.segment(), 1);
   Replayed result{
       .end = {.segment = first, .offset = std::max<uint64_t>(checkpoint.offset(), kSegmentRecordBytes)},
+      .checkpoint = checkpoint.group(),
       .last_group = checkpoint.group(),
       .store_time_s = checkpoint.store_time_s()};
   ASSIGN_OR_RETURN(const std::vector<SegmentInfo> chain,
