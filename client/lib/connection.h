@@ -68,9 +68,9 @@ class Connection : public StreamOwner, public std::enable_shared_from_this<Conne
   void GetReceipt(const v1::GetReceiptRequest& request, std::chrono::milliseconds deadline, bool wait,
                   Calls::Done<v1::GetReceiptResponse> done);
   // Asks once, on a stream if the store knows how. `done` is called as a handler.
-  using Checked = absl::AnyInvocable<void(absl::StatusOr<v1::Decision>)>;
+  using CheckDone = absl::AnyInvocable<void(absl::StatusOr<v1::Decision>)>;
   void CheckRecipient(std::shared_ptr<const v1::CheckRecipientRequest> request,
-                      std::chrono::milliseconds deadline, Checked done);
+                      std::chrono::milliseconds deadline, CheckDone done);
 
   Condition condition() const;
   v1::Capacity capacity() const;
@@ -93,7 +93,7 @@ class Connection : public StreamOwner, public std::enable_shared_from_this<Conne
     const DeliverStream* stream;
     Time end;
     std::shared_ptr<const v1::CheckRecipientRequest> request;
-    Checked done;
+    CheckDone done;
   };
 
   // The stream for a new transaction: one of its own, or the least loaded.

@@ -30,7 +30,7 @@ void Connection::GetReceipt(const v1::GetReceiptRequest& request, milliseconds d
 // --- CheckRecipient -----------------------------------------------------------------
 
 void Connection::CheckRecipient(std::shared_ptr<const v1::CheckRecipientRequest> request,
-                                milliseconds deadline, Checked done) {
+                                milliseconds deadline, CheckDone done) {
   Question question{.stream = nullptr,
                     .end = steady_clock::now() + deadline,
                     .request = std::move(request),
@@ -83,7 +83,7 @@ void Connection::AskAlone(Question question) {
 }
 
 void Connection::OnChecked(std::vector<v1::Checked> answers) {
-  std::vector<std::pair<Checked, v1::Decision>> all;
+  std::vector<std::pair<CheckDone, v1::Decision>> all;
   all.reserve(answers.size());
   {
     absl::MutexLock lock(&mutex_);

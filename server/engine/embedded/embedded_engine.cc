@@ -328,8 +328,8 @@ void EmbeddedEngine::Start() {
     as_recovered = snapshot_;
   }
   // From here on the index is that thread's, which may have to reopen it at any moment.
-  index_thread_ = std::make_unique<IndexThread>(&index_, recovered_, options_.checkpoint_bytes,
-                                                std::move(callbacks));
+  index_thread_ =
+      std::make_unique<IndexThread>(&index_, recovered_, options_.checkpoint_bytes, std::move(callbacks));
   // What was replayed is not replayed again.
   if (recovered_.groups > 0) index_thread_->Checkpoint([](const absl::Status&) {});
   // Mail is refused from now on, not from the next look at the disk on. (Not here:

@@ -15,7 +15,7 @@
 namespace restante::embedded {
 
 struct Replayed {
-  LogPosition end;  // Of the log, or of the last group that was asked for.
+  LogPosition end;          // Of the log, or of the last group that was asked for.
   uint64_t checkpoint = 0;  // The last group of the checkpoint that the index had.
   uint64_t last_group = 0;
   uint64_t store_time_s = 0;  // When that was written.
