@@ -13,6 +13,7 @@
 #include "tests/cluster/child_store.h"
 #include "tests/cluster/cluster_fixture.h"
 #include "tests/cluster/rados_stores.h"
+#include "tests/cluster/shard_objects.h"
 
 namespace restante::rados {
 namespace {
@@ -166,6 +167,59 @@ TEST_F(RadosUpkeep, ScrubNamesObjectOffsetAndAllMessagesThatADamageCosts) {
     EXPECT_THAT(scrubbed.damages[i].problem, HasSubstr("is not there"));
     EXPECT_THAT(scrubbed.damages[i].messages, ElementsAre(std::pair(mailboxes[i - 2], uint64_t{3})));
   }
+}
+
+TEST_F(RadosUpkeep, ScrubNamesTheMessagesOfAShardThatIsLostAndReadsAllOthers) {
+  constexpr uint64_t kMessages = 60;
+  SpillAlways(&stores_.options);
+  Store& store = stores_.Open();
+  const uint64_t mailbox = store.CreateMailbox(0), other = store.CreateMailbox(0);
+  ShardObjects shards(conf_, namespace_);
+  const PartitionId partition = PartitionId::Mailbox(mailbox);
+  Shards list;
+  std::vector<Range> ranges;
+  uint64_t tx = 0;
+  ASSERT_TRUE(Becomes([&] {
+    while (tx < kMessages) EXPECT_EQ(TryToDeliver(store, ++tx, kSize, {mailbox}), "receipt");
+    EXPECT_TRUE(store.Put(partition, {{"row", "that makes it look"}}).ok());
+    list = std::make_shared<stored::ShardList>(shards.ListOf(partition));
+    ranges.clear();
+    for (const Range& range : RangesOf(list, kPortPrefix)) {
+      if (range.shard != nullptr) ranges.push_back(range);
+    }
+    return ranges.size() >= 3;
+  }));
+  ASSERT_EQ(TryToDeliver(store, 1000, kSize, {other}), "receipt");
+  // What the second shard has, and so is lost with it.
+  uint64_t first = 0, end = 0;
+  for (const stored::Entry& entry : store.EntriesOf(mailbox)) {
+    const std::string key = PortKey(engine::EntryKey(entry.uid()));
+    if (key < ranges[1].from) first = entry.uid() + 1;
+    if (key < ranges[1].to) end = entry.uid() + 1;
+  }
+  ASSERT_GT(first, 1u);
+  ASSERT_LT(first, end);
+  ASSERT_LE(end, kMessages);
+  const auto body_of = [&](uint64_t of, size_t i) { return BodyId{store.EntriesOf(of)[i].body()}; };
+  Overwrite(BodyObject(body_of(mailbox, 0)), 7);
+  Overwrite(BodyObject(body_of(mailbox, kMessages - 1)), 7);
+  Overwrite(BodyObject(body_of(other, 0)), 7);
+  EXPECT_EQ(Scrub(store).damages.size(), 3u);
+
+  shards.Remove(ObjectOf(*ranges[1].shard));
+  const Scrubbed scrubbed = Scrub(store);
+  EXPECT_TRUE(scrubbed.status.ok()) << scrubbed.status;
+  ASSERT_EQ(scrubbed.damages.size(), 4u);
+  EXPECT_THAT(scrubbed.damages[0].messages, ElementsAre(std::pair(mailbox, uint64_t{1})));
+  EXPECT_EQ(scrubbed.damages[1].file, PartitionObject(partition));
+  EXPECT_EQ(scrubbed.damages[1].problem,
+            absl::StrCat("object `", ObjectOf(*ranges[1].shard), "` is missing, with ",
+                         ranges[1].shard->rows(), " rows of `", PartitionObject(partition), "`: messages of ",
+                         store.Read(partition, {}).head->mailbox().address(), " from UID ", first, " to ",
+                         end - 1));
+  EXPECT_THAT(scrubbed.damages[2].messages, ElementsAre(std::pair(mailbox, kMessages)));
+  EXPECT_THAT(scrubbed.damages[3].messages, ElementsAre(std::pair(other, uint64_t{1})));
+  EXPECT_EQ(scrubbed.last.done_bytes, (kMessages + 1 - (end - first)) * kSize);
 }
 
 TEST_F(RadosUpkeep, ScrubEndsWhenNobodyWaitsForItAndIsTheOnlyOne) {

@@ -18,14 +18,27 @@ namespace {
 
 constexpr size_t kEntriesAtOnce = 64, kWidth = 8, kMailboxesAtOnce = 1000;
 constexpr uint64_t kPieceOctets = 1024 * 1024;
-// Behind the last entry of a mailbox.
-constexpr char kEntriesTo[] = "m0";
+constexpr uint64_t kEndOfUids = UINT64_MAX;
 
 // Where an octet of a body lies: object, and octets from its beginning.
 std::pair<std::string, uint64_t> PlaceOf(BodyId body, const stored::BodyMeta& meta, uint64_t offset) {
   const uint64_t in_parts = meta.size() - meta.tail_size();
   if (offset >= in_parts) return {BodyObject(body), offset - in_parts};
   return {BodyPart(body, offset / kPartSize), offset % kPartSize};
+}
+
+// The first UID whose entry does not stand before a key, which may be any; kEndOfUids: none.
+uint64_t FirstUidFrom(absl::string_view key) {
+  uint64_t low = 1, high = kEndOfUids;
+  while (low < high) {
+    const uint64_t middle = low + (high - low) / 2;
+    if (PortKey(engine::EntryKey(middle)) < key) {
+      low = middle + 1;
+    } else {
+      high = middle;
+    }
+  }
+  return low;
 }
 
 }  // namespace
@@ -111,15 +124,57 @@ std::optional<engine::ScrubResult> RadosEngine::LastScrub() {
   return last_scrub_;
 }
 
+Task<absl::StatusOr<std::vector<RadosEngine::EntryRange>>> RadosEngine::EntryRanges(uint64_t mailbox) {
+  CO_ASSIGN_OR_RETURN(const PartitionState state,
+                      co_await PartitionOf(PartitionId::Mailbox(mailbox))->Read({}, nullptr));
+  std::vector<EntryRange> ranges;
+  for (const Range& range : RangesOf(state.shards, kPortPrefix)) {
+    EntryRange entries{.address = state.head.mailbox().address(),
+                       .first_uid = FirstUidFrom(range.from),
+                       .end_uid = FirstUidFrom(range.to)};
+    if (entries.first_uid < entries.end_uid) ranges.push_back(std::move(entries));
+  }
+  co_return ranges;
+}
+
 Task<absl::Status> RadosEngine::ScrubMailbox(std::shared_ptr<Scrubbing> scrubbing, uint64_t mailbox) {
+  const absl::StatusOr<std::vector<EntryRange>> ranges = co_await EntryRanges(mailbox);
+  if (absl::IsDataLoss(ranges.status())) {
+    Damages damages;
+    damages.push_back({.file = PartitionObject(PartitionId::Mailbox(mailbox)),
+                       .problem = std::string(ranges.status().message()),
+                       .messages = {}});
+    co_return GoesOn(scrubbing->Tell(std::move(damages)));
+  }
+  CO_RETURN_IF_ERROR(ranges.status());
+  for (const EntryRange& range : *ranges) {
+    CO_RETURN_IF_ERROR(co_await ScrubEntries(scrubbing, mailbox, range));
+  }
+  co_return absl::OkStatus();
+}
+
+Task<absl::Status> RadosEngine::ScrubEntries(std::shared_ptr<Scrubbing> scrubbing, uint64_t mailbox,
+                                             EntryRange range) {
   const PartitionId id = PartitionId::Mailbox(mailbox);
-  std::string from = engine::EntryKey(0);
+  std::string from = engine::EntryKey(range.first_uid);
+  const std::string to = engine::EntryKey(range.end_uid);
   bool more = true;
   while (more) {
-    CO_ASSIGN_OR_RETURN(const engine::ScanPage page, co_await ScanTask(id, from, kEntriesTo, kEntriesAtOnce));
+    const absl::StatusOr<engine::ScanPage> page = co_await ScanTask(id, from, to, kEntriesAtOnce);
+    if (absl::IsDataLoss(page.status())) {
+      // Which of them there were only the lost rows say.
+      const std::string until = range.end_uid == kEndOfUids ? " on" : absl::StrCat(" to ", range.end_uid - 1);
+      Damages damages;
+      damages.push_back({.file = PartitionObject(id),
+                         .problem = absl::StrCat(page.status().message(), ": messages of ", range.address,
+                                                 " from UID ", range.first_uid, until),
+                         .messages = {}});
+      co_return GoesOn(scrubbing->Tell(std::move(damages)));
+    }
+    CO_RETURN_IF_ERROR(page.status());
     std::vector<stored::Entry> entries;
     Damages damages;
-    for (const auto& [key, value] : page.items) {
+    for (const auto& [key, value] : page->items) {
       const std::optional<uint64_t> uid = engine::EntryUid(key);
       if (!uid) continue;
       if (entries.emplace_back().ParseFromString(value)) continue;
@@ -144,8 +199,8 @@ Task<absl::Status> RadosEngine::ScrubMailbox(std::shared_ptr<Scrubbing> scrubbin
       scrubbing->done_bytes += entries[i].size();
     }
     CO_RETURN_IF_ERROR(GoesOn(scrubbing->Tell(std::move(damages))));
-    more = page.more && !page.items.empty();
-    if (more) from = page.items.back().first + '\0';
+    more = page->more && !page->items.empty();
+    if (more) from = page->items.back().first + '\0';
   }
   co_return absl::OkStatus();
 }
@@ -209,19 +264,28 @@ Task<absl::StatusOr<std::vector<std::pair<uint64_t, uint64_t>>>> RadosEngine::Na
     BodyId body, std::set<uint64_t> mailboxes) {
   std::vector<std::pair<uint64_t, uint64_t>> messages;
   for (const uint64_t mailbox : mailboxes) {
-    std::string from = engine::EntryKey(0);
-    bool more = true;
-    while (more) {
-      CO_ASSIGN_OR_RETURN(const engine::ScanPage page, co_await ScanTask(PartitionId::Mailbox(mailbox), from,
-                                                                         kEntriesTo, kMailboxesAtOnce));
-      for (const auto& [key, value] : page.items) {
-        const std::optional<uint64_t> uid = engine::EntryUid(key);
-        stored::Entry entry;
-        if (!uid || !entry.ParseFromString(value) || BodyId{entry.body()} != body) continue;
-        messages.emplace_back(mailbox, *uid);
+    const absl::StatusOr<std::vector<EntryRange>> ranges = co_await EntryRanges(mailbox);
+    // Mailboxes and entries that are lost are told of by themselves.
+    if (absl::IsDataLoss(ranges.status())) continue;
+    CO_RETURN_IF_ERROR(ranges.status());
+    for (const EntryRange& range : *ranges) {
+      std::string from = engine::EntryKey(range.first_uid);
+      const std::string to = engine::EntryKey(range.end_uid);
+      bool more = true;
+      while (more) {
+        const absl::StatusOr<engine::ScanPage> page =
+            co_await ScanTask(PartitionId::Mailbox(mailbox), from, to, kMailboxesAtOnce);
+        if (absl::IsDataLoss(page.status())) break;
+        CO_RETURN_IF_ERROR(page.status());
+        for (const auto& [key, value] : page->items) {
+          const std::optional<uint64_t> uid = engine::EntryUid(key);
+          stored::Entry entry;
+          if (!uid || !entry.ParseFromString(value) || BodyId{entry.body()} != body) continue;
+          messages.emplace_back(mailbox, *uid);
+        }
+        more = page->more && !page->items.empty();
+        if (more) from = page->items.back().first + '\0';
       }
-      more = page.more && !page.items.empty();
-      if (more) from = page.items.back().first + '\0';
     }
   }
   co_return messages;
