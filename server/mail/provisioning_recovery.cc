@@ -42,8 +42,8 @@ Task<absl::Status> Provisioning::RecoverMailboxes() {
         CO_RETURN_IF_ERROR(co_await FinishMailboxDeletion(number));
         continue;
       }
-      CO_ASSIGN_OR_RETURN(Address address, ParseAddress(mailbox.address()));
       if (!mailbox.renaming_to().empty()) {
+        CO_ASSIGN_OR_RETURN(Address address, ParseAddress(mailbox.address()));
         CO_ASSIGN_OR_RETURN(Address to, ParseAddress(mailbox.renaming_to()));
         // A refusal is an end, too: the mailbox keeps its address.
         absl::Status finished = co_await FinishRename(number, std::move(address), std::move(to));
@@ -53,6 +53,7 @@ Task<absl::Status> Provisioning::RecoverMailboxes() {
       // One that holds mail had a name once: that would be damage, for verify to
       // tell, and nothing to remove.
       if (mailbox.used_messages() != 0) continue;
+      CO_ASSIGN_OR_RETURN(const Address address, ParseAddress(mailbox.address()));
       keys.push_back(AddressKey(address));
       named.emplace_back(number, AddressKey(address));
     }

@@ -40,23 +40,25 @@ void EmbeddedEngine::TellLedger(PartitionId partition) {
   ledger_.PutMailbox(partition.number, mailbox);
 }
 
+void EmbeddedEngine::AddToSums(const stored::MailboxHead& mailbox, uint64_t times) {
+  Sums& sums = sums_[mailbox.domain()];
+  sums.used_bytes += times * mailbox.used_bytes();
+  sums.used_messages += times * mailbox.used_messages();
+  sums.mailboxes += times;
+  if (sums.mailboxes == 0) sums_.erase(mailbox.domain());
+}
+
 void EmbeddedEngine::SumHead(PartitionId partition, uint64_t before, uint64_t after) {
   if (partition.kind != PartitionId::Kind::kMailbox) return;
   const std::string key = HeadKey(partition);
-  const auto add = [&](uint64_t group, bool plus) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+  const auto add = [&](uint64_t group, uint64_t times) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     const KeyTable::Found found = keys_.AsOf(key, group);
     stored::Head head;
-    if (found.value == nullptr || !head.ParseFromString(*found.value)) return;
-    Sums& sums = sums_[head.mailbox().domain()];
-    const uint64_t sign = plus ? 1 : ~uint64_t{0};
-    sums.used_bytes += sign * head.mailbox().used_bytes();
-    sums.used_messages += sign * head.mailbox().used_messages();
-    sums.mailboxes += sign;
-    if (sums.mailboxes == 0) sums_.erase(head.mailbox().domain());
+    if (found.value != nullptr && head.ParseFromString(*found.value)) AddToSums(head.mailbox(), times);
   };
   // In this order, or a domain's only mailbox would take the sums with it.
-  add(after, true);
-  if (before != 0) add(before, false);
+  add(after, 1);
+  add(before, ~uint64_t{0});
 }
 
 bool EmbeddedEngine::TellDisk() {
