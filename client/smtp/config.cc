@@ -2,7 +2,9 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "client/smtp/networks.h"
@@ -11,6 +13,11 @@
 
 namespace restante::smtp {
 namespace {
+
+bool Listens(const std::vector<std::string>& addresses) {
+  return std::any_of(addresses.begin(), addresses.end(),
+                     [](const std::string& address) { return address != kNone; });
+}
 
 std::string OwnHostname() {
   char name[256] = {};
@@ -34,9 +41,9 @@ void FrontConfig::Register(OptionTable& options) {
   options.String("store-key", &store_key, "FILE", "Its key, PEM without a passphrase.");
   options.String("store-token-file", &store_token_file, "FILE",
                  "A file with the token by which the store knows us.");
-  options.List("smtp-listen", &smtp_listen, "ADDR", "Where to speak SMTP; port 0 is any free one.");
+  options.List("smtp-listen", &smtp_listen, "ADDR|none", "Where to speak SMTP; port 0 is any free one.");
   options.List("smtps-listen", &smtps_listen, "ADDR", "Where to speak SMTP in TLS from the first octet on.");
-  options.List("lmtp-listen", &lmtp_listen, "ADDR", "Where to speak LMTP; never port 25.");
+  options.List("lmtp-listen", &lmtp_listen, "ADDR|none", "Where to speak LMTP; never port 25.");
   options.List("smtp-proxy-listen", &smtp_proxy_listen, "ADDR",
                "Where to speak SMTP behind a proxy that sends the PROXY protocol's header, 1 or 2.");
   options.List("smtps-proxy-listen", &smtps_proxy_listen, "ADDR",
@@ -122,16 +129,16 @@ absl::Status FrontConfig::Check() const {
     return wrong("--ops-listen ", ops_listen,
                  ": not a loopback address, and nothing says who may read; --ops-token-file says it");
   }
-  const bool smtps = !smtps_listen.empty() || !smtps_proxy_listen.empty();
-  const bool proxied = !smtp_proxy_listen.empty() || !lmtp_proxy_listen.empty();
-  if (smtp_listen.empty() && lmtp_listen.empty() && !smtps && !proxied) {
+  const bool smtps = Listens(smtps_listen) || Listens(smtps_proxy_listen);
+  const bool proxied = Listens(smtp_proxy_listen) || Listens(lmtp_proxy_listen);
+  if (!Listens(smtp_listen) && !Listens(lmtp_listen) && !smtps && !proxied) {
     return wrong("no option names an address to speak SMTP or LMTP at");
   }
   if (tls_cert.empty() != tls_key.empty()) {
     return wrong(tls_cert.empty() ? "--tls-key needs --tls-cert" : "--tls-cert needs --tls-key");
   }
   if (smtps && tls_cert.empty()) {
-    return wrong(smtps_listen.empty() ? "--smtps-proxy-listen" : "--smtps-listen",
+    return wrong(Listens(smtps_listen) ? "--smtps-listen" : "--smtps-proxy-listen",
                  " needs --tls-cert and --tls-key");
   }
   return absl::OkStatus();

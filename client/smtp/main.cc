@@ -99,10 +99,11 @@ restante::smtp::ServerOptions ToServerOptions(const restante::smtp::FrontConfig&
 // Gives the address with its port.
 using ListenAt = std::function<absl::StatusOr<std::string>(const std::string& address)>;
 
-// Listens at all `addresses` of --`name`-listen, and adds a line for each to `listening`.
+// Listens at all `addresses` of --`name`-listen but kNone, and adds a line for each to `listening`.
 absl::Status Listen(const char* name, const std::vector<std::string>& addresses, const ListenAt& listen,
                     std::string* listening) {
   for (const std::string& address : addresses) {
+    if (address == restante::smtp::kNone) continue;
     absl::StatusOr<std::string> bound = listen(address);
     if (!bound.ok()) {
       return absl::Status(bound.status().code(),
@@ -113,11 +114,10 @@ absl::Status Listen(const char* name, const std::vector<std::string>& addresses,
   return absl::OkStatus();
 }
 
-// The same for an option that takes kAuto, which stands for `usual`, and kNone.
+// The same for an option that takes kAuto, too, which stands for `usual`.
 absl::Status ListenAsTold(const char* name, const std::vector<std::string>& addresses, const char* usual,
                           const ListenAt& listen, std::string* listening) {
   for (const std::string& address : addresses) {
-    if (address == restante::smtp::kNone) continue;
     const bool by_default = address == restante::smtp::kAuto;
     const absl::Status status = Listen(name, {by_default ? usual : address}, listen, listening);
     if (status.ok()) continue;

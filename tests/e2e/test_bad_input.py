@@ -341,6 +341,15 @@ def test_a_port_that_is_taken_is_named(front, directory):
     assert front.smtp in line and "in use" in line
 
 
+def test_a_front_end_speaks_one_protocol_only_if_told_so(store, directory):
+    args = ["--store", store.address, "--smtp-listen", "none", "--policy-listen", "none", "--socketmap-listen", "none",
+            "--ops-listen", "none", "--lmtp-listen"]
+    front = harness.Program("restante-smtp", [*args, "127.0.0.1:0"], directory / "lmtp.log", ["lmtp"])
+    front.stop()
+    _, line = refused("restante-smtp", *args, "none")
+    assert "no option names an address" in line
+
+
 def test_a_default_address_that_is_taken_does_not_keep_a_front_end_from_its_mail(store, directory):
     taken = []
     for port in (2452, 2453):
