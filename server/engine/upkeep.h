@@ -15,7 +15,8 @@ struct Damage {
   std::string file;     // Its path.
   uint64_t offset = 0;  // Octets from its beginning.
   std::string problem;  // What is wrong, with the numbers.
-  // What is lost with it: mailbox partition and UID. Empty: no message is.
+  // What is lost with it: mailbox partition and UID. Empty: no message is, or `problem` says
+  // among which they are.
   std::vector<std::pair<uint64_t, uint64_t>> messages;
 };
 

@@ -158,22 +158,7 @@ absl::Status EmbeddedEngine::LoadPinned() {
   }
   const KeyTable::Found next = keys_.Newest(kNextNumberKey);
   if (next.value != nullptr && next.value->size() == 8) bodies_->next_number = GetOrdered64(*next.value, 0);
-  // All is durable: what TellLedger, TellThresholds and SumHead would find, read once.
-  keys_.Visit("h", AfterPrefix("h"), durable_,
-              [&](const std::string& key, const std::string* value) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-                const PartitionId partition = PartitionOfHeadKey(key);
-                stored::Head head;
-                if (value == nullptr || !head.ParseFromString(*value)) return true;
-                if (partition.kind == PartitionId::Kind::kDomain) {
-                  ledger_.PutDomain(partition.number, head.domain());
-                  thresholds_.PutDomain(partition.number, head.domain());
-                } else if (partition.kind == PartitionId::Kind::kMailbox) {
-                  ledger_.PutMailbox(partition.number, head.mailbox());
-                  thresholds_.PutMailbox(partition.number, head.mailbox());
-                  AddToSums(head.mailbox(), 1);
-                }
-                return true;
-              });
+  TellAll();
   return absl::OkStatus();
 }
 

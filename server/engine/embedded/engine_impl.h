@@ -207,8 +207,10 @@ class EmbeddedEngine final : public engine::Engine {
 
   // --- the ledger's view (engine_ledger.cc) ---
   void TellLedger(PartitionId partition) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Once, or with all bits set: takes it out again.
-  void AddToSums(const stored::MailboxHead& mailbox, uint64_t times) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // At the start, when all is durable: tells ledger, thresholds and sums what there is.
+  void TellAll() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // `sign`: 1 adds it, -1 takes it out.
+  void AddToSums(const stored::MailboxHead& mailbox, int sign) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // What a partition was as of one group, and is as of another.
   void SumHead(PartitionId partition, uint64_t before, uint64_t after) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Whether the store became full, or has room again: then SayDisk.

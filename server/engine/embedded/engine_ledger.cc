@@ -40,7 +40,27 @@ void EmbeddedEngine::TellLedger(PartitionId partition) {
   ledger_.PutMailbox(partition.number, mailbox);
 }
 
-void EmbeddedEngine::AddToSums(const stored::MailboxHead& mailbox, uint64_t times) {
+void EmbeddedEngine::TellAll() {
+  // Each head is read once, not once for each of them: there may be a hundred thousand.
+  keys_.Visit("h", AfterPrefix("h"), durable_,
+              [&](const std::string& key, const std::string* value) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+                const PartitionId partition = PartitionOfHeadKey(key);
+                stored::Head head;
+                if (value == nullptr || !head.ParseFromString(*value)) return true;
+                if (partition.kind == PartitionId::Kind::kDomain) {
+                  ledger_.PutDomain(partition.number, head.domain());
+                  thresholds_.PutDomain(partition.number, head.domain());
+                } else if (partition.kind == PartitionId::Kind::kMailbox) {
+                  ledger_.PutMailbox(partition.number, head.mailbox());
+                  thresholds_.PutMailbox(partition.number, head.mailbox());
+                  AddToSums(head.mailbox(), 1);
+                }
+                return true;
+              });
+}
+
+void EmbeddedEngine::AddToSums(const stored::MailboxHead& mailbox, int sign) {
+  const auto times = static_cast<uint64_t>(sign);
   Sums& sums = sums_[mailbox.domain()];
   sums.used_bytes += times * mailbox.used_bytes();
   sums.used_messages += times * mailbox.used_messages();
@@ -51,14 +71,14 @@ void EmbeddedEngine::AddToSums(const stored::MailboxHead& mailbox, uint64_t time
 void EmbeddedEngine::SumHead(PartitionId partition, uint64_t before, uint64_t after) {
   if (partition.kind != PartitionId::Kind::kMailbox) return;
   const std::string key = HeadKey(partition);
-  const auto add = [&](uint64_t group, uint64_t times) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+  const auto add = [&](uint64_t group, int sign) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     const KeyTable::Found found = keys_.AsOf(key, group);
     stored::Head head;
-    if (found.value != nullptr && head.ParseFromString(*found.value)) AddToSums(head.mailbox(), times);
+    if (found.value != nullptr && head.ParseFromString(*found.value)) AddToSums(head.mailbox(), sign);
   };
   // In this order, or a domain's only mailbox would take the sums with it.
   add(after, 1);
-  add(before, ~uint64_t{0});
+  add(before, -1);
 }
 
 bool EmbeddedEngine::TellDisk() {

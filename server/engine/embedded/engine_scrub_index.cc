@@ -197,7 +197,7 @@ absl::Status EmbeddedEngine::Scrubbing::FindLostKeys(const std::vector<IndexFind
   // Where the newest version of each is found.
   std::map<std::string, IndexPlace, std::less<>> found;
   // Of later groups nothing is in tables: memory has it, and the log for the next start.
-  // (The tables say it too, but those that are damaged.)
+  // (Tables say it too, unless they are damaged, and may have more than a checkpoint says.)
   uint64_t last_group = engine_.index_thread_->checkpointed_group();
   if (whole_tables) {
     std::vector<IndexFinding> again;

@@ -395,18 +395,12 @@ class RadosEngine : public engine::Engine {
   Task<absl::StatusOr<engine::Repairs>> VerifyTask(bool repair, std::function<void(uint64_t)> progress);
   Task<absl::Status> Recount(uint64_t mailbox);
   struct Scrubbing;
+  class EntryScan;
   // The last one is this, unless a later one is known here; of the store's object.
   void NoteScrub(const stored::ScrubRecord::Result& result);
   void NoteScrubOf(const ObjectRead& store);
   Task<absl::Status> ScrubTask(std::shared_ptr<Scrubbing> scrubbing);
   Task<absl::Status> ScrubMailbox(std::shared_ptr<Scrubbing> scrubbing, uint64_t mailbox);
-  // Entries of a mailbox that are lost together, if they are: [first, end).
-  struct EntryRange {
-    std::string address;  // Of the mailbox.
-    uint64_t first_uid = 0, end_uid = 0;
-  };
-  Task<absl::StatusOr<std::vector<EntryRange>>> EntryRanges(uint64_t mailbox);
-  Task<absl::Status> ScrubEntries(std::shared_ptr<Scrubbing> scrubbing, uint64_t mailbox, EntryRange range);
   // What is wrong with the body of an entry; with a body of several mailboxes in the first
   // of them only.
   using Damages = std::vector<engine::Damage>;

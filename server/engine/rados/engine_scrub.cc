@@ -3,6 +3,7 @@
 // RADOS keeps copies and compares them by itself; this finds what is wrong in all of them,
 // and says which messages it costs.
 #include <algorithm>
+#include <deque>
 #include <set>
 
 #include "absl/strings/str_cat.h"
@@ -16,7 +17,7 @@
 namespace restante::rados {
 namespace {
 
-constexpr size_t kEntriesAtOnce = 64, kWidth = 8, kMailboxesAtOnce = 1000;
+constexpr size_t kEntriesAtOnce = 64, kWidth = 8, kMailboxesAtOnce = 1000, kNamersAtOnce = 1000;
 constexpr uint64_t kPieceOctets = 1024 * 1024;
 constexpr uint64_t kEndOfUids = UINT64_MAX;
 
@@ -42,6 +43,37 @@ uint64_t FirstUidFrom(absl::string_view key) {
 }
 
 }  // namespace
+
+// The entries of a mailbox, page by page. What is lost of them, with a shard or each by
+// itself, is told as damage and passed over.
+class RadosEngine::EntryScan {
+ public:
+  EntryScan(RadosEngine* engine, uint64_t mailbox, size_t limit)
+      : engine_(engine), id_(PartitionId::Mailbox(mailbox)), limit_(limit) {}
+
+  // Replaces both by the next, perhaps by none; false: that was all.
+  Task<absl::StatusOr<bool>> Next();
+  std::vector<std::pair<uint64_t, stored::Entry>> entries;  // By UID.
+  Damages damages;
+
+ private:
+  // What is lost together, if it is: UIDs [first, end).
+  struct Piece {
+    uint64_t first_uid = 0, end_uid = 0;
+  };
+  void AddDamage(std::string problem, std::vector<std::pair<uint64_t, uint64_t>> messages) {
+    damages.push_back(
+        {.file = PartitionObject(id_), .problem = std::move(problem), .messages = std::move(messages)});
+  }
+
+  RadosEngine* const engine_;
+  const PartitionId id_;
+  const size_t limit_;
+  bool begun_ = false;
+  std::string address_;
+  std::deque<Piece> pieces_;  // That are left,
+  std::string from_;          // and where the first goes on; empty: it was not begun.
+};
 
 struct RadosEngine::Scrubbing {
   uint64_t bytes_per_second = 0;
@@ -124,85 +156,80 @@ std::optional<engine::ScrubResult> RadosEngine::LastScrub() {
   return last_scrub_;
 }
 
-Task<absl::StatusOr<std::vector<RadosEngine::EntryRange>>> RadosEngine::EntryRanges(uint64_t mailbox) {
-  CO_ASSIGN_OR_RETURN(const PartitionState state,
-                      co_await PartitionOf(PartitionId::Mailbox(mailbox))->Read({}, nullptr));
-  std::vector<EntryRange> ranges;
-  for (const Range& range : RangesOf(state.shards, kPortPrefix)) {
-    EntryRange entries{.address = state.head.mailbox().address(),
-                       .first_uid = FirstUidFrom(range.from),
-                       .end_uid = FirstUidFrom(range.to)};
-    if (entries.first_uid < entries.end_uid) ranges.push_back(std::move(entries));
+Task<absl::StatusOr<bool>> RadosEngine::EntryScan::Next() {
+  entries.clear();
+  damages.clear();
+  if (!begun_) {
+    begun_ = true;
+    const absl::StatusOr<PartitionState> state = co_await engine_->PartitionOf(id_)->Read({}, nullptr);
+    if (absl::IsDataLoss(state.status())) {
+      AddDamage(std::string(state.status().message()), {});
+      co_return true;
+    }
+    CO_RETURN_IF_ERROR(state.status());
+    address_ = state->head.mailbox().address();
+    for (const Range& range : RangesOf(state->shards, kPortPrefix)) {
+      const Piece piece{.first_uid = FirstUidFrom(range.from), .end_uid = FirstUidFrom(range.to)};
+      if (piece.first_uid < piece.end_uid) pieces_.push_back(piece);
+    }
   }
-  co_return ranges;
+  if (pieces_.empty()) co_return false;
+  const auto [first_uid, end_uid] = pieces_.front();
+  if (from_.empty()) from_ = engine::EntryKey(first_uid);
+  const absl::StatusOr<engine::ScanPage> page =
+      co_await engine_->ScanTask(id_, from_, engine::EntryKey(end_uid), limit_);
+  const bool lost = absl::IsDataLoss(page.status());
+  if (!lost) CO_RETURN_IF_ERROR(page.status());
+  if (!lost && page->more && !page->items.empty()) {
+    from_ = page->items.back().first + '\0';
+  } else {
+    pieces_.pop_front();
+    from_.clear();
+  }
+  if (lost) {
+    // Which of them there were only the lost rows say.
+    const std::string until = end_uid == kEndOfUids ? " on" : absl::StrCat(" to ", end_uid - 1);
+    AddDamage(
+        absl::StrCat(page.status().message(), ": messages of ", address_, " from UID ", first_uid, until),
+        {});
+    co_return true;
+  }
+  for (const auto& [key, value] : page->items) {
+    const std::optional<uint64_t> uid = engine::EntryUid(key);
+    stored::Entry entry;
+    if (!uid) continue;
+    if (entry.ParseFromString(value)) {
+      entries.emplace_back(*uid, std::move(entry));
+    } else {
+      AddDamage(absl::StrCat("the entry of UID ", *uid, " is damaged"), {{id_.number, *uid}});
+    }
+  }
+  co_return true;
 }
 
 Task<absl::Status> RadosEngine::ScrubMailbox(std::shared_ptr<Scrubbing> scrubbing, uint64_t mailbox) {
-  const absl::StatusOr<std::vector<EntryRange>> ranges = co_await EntryRanges(mailbox);
-  if (absl::IsDataLoss(ranges.status())) {
-    Damages damages;
-    damages.push_back({.file = PartitionObject(PartitionId::Mailbox(mailbox)),
-                       .problem = std::string(ranges.status().message()),
-                       .messages = {}});
-    co_return GoesOn(scrubbing->Tell(std::move(damages)));
-  }
-  CO_RETURN_IF_ERROR(ranges.status());
-  for (const EntryRange& range : *ranges) {
-    CO_RETURN_IF_ERROR(co_await ScrubEntries(scrubbing, mailbox, range));
-  }
-  co_return absl::OkStatus();
-}
-
-Task<absl::Status> RadosEngine::ScrubEntries(std::shared_ptr<Scrubbing> scrubbing, uint64_t mailbox,
-                                             EntryRange range) {
-  const PartitionId id = PartitionId::Mailbox(mailbox);
-  std::string from = engine::EntryKey(range.first_uid);
-  const std::string to = engine::EntryKey(range.end_uid);
-  bool more = true;
-  while (more) {
-    const absl::StatusOr<engine::ScanPage> page = co_await ScanTask(id, from, to, kEntriesAtOnce);
-    if (absl::IsDataLoss(page.status())) {
-      // Which of them there were only the lost rows say.
-      const std::string until = range.end_uid == kEndOfUids ? " on" : absl::StrCat(" to ", range.end_uid - 1);
-      Damages damages;
-      damages.push_back({.file = PartitionObject(id),
-                         .problem = absl::StrCat(page.status().message(), ": messages of ", range.address,
-                                                 " from UID ", range.first_uid, until),
-                         .messages = {}});
-      co_return GoesOn(scrubbing->Tell(std::move(damages)));
-    }
-    CO_RETURN_IF_ERROR(page.status());
-    std::vector<stored::Entry> entries;
-    Damages damages;
-    for (const auto& [key, value] : page->items) {
-      const std::optional<uint64_t> uid = engine::EntryUid(key);
-      if (!uid) continue;
-      if (entries.emplace_back().ParseFromString(value)) continue;
-      entries.pop_back();
-      damages.push_back({.file = PartitionObject(id),
-                         .problem = absl::StrCat("the entry of UID ", *uid, " is damaged"),
-                         .messages = {{mailbox, *uid}}});
-    }
+  EntryScan scan(this, mailbox, kEntriesAtOnce);
+  while (true) {
+    CO_ASSIGN_OR_RETURN(const bool more, co_await scan.Next());
+    if (!more) co_return absl::OkStatus();
     using Found = absl::StatusOr<Damages>;
     std::function<Task<std::optional<Found>>(size_t)> scrub = [&](size_t i) {
       return [](RadosEngine* engine, std::shared_ptr<Scrubbing> by, uint64_t of,
                 BodyId body) -> Task<std::optional<Found>> {
         Found found = co_await engine->ScrubBody(std::move(by), of, body);
         co_return std::optional<Found>(std::move(found));
-      }(this, scrubbing, mailbox, BodyId{entries[i].body()});
+      }(this, scrubbing, mailbox, BodyId{scan.entries[i].second.body()});
     };
     std::vector<std::optional<Found>> all =
-        co_await Gather<std::optional<Found>>(entries.size(), kWidth, std::move(scrub));
+        co_await Gather<std::optional<Found>>(scan.entries.size(), kWidth, std::move(scrub));
+    Damages damages = std::move(scan.damages);
     for (size_t i = 0; i < all.size(); ++i) {
       CO_RETURN_IF_ERROR(all[i]->status());
       std::move((*all[i])->begin(), (*all[i])->end(), std::back_inserter(damages));
-      scrubbing->done_bytes += entries[i].size();
+      scrubbing->done_bytes += scan.entries[i].second.size();
     }
     CO_RETURN_IF_ERROR(GoesOn(scrubbing->Tell(std::move(damages))));
-    more = page->more && !page->items.empty();
-    if (more) from = page->items.back().first + '\0';
   }
-  co_return absl::OkStatus();
 }
 
 Task<absl::StatusOr<RadosEngine::Damages>> RadosEngine::ScrubBody(std::shared_ptr<Scrubbing> scrubbing,
@@ -264,27 +291,13 @@ Task<absl::StatusOr<std::vector<std::pair<uint64_t, uint64_t>>>> RadosEngine::Na
     BodyId body, std::set<uint64_t> mailboxes) {
   std::vector<std::pair<uint64_t, uint64_t>> messages;
   for (const uint64_t mailbox : mailboxes) {
-    const absl::StatusOr<std::vector<EntryRange>> ranges = co_await EntryRanges(mailbox);
-    // Mailboxes and entries that are lost are told of by themselves.
-    if (absl::IsDataLoss(ranges.status())) continue;
-    CO_RETURN_IF_ERROR(ranges.status());
-    for (const EntryRange& range : *ranges) {
-      std::string from = engine::EntryKey(range.first_uid);
-      const std::string to = engine::EntryKey(range.end_uid);
-      bool more = true;
-      while (more) {
-        const absl::StatusOr<engine::ScanPage> page =
-            co_await ScanTask(PartitionId::Mailbox(mailbox), from, to, kMailboxesAtOnce);
-        if (absl::IsDataLoss(page.status())) break;
-        CO_RETURN_IF_ERROR(page.status());
-        for (const auto& [key, value] : page->items) {
-          const std::optional<uint64_t> uid = engine::EntryUid(key);
-          stored::Entry entry;
-          if (!uid || !entry.ParseFromString(value) || BodyId{entry.body()} != body) continue;
-          messages.emplace_back(mailbox, *uid);
-        }
-        more = page->more && !page->items.empty();
-        if (more) from = page->items.back().first + '\0';
+    // (What is lost of it is told when it is that mailbox's turn.)
+    EntryScan scan(this, mailbox, kNamersAtOnce);
+    while (true) {
+      CO_ASSIGN_OR_RETURN(const bool more, co_await scan.Next());
+      if (!more) break;
+      for (const auto& [uid, entry] : scan.entries) {
+        if (BodyId{entry.body()} == body) messages.emplace_back(mailbox, uid);
       }
     }
   }
